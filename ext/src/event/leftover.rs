@@ -24,7 +24,7 @@ impl EndsWithEvent for CancelHandle {
 pub(crate) struct UnderWay(Vec<Weak<dyn EndsWithEvent>>);
 
 impl UnderWay {
-    /// Ties an operation to the event. Its owner keeps it alive; it is forgotten once dropped.
+    /// Ties an operation to the event. Its owner keeps it alive; a dropped operation is removed.
     pub(crate) fn add<T: EndsWithEvent + 'static>(&mut self, it: &Rc<T>) {
         if self.0.len() == self.0.capacity() {
             self.0.retain(|it| it.strong_count() > 0);

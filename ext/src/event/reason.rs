@@ -1,4 +1,4 @@
-//! Reason phrases: what a response of HTTP/1.1 has beside its status, and scripts know as `statusText`.
+//! Reason phrases: the text after the status of an HTTP/1.1 response, which is `statusText` in scripts.
 
 use http::{Extensions, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
@@ -16,12 +16,12 @@ pub(crate) fn reason_of(status: StatusCode, extensions: &Extensions) -> String {
     }
 }
 
-/// Returns the reason phrase of a response that has not that of its status.
+/// Returns the reason phrase of a response, if it is not the standard one of its status.
 pub(crate) fn own_reason(extensions: &Extensions) -> Option<&[u8]> {
     extensions.get::<ReasonPhrase>().map(ReasonPhrase::as_bytes)
 }
 
-/// Sets the reason phrase of a response. An empty one leaves that of its status.
+/// Sets the reason phrase of a response. An empty one keeps the standard one of its status.
 pub(crate) fn set_reason<B>(response: &mut Response<B>, reason: &[u8]) -> Result<(), InvalidReason> {
     let usual = response.status().canonical_reason().unwrap_or_default();
     if !reason.is_empty() && reason != usual.as_bytes() {

@@ -1,4 +1,4 @@
-//! Parts of an HTTP request beside its head and body, and the channel for its response.
+//! Parts of an HTTP request besides its head and body, and the channel for its response.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::{Data, Fault};
 /// The channel for the response to a request. A dropped receiver means that the client has left.
 pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
 
-/// A server's description of a request beside its head and body. The parts of it can also be in the request's extensions, as
+/// A server's description of a request, in addition to its head and body. Its parts can also be in the request's extensions, as
 /// [`RequestUrl`], [`CallDepth`] and [`RequestCf`], which costs several allocations.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -34,8 +34,8 @@ isopod_outcome::setters!(RequestInfo {
     cf: impl Into<Option<RequestCf>>,
 });
 
-/// In a request's extensions: the URL that the script is to see, where the request's own URI is only a path. Spares a
-/// server the parsing of a URI that it has just put together.
+/// In a request's extensions: the URL that the script sees, if the request's own URI is only a path. Saves a server
+/// from parsing a URI that it has just built.
 #[derive(Debug, Clone)]
 pub struct RequestUrl(pub String);
 
@@ -58,17 +58,17 @@ pub struct RequestCf {
     pub client_accept_encoding: Option<String>,
 }
 
-/// In a request's extensions: how many calls between workers led to it; none where it comes from outside. What its script
-/// publishes and fetches is one deeper.
+/// In a request's extensions: the number of calls between workers that led to it; 0 for a request from outside. Messages and
+/// requests of its script are one deeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallDepth(pub u32);
 
-/// Carries the [`CallDepth`] of what a script fetches to the servers of its own process, with their key: they take it off, and
-/// end circles. No script sees it, and none can set it.
+/// Carries the [`CallDepth`] of a script's requests to the servers of its own process, with their key: they remove it, and end
+/// circles. Scripts can neither see nor set it.
 pub const CALL_DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");
 
-/// The worker that makes a request without a socket. A [`Fetcher`](crate::fetcher::Fetcher) is given it with the request, and the
-/// pool keeps it in the extensions of the request that the called worker handles.
+/// The worker that makes a request without a socket. A [`Fetcher`](crate::fetcher::Fetcher) gets it with the request, and the
+/// pool stores it in the extensions of the request that the called worker handles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caller {
@@ -88,7 +88,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller that handles an event from outside.
+    /// Creates a caller that handles an event from outside.
     pub fn new(worker: impl Into<Arc<str>>) -> Self {
         Self {
             worker: worker.into(),

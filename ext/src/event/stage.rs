@@ -3,10 +3,10 @@
 use super::fault::FaultKind;
 use super::keys::EventKey;
 
-/// An event that has ended, and how.
+/// An event that has ended, with its result.
 #[derive(Debug)]
 pub struct Ended {
-    /// Which one.
+    /// The event.
     pub key: EventKey,
     /// `Err` holds the kind of failure.
     pub result: Result<(), FaultKind>,

@@ -25,7 +25,7 @@ const constructKey = Symbol("construct");
 /** How the requests of a fetcher are sent, by its proxy. */
 const senders = new SafeWeakMap();
 
-/** Makes the sender of a request, as the global `fetch` has one, for this binding. */
+/** Creates the sender of a request for this binding, like that of the global `fetch`. */
 const senderOf = (name, props) => (request) => ({
   __proto__: null,
   begin: (method, url, headers, _client, hasBody, bytes, rid) =>
@@ -41,7 +41,7 @@ class Fetcher {
   constructor(key) {
     if (key !== constructKey) throw new TypeError("Illegal constructor");
   }
-  /** As the global `fetch`, with a response of the service: the host of the URL is free. */
+  /** Like the global `fetch`, but the service responds. The host of the URL may be anything. */
   fetch(input, init = undefined) {
     const sender = WeakMapPrototypeGet(senders, this);
     if (sender === undefined) throw new TypeError("Illegal invocation");
@@ -53,9 +53,9 @@ class Fetcher {
 }
 
 /**
- * The fetcher of this binding, with other properties than its own if there are any. `apply` makes it a function. Any property
- * that it does not have is one of the service: https://developers.cloudflare.com/workers/runtime-apis/rpc/ `own` has properties of
- * its own, if there are any.
+ * The fetcher of this binding, with `props` instead of its own properties if they are given. `apply` makes it a function. Any
+ * property that it does not have is one of the service: https://developers.cloudflare.com/workers/runtime-apis/rpc/ `own` has
+ * additional properties, if there are any.
  */
 function fetcherOf(name, props = null, apply = undefined, own = undefined) {
   const send = (message) => op_isopod_fetcher_call(name, message, props);
@@ -70,7 +70,7 @@ function fetcherOf(name, props = null, apply = undefined, own = undefined) {
     get(_target, property) {
       if (own !== undefined && ObjectHasOwn(own, property)) return own[property];
       if (typeof property === "symbol" || property in Fetcher.prototype) return ReflectGet(Fetcher.prototype, property);
-      // Else it would be taken for a promise.
+      // Otherwise it would be taken for a promise.
       if (property === "then") return undefined;
       return core.loadExtScript("ext:isopod_rpc/rpc.js").serviceProperty(call, property);
     },

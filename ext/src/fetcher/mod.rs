@@ -71,7 +71,7 @@ pub type FetchFuture = Pin<Box<dyn Future<Output = Result<http::Response<Body>, 
 /// The future of [`Fetcher::call`].
 pub type RpcFuture = Pin<Box<dyn Future<Output = Result<RpcMessage, Failure>> + Send>>;
 
-/// A binding with a `fetch` method: `env.API.fetch("https://api/users")`. The host of the URL is free.
+/// A binding with a `fetch` method: `env.API.fetch("https://api/users")`. The host of the URL may be anything.
 #[derive(Clone)]
 pub struct FetcherBinding {
     fetcher: Arc<dyn Fetcher>,
@@ -142,7 +142,7 @@ pub struct Loopback {
     make: Arc<Make>,
 }
 
-/// Makes the fetcher of a name.
+/// The function that creates the fetcher of a name.
 type Make = dyn Fn(&str) -> Arc<dyn Fetcher> + Send + Sync;
 
 impl Loopback {
@@ -173,7 +173,7 @@ impl fmt::Debug for Loopback {
     }
 }
 
-/// The names of a worker's own entry points begin with this, which no binding's does.
+/// The prefix of the names of a worker's own entry points. No binding's name begins with it.
 const OWN: char = '\0';
 
 /// Finds the fetcher of a stub of a Durable Object, and the script of its worker. In the state of workers with such bindings.
@@ -183,7 +183,7 @@ pub(crate) struct Stubs(pub(crate) fn(&OpState, &str) -> Option<FoundStub>);
 /// The fetcher, and the script.
 pub(crate) type FoundStub = (Arc<dyn Fetcher>, Arc<str>);
 
-/// The names of Durable Objects begin with this: `namespace.js` of `isopod_objects`.
+/// The prefix of the names of Durable Objects: `namespace.js` of `isopod_objects`.
 const OBJECT: char = '\u{1}';
 
 /// The fetcher of a binding, of a Durable Object, or of an entry point of the worker itself; `props` replaces its properties.
@@ -315,8 +315,8 @@ async fn op_isopod_fetcher_send(state: Rc<RefCell<OpState>>, #[smi] rid: Resourc
         let _slot = usage.begin_op().map_err(FetchError::from)?;
         if let Some(stream) = stream {
             let (ledger, idle) = (usage.ledger().clone(), usage.quotas.stream_idle);
-            // Not awaited: a body may go on being sent while the response is read. It ends with its reader and with its event,
-            // and the event loop with the worker.
+            // Not awaited, because a body may still be sent while the response is read. It ends with its reader, its event, or the
+            // worker's event loop.
             drop(deno_core::unsync::spawn(async move {
                 let _ = stream.pump(&ledger, idle).await;
             }));

@@ -1,4 +1,4 @@
-//! Service bindings of workers in processes of their own: requests are written, and answered in the pool's process.
+//! Service bindings of workers in processes of their own: requests are encoded, and answered in the pool's process.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl Fetcher for RemoteFetcher {
             let Parcel { bytes, bodies } = asks.ask(asked).await.map_err(lost)?;
             let mut bodies: Vec<_> = bodies.into_iter().map(Some).collect();
             match Frame::decode(&bytes) {
-                // What is wrong with an answer its caller is told.
+                // The caller is told about an invalid answer.
                 Ok(Frame::Answer(answer)) => drop(exported.recipient.answer(
                     answer,
                     |number| bodies.get_mut(number as usize)?.take(),
@@ -89,13 +89,13 @@ pub(crate) fn serve(fetcher: Arc<dyn Fetcher>, worker: &str, props: Option<Data>
         };
         let said = request.extensions_mut().remove::<Caller>();
         let said = said.ok_or("a request names its caller")?;
-        // What is known here is not taken from there.
+        // Values that are known here are not taken from the other process.
         let mut caller = Caller { worker, ..said };
         if let Some(props) = props {
             caller.props = props;
         }
         let response = fetcher.fetch(*request, caller).await;
-        // It is awaited below.
+        // The task is awaited below.
         drop(reply.send(response.map_err(fault)));
         let answered = owed.answer().await.ok_or("the request was not answered")?;
         if answered.socket.is_some() {

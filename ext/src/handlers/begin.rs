@@ -12,7 +12,7 @@ use crate::values::{Arguments, Events};
 /// The header with the id of a request, for logs.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Methods that cross to the JavaScript side as numbers, in the order of `METHODS` in `incoming.js`.
+/// Methods that are passed to the JavaScript side as numbers, in the order of `METHODS` in `incoming.js`.
 pub const COMMON_METHODS: [Method; 7] = [
     Method::GET,
     Method::HEAD,
@@ -35,7 +35,7 @@ pub enum Begin {
         method: Method,
         /// The absolute URL.
         url: String,
-        /// The length of a body that is in memory and small. 0: there is none. -1: it is to be read as a stream.
+        /// The length of a small body in memory. 0: there is none. -1: it has to be read as a stream.
         length: i32,
     },
     /// A call with its arguments.
@@ -110,7 +110,7 @@ impl Events {
     }
 }
 
-/// The head by which logs, limits and further calls know the caller of an event that is not a request.
+/// The request head that identifies the caller of an event that is not a request, for logs, limits and further calls.
 fn head_of(caller: Caller) -> Parts {
     let (mut head, ()) = http::Request::new(()).into_parts();
     let id = caller

@@ -43,7 +43,7 @@ class Held {
   answered = false;
   /** Number of pending `waitUntil` promises, of the answer's stream, and of functions that other workers keep. */
   pending = 0;
-  /** Whether it is a call, which stays open while other workers keep parts of its answer. */
+  /** True for a call, which stays open while other workers keep parts of its answer. */
   isCall = false;
   kept = 0;
   isStreaming = false;
@@ -51,7 +51,7 @@ class Held {
   /** The stream that is being sent. Kept here, because its resource is closed when it is collected. */
   stream = null;
   onCancel = null;
-  /** Called with the reason when it is near a limit; then the reason. */
+  /** A function, called with the reason when the event is near a limit; afterwards the reason. */
   softLimit = null;
   /** Called while nothing is pending. */
   onIdle = null;

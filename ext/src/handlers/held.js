@@ -24,7 +24,7 @@ class EventContext {
     this.isopodEvent = key;
   }
 }
-// A property that is not there is not looked for anywhere else.
+// A missing property is not looked up in a prototype.
 ObjectSetPrototypeOf(EventContext.prototype, null);
 
 /** The open events, except the newest. */
@@ -37,7 +37,7 @@ const hold = (function hold(key) {
   return newest = new Held(key);
 });
 
-/** Forgets an event. Returns false if it was forgotten before. */
+/** Removes an event. Returns false if it was removed before. */
 const letGo = (function letGo(held) {
   if (newest !== held) return MapPrototypeDelete(open, held.key);
   newest = null;
@@ -87,7 +87,7 @@ const unsent = (function unsent(held, error, last) {
   op_isopod_fail(held.key, error, last, false);
 });
 
-/** Answers by calling a function, whose argument says whether the answer also ends the event. */
+/** Answers by calling a function, whose argument is true if the answer also ends the event. */
 function answer(held, send) {
   if (held.answered) return;
   const last = answers(held);
@@ -99,7 +99,7 @@ function answer(held, send) {
   goOn(held, last);
 }
 
-/** `missing`: the script has nothing to call. Told beside the error, which a script may have seen and could throw again. */
+/** `missing`: the script has no such function. Passed separately, because a script could throw the same error itself. */
 const fail = (function fail(held, error, missing = false) {
   if (held.answered) return;
   const last = answers(held);

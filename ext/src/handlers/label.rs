@@ -18,7 +18,7 @@ use crate::quotas::{QuotaError, Usage};
 /// The treatment of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Label {
-    /// Unchanged: it is not encoded, or with an unknown coding.
+    /// Unchanged: it is not encoded, or in an unknown coding.
     Plain,
     /// Unchanged: it is encoded already, or a part of an encoded body.
     Encoded(Vec<Coding>),

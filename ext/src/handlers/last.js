@@ -1,4 +1,4 @@
-// Answers that wait for everything that a handler has begun.
+// Answers that wait for all work of a handler.
 
 (function () {
 const { core, primordials } = __bootstrap;

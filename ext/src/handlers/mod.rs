@@ -111,7 +111,7 @@ fn op_isopod_request_header(
     OptionNull(events.headers(key).and_then(|headers| fields::value(headers, &name)))
 }
 
-/// The `cf` of a request: properties of its connection, or the JSON that another worker passed on.
+/// The `cf` of a request: properties of its connection, or JSON of another worker.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Cf {
@@ -247,8 +247,8 @@ fn op_isopod_respond(
     Ok(())
 }
 
-/// Answers with status 200, a body in memory and at most the header `content-type`: a string, or 1 for that of texts. Without
-/// the conversions of [`op_isopod_respond`], which most answers do not need.
+/// Answers with status 200, a body in memory and at most the header `content-type`: a string, or 1 for that of texts. Skips the
+/// conversions of [`op_isopod_respond`], which most answers do not need.
 #[op2(fast)]
 fn op_isopod_respond_plain<'s>(
     state: &mut OpState,

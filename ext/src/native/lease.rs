@@ -1,4 +1,4 @@
-//! A script's function as both sides know it: its [`Callback`](super::Callback) and its worker's table.
+//! The state of a script's function that its [`Callback`](super::Callback) and its worker's table share.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -21,13 +21,13 @@ struct Asked {
 #[derive(Serialize, Deserialize)]
 enum Answered {
     Value(ByteBuf),
-    /// The stream beside it.
+    /// The stream that is passed with it.
     Stream,
     /// Class and message of the error and of its causes.
     Failed(Vec<(String, String)>),
 }
 
-/// The most causes of an error.
+/// Maximum number of causes of an error.
 const CAUSES_MAX: usize = 16;
 
 /// The stand-in for a function in another process.

@@ -54,8 +54,8 @@ pub fn lend_stream(state: &mut OpState, lent: &mut Borrowed, body: Body) -> Reso
     rid
 }
 
-/// Removes the functions that the host has dropped, and ends events kept open only by them. Returns whether there are functions
-/// that have to be told.
+/// Removes the functions that the host has dropped, and ends events kept open only by them. Returns true if functions have to
+/// be notified.
 pub fn release_dropped(state: &mut OpState) -> bool {
     let dropped = state.borrow_mut::<Callbacks>().take_dropped();
     if dropped.is_empty() {

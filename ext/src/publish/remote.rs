@@ -1,4 +1,4 @@
-//! `env.EVENTS` of workers in processes of their own: messages are written, and published in the pool's process.
+//! `env.EVENTS` of workers in processes of their own: messages are encoded, and published in the pool's process.
 
 use serde::{Deserialize, Serialize};
 

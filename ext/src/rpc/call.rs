@@ -5,7 +5,7 @@ use crate::event::Caller;
 use crate::handlers::{HandlerInput, Input};
 use crate::values::Arguments;
 
-/// A call of a method of a worker, or the reading of a property: an event of the worker that is called.
+/// A call of a method of a worker, or the reading of a property: an event of the called worker.
 ///
 /// Made by a service binding, and answered by a [`Fetcher`](crate::fetcher::Fetcher).
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Messages as scripts' values: `[bytes, parts]`.
 //!
-//! From a script, the parts are `[kind, resource, …]`, and `null` where there are none. To a script, they are the resource of a
-//! parcel, which is opened as part of the event that they are for.
+//! From a script, the parts are `[kind, resource, …]`, or `null` if there are none. To a script, they are the resource of a
+//! parcel, which is opened as part of the receiving event.
 
 use std::cell::RefCell;
 
@@ -66,7 +66,7 @@ impl FromScript for RpcMessage {
     }
 }
 
-/// Takes a message of the script: its parts first, so that they are released with it in any case.
+/// Takes a message of the script: its parts first, so that they are always released with it.
 pub(crate) fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
@@ -106,7 +106,7 @@ pub(crate) fn read<'s>(
     })
 }
 
-/// The numbers in a list of our own script's.
+/// Reads the numbers in a list of an internal script.
 fn numbers<'s>(scope: &mut v8::PinScope<'s, '_>, list: v8::Local<'s, v8::Value>) -> Vec<u32> {
     let Ok(list) = v8::Local::<v8::Array>::try_from(list) else {
         return Vec::new();

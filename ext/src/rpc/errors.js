@@ -1,4 +1,4 @@
-// Errors of other workers, and those that say why there is no answer.
+// Errors of other workers, and errors of calls without an answer.
 
 (function () {
 const { core, primordials } = __bootstrap;

@@ -1,4 +1,4 @@
-//! Failures of calls, for the script that made them.
+//! Failures of calls, for the calling script.
 
 use deno_core::{ToV8, v8};
 use deno_error::JsErrorBox;
@@ -15,15 +15,15 @@ use crate::values::{StreamError, ToScript};
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[non_exhaustive]
 pub enum RpcError {
-    /// The stub was disposed, or the event that it was given to has ended.
+    /// The stub was disposed, or the event that received it has ended.
     #[class(generic)]
     #[error("RPC stub used after being disposed.")]
     Disposed,
-    /// A function or an object of no event.
+    /// A function or object was passed outside of an event.
     #[class(type)]
     #[error("functions and RpcTargets can only be passed to other workers while an event is handled")]
     NoEvent,
-    /// Too large a message.
+    /// The message is too large.
     #[class(generic)]
     #[error(
         "Serialized RPC arguments or return values are limited to {max} bytes (`limits.message`), but the size of this value \
@@ -43,7 +43,7 @@ pub enum RpcError {
     #[class(inherit)]
     #[error(transparent)]
     Quota(#[from] QuotaError),
-    /// A stream cannot pass.
+    /// A stream cannot be passed.
     #[class(inherit)]
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -71,7 +71,7 @@ impl From<LendError> for RpcError {
 pub(crate) struct Told {
     class: String,
     message: String,
-    /// It was thrown by the script that answers.
+    /// The called script threw it.
     remote: bool,
     /// The same request may succeed later.
     retryable: bool,

@@ -11,12 +11,12 @@ use crate::ledger::Charge;
 
 /// The arguments of a call, or its result: a value of the structured clone algorithm, with the stubs and streams in it.
 ///
-/// Its bytes count as memory of the worker that made it until the other side has read it.
+/// Its bytes count as memory of the worker that created it until the other side has read it.
 #[derive(Default)]
 pub struct RpcMessage {
     pub(super) bytes: Vec<u8>,
     pub(super) parts: Vec<Part>,
-    /// Its bytes in the memory of the worker that made it.
+    /// The charge for its bytes at the worker that created it.
     pub(super) charge: Option<Charge>,
 }
 
@@ -33,20 +33,20 @@ impl RpcMessage {
         self.bytes.len()
     }
 
-    /// Returns whether it has no data. No value is empty.
+    /// Returns true if it has no data. No value is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Returns whether there are stubs or streams in it, which keep the event that they belong to open.
+    /// Returns true if it contains stubs or streams, which keep their event open.
     #[must_use]
     pub fn has_parts(&self) -> bool {
         !self.parts.is_empty()
     }
 
-    /// Sets the future that resolves if the worker that the stubs belong to is lost, with how. Stubs that they lead to inherit
-    /// it. Dropped with the last of them.
+    /// Sets the future that resolves with the reason if the worker of the stubs is lost. Stubs that are reached through them
+    /// inherit it. It is dropped with the last of them.
     #[must_use]
     pub fn owned_by(self, lost: BoxFuture<'static, Failure>) -> Self {
         self.owned(&Owner::new(lost))

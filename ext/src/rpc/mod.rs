@@ -4,7 +4,7 @@
 //! stubs and streams. `values.js` writes and reads it, `target.js` finds the method, `rpc.js` has the proxies of the caller.
 //!
 //! - A method of a service is an event of its own ([`RpcCall`]), like a request.
-//! - A function or an `RpcTarget` that passes stays where it is, and belongs to the event whose code passed it. The other
+//! - A function or an `RpcTarget` that is passed stays where it is, and belongs to the event whose code passed it. The other
 //!   side gets a stub, which calls it there: see [`Callback`](crate::native::Callback). An event of a
 //!   method stays open while the other side holds stubs of it.
 //!

@@ -65,7 +65,7 @@ pub(super) fn op_isopod_rpc_lend<'s>(
     add(&mut state, event, StubResource(stub))
 }
 
-/// Another stub for the same target.
+/// Creates another stub for the same target.
 #[op2(fast)]
 #[smi]
 pub(super) fn op_isopod_rpc_dup(
@@ -79,7 +79,7 @@ pub(super) fn op_isopod_rpc_dup(
     add(state, event, StubResource(stub))
 }
 
-/// The limits of a path, of a message and of the depth of calls.
+/// The limits of paths, messages and the depth of calls.
 #[op2]
 #[serde]
 pub(super) fn op_isopod_rpc_limits(state: &mut OpState) -> (usize, usize, usize) {

@@ -19,7 +19,7 @@ pub(super) struct Parcel(pub(super) RefCell<Vec<Part>>);
 
 impl Resource for Parcel {}
 
-/// A stream of the script's for a message, and what moves it to its reader.
+/// A stream of the script for a message, and the task that moves it to its reader.
 pub(super) struct OutgoingStream {
     pub(super) body: Cell<Option<Body>>,
     pub(super) outgoing: Cell<Option<Outgoing>>,

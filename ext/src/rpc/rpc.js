@@ -35,7 +35,7 @@ const constructKey = Symbol("construct");
 
 const isTarget = (value) => ObjectPrototypeIsPrototypeOf(RpcTarget.prototype, value);
 
-/** Stubs that the garbage collector finds are disposed as well. */
+/** Garbage-collected stubs are disposed as well. */
 const abandoned = new SafeFinalizationRegistry((rid) => core.tryClose(rid));
 
 function longer(path, name) {
@@ -51,7 +51,7 @@ function longer(path, name) {
 /** A stub's node, of a resource. */
 class StubNode {
   rid;
-  /** The target, where it is this event's own. */
+  /** The target, if it is this event's own. */
   own;
   #isLive = true;
   constructor(rid, own = undefined) {
@@ -90,7 +90,7 @@ class PromiseNode {
     try {
       found = run(result, isCall, path, args);
     } catch (error) {
-      // As if it had been looked up where the result comes from.
+      // As if it had been looked up at the result's origin.
       error.remote = true;
       throw error;
     }
@@ -139,7 +139,7 @@ function disposeAll(stubs) {
   for (const stub of new SafeArrayIterator(stubs)) WeakMapPrototypeGet(nodes, stub).dispose();
 }
 
-/** A result is disposed with the stubs in it. */
+/** Disposing a result disposes the stubs in it. */
 function disposable(result, stubs) {
   ObjectDefineProperty(result, SymbolDispose, {
     __proto__: null,
@@ -163,7 +163,7 @@ class RpcStub {
   }
 }
 
-/** The result of a call that is under way. */
+/** The result of a running call. */
 class RpcPromise {
   constructor(key) {
     if (key !== constructKey) throw new TypeError("Illegal constructor");
@@ -224,7 +224,7 @@ function stubFor(rid, own = undefined) {
   const dispose = () => node.dispose();
   const proxy = proxyOf(RpcStub, node, [], {
     __proto__: null,
-    // Else it would be taken for a promise.
+    // Otherwise it would be taken for a promise.
     then: undefined,
     dup: () => node.dup(),
     [SymbolDispose]: dispose,
@@ -271,12 +271,12 @@ async function respond(held, target, bytes, parcel) {
     const kept = held?.isCall ? () => keepOpen(held) : undefined;
     return write([result, disposerOf(result)], targetOf, kept);
   } finally {
-    // The callee has to dup() what it keeps.
+    // The callee has to dup() stubs that it keeps.
     disposeAll(given);
   }
 }
 
-/** Told when the caller disposes a result that can be disposed, and is copied. */
+/** Notified when the caller disposes a copied, disposable result. */
 class Disposer extends RpcTarget {
   #result;
   constructor(result) {
@@ -294,8 +294,8 @@ function disposerOf(result) {
 }
 
 /**
- * The function behind a stub of a target of this event. Without arguments it is told that nothing holds the stub any more, and
- * calls `gone`. A target that is lent once more is not disposed with that.
+ * The function behind a stub of a target of this event. A call without arguments means that nothing holds the stub any more;
+ * then it calls `gone`. A target that is still lent otherwise is not disposed by that.
  */
 const targetOf = (function targetOf(target, gone = undefined, isOnceMore = false) {
   return (bytes, parcel) => {

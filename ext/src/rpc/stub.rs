@@ -6,7 +6,7 @@ use isopod_outcome::Failure;
 
 use crate::native::Callback;
 
-/// Calls a function or a method where it is. Clones lead to the same one, which is told when the last is dropped.
+/// Calls a function or a method in its worker. Clones refer to the same one, which is notified when the last is dropped.
 #[derive(Clone)]
 pub(super) struct Stub {
     pub(super) callback: Callback,
@@ -14,7 +14,7 @@ pub(super) struct Stub {
     pub(super) owner: Option<Owner>,
 }
 
-/// Tells of the loss of the worker that stubs belong to.
+/// Reports the loss of the worker that the stubs belong to.
 #[derive(Clone)]
 pub(super) struct Owner(Shared<BoxFuture<'static, Failure>>);
 

@@ -29,7 +29,7 @@ const nodes = new SafeWeakMap();
 const isObject = (value) => value !== null && (typeof value === "object" || typeof value === "function");
 const isNode = (value) => isObject(value) && WeakMapPrototypeHas(nodes, value);
 
-/** Not methods of a service that others call by name. `connect` is for a socket. */
+/** Names that cannot be called as methods of a service. `connect` is for a socket. */
 const reservedOfEntryPoints = new SafeSet(["fetch", "connect", "dup", "constructor", "__proto__"]);
 const reservedOfTargets = new SafeSet(["dup", "constructor", "__proto__"]);
 
@@ -45,7 +45,7 @@ class EntryPoint {
   }
 }
 
-/** The class's own methods and getters: never what belongs to the instance, and never what all objects have. */
+/** The class's own methods and getters, without properties of the instance and those of all objects. */
 function ofClass(object, name, reserved) {
   if (SetPrototypeHas(reserved, name)) {
     throw new TypeError(`'${name}' is a reserved method and cannot be called over RPC.`);

@@ -65,7 +65,7 @@ const limits = () => limitsOfWorker ??= op_isopod_rpc_limits();
 /** Levels that are searched for functions. */
 const DEPTH_MAX = 200;
 
-/** Stands for a function, which V8 does not serialize. */
+/** A stand-in for a function, which V8 does not serialize. */
 class Stand {
   constructor(of) {
     this.of = of;
@@ -76,14 +76,14 @@ addInterface(Stand, { __proto__: null, is: (object) => ObjectPrototypeIsPrototyp
 addInterface(RpcTarget, { __proto__: null, is: () => true });
 const isTarget = (object) => ObjectPrototypeIsPrototypeOf(RpcTarget.prototype, object);
 
-/** Returns whether an object's properties stay in the worker, because it is an instance of a class. */
+/** Returns true if an object's properties stay in the worker, because it is an instance of a class. */
 function isLeaf(object) {
   if (isProxy(object) || ArrayIsArray(object) || isMap(object) || isSet(object)) return false;
   const prototype = ObjectGetPrototypeOf(object);
   return prototype !== ObjectPrototype && isTarget(object);
 }
 
-/** A copy of a value with stands for the functions in it. */
+/** Copies a value, with stand-ins for the functions in it. */
 function withStands(value, seen, depth) {
   if (typeof value === "function") {
     let stand = MapPrototypeGet(seen, value);
@@ -243,7 +243,7 @@ function listOf(headers) {
   return list;
 }
 
-/** The end of a WritableStream that another worker writes to. */
+/** The receiving end of a WritableStream that another worker writes to. */
 class Sink extends RpcTarget {
   #writer;
   #isDone = false;
@@ -271,8 +271,8 @@ class Sink extends RpcTarget {
 }
 
 /**
- * Writes a message. `targetOf` makes the function behind a stub of a target; `kept` is called for each part that the other side
- * holds, and returns what is to be called when that is gone.
+ * Writes a message. `targetOf` creates the function behind a stub of a target; `kept` is called for each part that the other
+ * side holds, and returns the function to be called when it is released.
  */
 function write(value, targetOf, kept = undefined) {
   if (askForCopy(value, [], isLeaf)) value = withStands(value, new SafeMap(), DEPTH_MAX);
@@ -295,7 +295,7 @@ function write(value, targetOf, kept = undefined) {
   return [bytes, writing.parts];
 }
 
-/** Reads a message. `stubFor` makes a stub of a resource. */
+/** Reads a message. `stubFor` creates a stub of a resource. */
 function read(bytes, parcel, stubFor) {
   const parts = parcel === null ? [] : op_isopod_rpc_adopt(parcel);
   const stream = (part) => part === -1 ? null : readableStreamForRid(parts[part][1]);

@@ -1,4 +1,4 @@
-//! Bytes that are moved into and out of an isolate, and copied if a value is [encoded](super::Encoded).
+//! Bytes that are moved into and out of an isolate, or copied if a value is [encoded](super::Encoded).
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};

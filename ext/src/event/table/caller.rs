@@ -1,4 +1,4 @@
-//! The caller of an open event, as far as the event knows it.
+//! Information about the caller of an open event.
 
 use std::time::Instant;
 

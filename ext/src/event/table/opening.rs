@@ -12,7 +12,7 @@ use super::super::request::{Reply, RequestCf};
 use super::super::task::TaskItem;
 use super::Origin;
 
-/// A value that comes with an event, for an op that knows its type.
+/// A value passed with an event, for an op that knows its type.
 pub type Attachment = Box<dyn Any + Send>;
 
 /// The answer that an event's caller is waiting for.

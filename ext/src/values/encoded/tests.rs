@@ -1,4 +1,4 @@
-//! Round trips of values, and bytes that are none.
+//! Round trips of values, and invalid bytes.
 
 use proptest::prelude::*;
 use serde::Deserialize;

@@ -47,7 +47,7 @@ impl<'b> Tokens<'b> {
 
     pub(super) fn next(&mut self) -> Result<Token<'b>, Error> {
         let (token, rest) = postcard::take_from_bytes(self.0)
-            .map_err(|error| Error::custom(format!("it is no encoded value: {error}")))?;
+            .map_err(|error| Error::custom(format!("it is not an encoded value: {error}")))?;
         self.0 = rest;
         Ok(token)
     }
@@ -73,7 +73,7 @@ impl<'b> Tokens<'b> {
         Ok(())
     }
 
-    /// Checks that nothing follows.
+    /// Checks that no bytes follow.
     pub(super) fn finish(&self) -> Result<(), Error> {
         match self.0 {
             [] => Ok(()),
@@ -104,7 +104,7 @@ struct Value<'t, 'b> {
 }
 
 impl Value<'_, '_> {
-    /// The next one of this list or map.
+    /// Returns the next element of this list or map.
     fn below<E: serde::ser::Error>(&self) -> Result<Option<Self>, E> {
         let depth = self.depth.checked_sub(1).ok_or_else(too_deep).map_err(E::custom)?;
         let token = self.tokens.borrow_mut().next().map_err(E::custom)?;
