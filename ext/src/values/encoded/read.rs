@@ -31,7 +31,7 @@ impl<'r, 'b> Reader<'r, 'b> {
     fn at(tokens: &'r mut Tokens<'b>, token: Token<'b>, depth: usize, budget: &'r Budget) -> Result<Self, Error> {
         budget.take(VALUE_BYTES)?;
         if let Token::End = token {
-            return Err(Error::custom("it is no encoded value"));
+            return Err(Error::custom("it is not an encoded value"));
         }
         Ok(Self {
             tokens,

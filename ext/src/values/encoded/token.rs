@@ -138,7 +138,7 @@ impl Serialize for Value<'_, '_> {
                 }
                 map.end()
             }
-            Token::End => Err(S::Error::custom("it is no encoded value")),
+            Token::End => Err(S::Error::custom("it is not an encoded value")),
         }
     }
 }
