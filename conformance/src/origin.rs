@@ -9,25 +9,25 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use isopod::Failure;
 use isopod::assets::{Assets, HtmlHandling, Options};
-use isopod::server::{Address, Body, Dispatch, RequestMeta, Routes, Running, Server, ServerConfig};
+use isopod::server::{Address, ServerBody, Dispatch, RequestMeta, Routes, Running, Server, ServerConfig};
 
 struct Files(Assets);
 
 impl Dispatch for Files {
-    async fn fetch(&self, _: &str, request: Request<Body>, meta: RequestMeta) -> Result<Response<Body>, Failure> {
+    async fn fetch(&self, _: &str, request: Request<ServerBody>, meta: RequestMeta) -> Result<Response<ServerBody>, Failure> {
         let query = request.uri().query().unwrap_or_default().to_owned();
         // A program on the tests' own server, which is here in its place.
         if request.uri().path().ends_with("/echo-content.py") {
             return Ok(Response::new(request.into_body()));
         }
         if request.uri().path().ends_with("/status.py") {
-            let mut response = Response::new(Body::from(""));
+            let mut response = Response::new(ServerBody::from(""));
             let status = query.strip_prefix("status=").and_then(|status| status.parse().ok());
             *response.status_mut() = status.unwrap_or(StatusCode::BAD_REQUEST);
             return Ok(response);
         }
         let answer = self.0.answer(&request).await;
-        let mut answer = answer.map(Body::new);
+        let mut answer = answer.map(ServerBody::new);
         if let Some((name, value)) = piped_header(&meta.url) {
             answer.headers_mut().insert(name, value);
         }
