@@ -9,12 +9,17 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use isopod::Failure;
 use isopod::assets::{Assets, HtmlHandling, Options};
-use isopod::server::{Address, ServerBody, Dispatch, RequestMeta, Routes, Running, Server, ServerConfig};
+use isopod::server::{Address, Dispatch, RequestMeta, Routes, Running, Server, ServerBody, ServerConfig};
 
 struct Files(Assets);
 
 impl Dispatch for Files {
-    async fn fetch(&self, _: &str, request: Request<ServerBody>, meta: RequestMeta) -> Result<Response<ServerBody>, Failure> {
+    async fn fetch(
+        &self,
+        _: &str,
+        request: Request<ServerBody>,
+        meta: RequestMeta,
+    ) -> Result<Response<ServerBody>, Failure> {
         let query = request.uri().query().unwrap_or_default().to_owned();
         // A program on the tests' own server, which is here in its place.
         if request.uri().path().ends_with("/echo-content.py") {
