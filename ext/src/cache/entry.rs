@@ -62,14 +62,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Makes an entry of a response. `None`: it may not be stored, or would not be fresh.
+    /// Creates an entry from a response. `None`: it may not be stored, or would not be fresh.
     pub(super) fn new(offered: Offered, body: Bytes, is_encoded: bool, now: SystemTime) -> Option<Self> {
         let Offered {
             mut request,
             status,
             mut headers,
         } = offered;
-        // Directives of the request are for caches on the way.
+        // Directives of the request are for caches in between.
         request.remove(CACHE_CONTROL);
         // Any response may be stored without its cookies, if it says so.
         if without_cookies(&mut headers) {
@@ -78,7 +78,8 @@ impl Entry {
         if headers.contains_key(SET_COOKIE) {
             return None;
         }
-        // The body has this length, whatever it had on its way here. One that there cannot be has none: RFC 9110, 8.6.
+        // The body has this length, even if it was transferred in another form. A response that cannot have a body has no length: RFC
+        // 9110, 8.6.
         match status {
             StatusCode::NO_CONTENT => drop(headers.remove(CONTENT_LENGTH)),
             _ => drop(headers.insert(CONTENT_LENGTH, body.len().into())),
@@ -126,7 +127,7 @@ impl Entry {
     }
 }
 
-/// Takes `private=set-cookie` out of `Cache-Control`. Returns true if it is there.
+/// Removes `private=set-cookie` from `Cache-Control`. Returns true if it was there.
 fn without_cookies(headers: &mut HeaderMap) -> bool {
     let is_private = |directive: &str| {
         directive
@@ -197,7 +198,7 @@ impl Answer {
         self
     }
 
-    /// Returns true if the request's sender has the same representation.
+    /// Returns true if the sender of the request has the same representation.
     fn is_known(&self, request: &HeaderMap) -> bool {
         let text = |headers: &HeaderMap, name| {
             headers

@@ -29,7 +29,7 @@ use crate::values::Outgoing;
 pub use self::entry::CacheFault;
 pub use self::store::{CacheLimits, ResponseCache};
 
-/// A worker's way to a cache.
+/// A worker's access to a cache.
 #[derive(Clone, Debug)]
 pub struct CacheAccess {
     cache: ResponseCache,
@@ -232,7 +232,7 @@ async fn collect(mut body: Body, usage: &Rc<Usage>, bytes_max: usize) -> Result<
         let Ok(bytes) = frame.into_data() else { continue };
         is_stored &= whole.len() + bytes.len() <= bytes_max;
         if !is_stored {
-            // It is read to its end all the same, as its sender expects.
+            // It is still read to its end, as its sender expects.
             whole = BytesMut::new();
             held = usage.hold(0)?;
             continue;

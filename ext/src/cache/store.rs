@@ -21,7 +21,7 @@ use super::entry::Entry;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct CacheLimits {
-    /// Bytes of all responses, with their headers. Those that are used least make room for others. Default: 256 MiB.
+    /// Bytes of all responses, with their headers. The least used ones are evicted. Default: 256 MiB.
     pub bytes_max: u64,
     /// Bytes of a response's body. A larger one is not stored. Default: 32 MiB.
     pub object_bytes_max: usize,

@@ -88,6 +88,6 @@ pub(super) fn not_for(token: &str) -> Answer {
 
 /// A token whose handler is called.
 pub(super) trait Unit {
-    /// Performs the operation. Returns its charge if that has to be kept until the token has been written.
+    /// Performs the operation. Returns its charge if that has to last until the token has been written.
     fn act(&mut self, act: Act) -> (Answer, Option<Charge>);
 }

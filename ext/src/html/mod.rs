@@ -91,7 +91,7 @@ const WRITE: u32 = 0;
 const END: u32 = 1;
 const HANDLED: u32 = 2;
 
-/// Lets the rewriter go on until it calls a handler (the kind of its token and its number, in one), or wants more input
+/// Continues the rewriter until it calls a handler (the kind of its token and its number, in one), or wants more input
 /// (-1), or has ended (-2).
 #[op2(fast)]
 #[number]

@@ -1,7 +1,7 @@
 //! The alarms of a class, in one SQLite file: `alarms.sqlite` beside the files of its objects.
 //!
 //! The object's own file has the truth. This file only says which objects are to be asked when, and survives a process that dies
-//! between two writes by asking too early or once too often: an object whose alarm is not due has nothing to do.
+//! between two writes by an early or an additional call: an object whose alarm is not due has nothing to do.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -17,7 +17,7 @@ const SCRIPT: Option<&str> = Some("ext:isopod_objects/objects.js");
 /// The class of the error of an event whose object had ended when the event reached its worker. Nothing of the event was begun.
 pub const OBJECT_GONE: &str = "IsopodObjectGone";
 
-/// Returns the entry point of an object in its worker. It is none of a script's.
+/// Returns the entry point of an object in its worker. Scripts cannot have one of this name.
 #[must_use]
 pub fn entry_point(class: &ObjectClass, id: &ObjectId) -> String {
     format!("\0{}/{id}", class.class)
@@ -57,7 +57,7 @@ pub trait AlarmStore: Send + Sync + 'static {
     fn bring_forward(&self, id: &ObjectId, at_ms: i64) -> StorageFuture<bool>;
 }
 
-/// The storage of an object on its way to its worker.
+/// The storage of an object, to be passed to its worker.
 pub struct StoredObject {
     /// The folder of its file.
     pub folder: PathBuf,

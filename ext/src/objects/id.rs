@@ -44,7 +44,7 @@ impl fmt::Display for ObjectId {
     }
 }
 
-/// Makes and checks the ids of a namespace.
+/// Creates and checks the ids of a namespace.
 pub(super) struct Ids(Key);
 
 impl Ids {
@@ -67,7 +67,7 @@ impl Ids {
         Ok(self.with_mark(own))
     }
 
-    /// Returns whether the id is one of this namespace. `None`: it is none at all.
+    /// Returns true if the id belongs to this namespace. `None`: it is not an id.
     pub(super) fn check(&self, hex: &str) -> Option<bool> {
         if hex.len() != 2 * BYTES || !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return None;

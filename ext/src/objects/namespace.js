@@ -12,7 +12,7 @@ let bindingOf;
 /** https://developers.cloudflare.com/durable-objects/api/id/ */
 class DurableObjectId {
   #hex;
-  /** The binding that made it. `null`: it is that of a running object. */
+  /** The binding that created it. `null`: it is the id of a running object. */
   #binding;
   name;
   constructor(key, binding, hex, name) {

@@ -75,11 +75,11 @@ impl ObjectClass {
 
 /// Brings calls to objects, each of which lives in one worker: a pool.
 pub trait ObjectHost: Send + Sync + 'static {
-    /// Returns what answers the requests and calls to an object. Begins nothing.
+    /// Returns the fetcher that answers requests and calls to an object. Does not start the object.
     fn object(&self, class: &Arc<ObjectClass>, id: ObjectId) -> Arc<dyn Fetcher>;
 }
 
-/// A namespace of Durable Objects in `env`: those of one class.
+/// A namespace of Durable Objects in `env`: the objects of one class.
 #[derive(Clone)]
 pub struct ObjectNamespace {
     class: Arc<ObjectClass>,
@@ -132,7 +132,7 @@ struct Bound {
     worker: Arc<str>,
 }
 
-/// The fetcher that a stub stands for, and the script of its worker. `stub` is `BINDING \u{1} ID \u{1} NAME`, as `namespace.js`
+/// The fetcher of a stub, and the script of its worker. `stub` is `BINDING \u{1} ID \u{1} NAME`, as `namespace.js`
 /// writes it; without a name, it has two parts.
 fn stub(state: &OpState, stub: &str) -> Option<(Arc<dyn Fetcher>, Arc<str>)> {
     let mut parts = stub.splitn(3, '\u{1}');
@@ -142,7 +142,7 @@ fn stub(state: &OpState, stub: &str) -> Option<(Arc<dyn Fetcher>, Arc<str>)> {
     Some((namespace.host.object(&namespace.class, id), worker.clone()))
 }
 
-/// Makes an id: of a name, or a unique one.
+/// Creates an id: that of a name, or a unique one.
 #[op2]
 #[string]
 pub(super) fn op_isopod_object_id(

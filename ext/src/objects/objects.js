@@ -93,7 +93,7 @@ class LiveObject {
   isInAlarm = false;
   /** Events that are being handled. */
   #open = new SafeSet();
-  /** Answered events that may go on with a stream or a socket. */
+  /** Answered events that may continue with a stream or a socket. */
   #answered = new SafeSet();
   /** The sockets that it has accepted. `null`: it has accepted none yet. */
   sockets = null;
@@ -119,7 +119,7 @@ class LiveObject {
     }
   }
 
-  /** Handles an event: once it may begin, and until what was written is on the disk. */
+  /** Handles an event: waits until it may begin, and until its writes are on the disk. */
   async handle(held, call) {
     op_isopod_object_enter(this.held.key, held.key, SetPrototypeGetSize(this.#open) === 0);
     SetPrototypeAdd(this.#open, held);
@@ -217,14 +217,14 @@ class LiveObject {
       this.held.pending > 1 || this.isDirty();
   }
 
-  /** Forgets the instance. The next event makes another one: its sockets stay. */
+  /** Drops the instance. The next event creates another one; the sockets stay. */
   hibernate() {
     this.instance = null;
     this.state = new DurableObjectState(constructKey, this);
     op_isopod_object_rest(this.rid);
   }
 
-  /** Handles something that comes from no event of the host's. */
+  /** Handles a message or alarm that is not an event of the host. */
   handleOwn(call) {
     const own = { __proto__: null, key: this.held.key, answered: true };
     return this.inContext(() => this.handle(own, call));
@@ -263,7 +263,7 @@ class LiveObject {
     this.end(false);
   }
 
-  /** Ends the object. `keeps`: what was written is committed. */
+  /** Ends the object. `keeps`: its writes are committed. */
   end(keeps) {
     if (this.isEnded) return;
     this.isEnded = true;
@@ -325,7 +325,7 @@ class DurableObjectState {
         clearTimeout(timer);
       }
     });
-    // The object's callers are told.
+    // The object's callers get the error.
     PromisePrototypeThen(promise, undefined, () => {});
     return promise;
   }

@@ -20,7 +20,7 @@ use crate::values::events;
 
 /// Threads of a worker that sync files.
 const SYNC_THREADS: usize = 4;
-/// Maximum length of what one `list()` returns.
+/// Maximum length of the result of one `list()`.
 const LIST_BYTES_MAX: usize = 64 << 20;
 
 /// Opens the storage of the object that begins with this event.

@@ -66,7 +66,7 @@ function checked(what, value) {
   return text;
 }
 
-/** What `WebSocket.serializeAttachment` keeps. */
+/** The values stored by `WebSocket.serializeAttachment`. */
 const attachments = {
   __proto__: null,
   write(value) {
@@ -85,7 +85,7 @@ class Sockets {
   #object;
   /** Open ones, each with `{ tags, respondedAt }`. */
   #open = new SafeMap();
-  /** What is sent once everything that was written before is on the disk. */
+  /** Messages that are sent once all earlier writes are on the disk. */
   #held = [];
   #isReleasing = false;
   constructor(key, object) {
@@ -136,7 +136,7 @@ class Sockets {
     this.autoResponse = pair ?? null;
   }
 
-  /** Gives an item to the other end of a socket: not before what was written is on the disk. */
+  /** Passes an item to the other end of a socket, once all earlier writes are on the disk. */
   give(peer, item) {
     if (!this.#isReleasing && !this.#object.isDirty()) {
       peer.give(item);
@@ -163,7 +163,7 @@ class Sockets {
     this.#isReleasing = false;
   }
 
-  /** A message has come. */
+  /** Handles a received message. */
   message(socket, data) {
     const entry = MapPrototypeGet(this.#open, socket);
     if (entry !== undefined && this.autoResponse !== null && data === this.autoResponse.request) {

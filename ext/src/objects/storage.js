@@ -97,7 +97,7 @@ function entries(rid, options) {
   return op_isopod_object_list(rid, start, after, text("end"), text("prefix"), !!options?.reverse, limit ?? Infinity);
 }
 
-/** An iterator over entries, whose values are made as it comes to them. */
+/** An iterator over entries, whose values are created on demand. */
 function* each(found) {
   for (const { key, value } of new SafeArrayIterator(found)) yield [key, deserializeApart(value)];
 }

@@ -1,7 +1,7 @@
 //! The storage of one object: its transactions, and when they are on the disk.
 //!
 //! Writes of one turn are one transaction, which is committed once the turn has ended. A commit does not wait for the disk: the
-//! log is synced on another thread, and [`ObjectStore::durable`] resolves after that. What an object answers waits for it.
+//! log is synced on another thread, and [`ObjectStore::durable`] resolves after that. The object's answers wait for it.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ use crate::storage::files::FileThreads;
 /// The tables of an object's own entries, named as on the platform.
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID; \
      CREATE TABLE IF NOT EXISTS _cf_METADATA (key INTEGER PRIMARY KEY, value BLOB)";
-/// Memory of a worker for each open file: the page cache, and what SQLite needs beside it.
+/// Memory of a worker for each open file: the page cache, and SQLite's other memory.
 const MEMORY_BYTES: usize = 768 << 10;
 /// The row of the alarm in `_cf_METADATA`.
 const ALARM: i64 = 1;
@@ -75,7 +75,7 @@ pub(super) struct ObjectStore {
 }
 
 struct Inner {
-    /// Before the file, whose lock it needs.
+    /// Dropped before the file, whose lock it needs.
     db: Option<LocalDatabase>,
     log: Option<Arc<File>>,
     memory: Option<Charge>,
@@ -83,7 +83,7 @@ struct Inner {
     bytes_max: u64,
     /// The number of writes so far.
     written: u64,
-    /// A commit is going to be made.
+    /// A commit is scheduled.
     is_scheduled: bool,
     /// Transactions of the script that are open, each in the one before.
     level: u32,
@@ -285,7 +285,7 @@ impl ObjectStore {
         true
     }
 
-    /// Closes the storage. `keeps`: what was written since the last commit is committed.
+    /// Closes the storage. `keeps`: writes since the last commit are committed.
     pub(super) fn close(&self, keeps: bool) {
         let mut inner = self.inner.borrow_mut();
         if std::mem::replace(&mut inner.is_closed, true) {
@@ -329,7 +329,7 @@ impl ObjectStore {
         self.changed.notify_waiters();
     }
 
-    /// Commits once the turn has ended. The task ends with the worker, and what it has not committed with it.
+    /// Commits once the turn has ended. The task ends with the worker, and uncommitted writes are lost.
     fn schedule(self: &Rc<Self>) {
         let store = self.clone();
         drop(deno_core::unsync::spawn(async move {
@@ -380,7 +380,7 @@ impl ObjectStore {
         let synced = self.threads.run(move || log.sync_data());
         synced.await?.map_err(|error| ObjectError::Failed(error.to_string()))?;
         if updates_alarm && !self.inner.borrow().is_closed {
-            // As it is now: what is set meanwhile is stored after this, because it is asked for after this.
+            // The present value: a later one is stored after this, because it is requested after this.
             self.alarms.set(&self.id, self.alarm()?).await?;
         }
         self.durable.set(self.durable.get().max(written));
@@ -390,7 +390,7 @@ impl ObjectStore {
 }
 
 impl Drop for ObjectStore {
-    /// With its worker: what was not committed is undone.
+    /// Dropped with its worker: uncommitted writes are undone.
     fn drop(&mut self) {
         self.close(false);
     }

@@ -157,7 +157,7 @@ impl Connection {
         self.answered(written).await
     }
 
-    /// Waits until the task has done what it was asked for.
+    /// Waits until the task has completed the request.
     async fn answered<T>(&self, done: oneshot::Receiver<T>) -> Result<T, ConnectError> {
         match done.or_cancel(self.closed.clone()).await {
             Ok(Ok(answer)) => Ok(answer),

@@ -5,7 +5,7 @@ use deno_core::url::Host;
 
 use super::target::parse;
 
-/// Hosts and ports that the worker may connect to, whatever the network guard says.
+/// Hosts and ports that the worker may connect to, even if the network guard forbids them.
 #[derive(Default)]
 pub(crate) struct Granted(Vec<(Host<String>, u16)>);
 

@@ -38,7 +38,7 @@ class Link {
   isReleased = false;
   /** Called at the end, with an error if it failed. */
   onEnd = noop;
-  /** Resolves once what was written, and the end of it, has been sent, or cannot be. */
+  /** Resolves once all written data and its end have been sent, or cannot be. */
   flushed;
   #resolveFlushed;
 
@@ -74,7 +74,7 @@ class Link {
     await this.opening;
     const length = TypedArrayPrototypeGetByteLength(bytes);
     for (let at = 0; at < length; at += CHUNK_BYTES) {
-      // A copy: the chunk is its writer's, who may change or transfer it.
+      // A copy, because the writer may change or transfer its chunk.
       await core.writeAll(this.rid, TypedArrayPrototypeSlice(bytes, at, at + CHUNK_BYTES));
     }
   }
@@ -104,7 +104,7 @@ class Link {
     if (rid !== null) core.tryClose(rid);
   }
 
-  /** Goes on with TLS, after what `flushed` waits for. The returned link replaces this one. `settings`: those of Node.js. */
+  /** Continues with TLS, after `flushed` has resolved. The returned link replaces this one. `settings`: those of Node.js. */
   startTls(name, settings, flushed = undefined) {
     this.isReplaced = true;
     const opening = (async () => {
@@ -122,7 +122,7 @@ class Link {
   }
 }
 
-/** Opens a connection. What is refused rejects `opening`. */
+/** Opens a connection. A refusal rejects `opening`. */
 function open(hostname, port, transport, allowHalfOpen) {
   let pending = null;
   let opening;

@@ -1,4 +1,4 @@
-//! TLS of connections: configurations, and what a handshake agreed on.
+//! TLS of connections: configurations, and results of handshakes.
 
 use std::sync::Arc;
 
@@ -193,7 +193,7 @@ impl Handshaken {
     }
 }
 
-/// A connection with TLS: its resource, and what the handshake agreed on.
+/// A connection with TLS: its resource, and the result of the handshake.
 #[derive(Serialize)]
 pub(super) struct Secured {
     rid: ResourceId,

@@ -47,7 +47,7 @@ pub(super) enum Command {
 pub(super) struct StartTls {
     pub(super) name: ServerName<'static>,
     pub(super) client: Client,
-    /// For what is received from now on.
+    /// The buffer for data received from now on.
     pub(super) received: mpsc::Sender<Bytes>,
     pub(super) done: oneshot::Sender<Handshaken>,
 }
@@ -58,7 +58,7 @@ pub(super) struct Ports {
     /// Chunks; an empty one is the end.
     received: mpsc::Sender<Bytes>,
     ending: watch::Sender<Ending>,
-    /// Canceled when the worker lets go of the connection.
+    /// Canceled when the worker drops the connection.
     released: CancellationToken,
 }
 

@@ -23,7 +23,7 @@ const {
   Uint8Array,
 } = primordials;
 
-// What `op_isopod_socket_next` gives.
+// The results of `op_isopod_socket_next`.
 const TEXT = 0;
 const BINARY = 1;
 const END = 2;
@@ -60,7 +60,7 @@ class End {
     return this.#whenConsumed.promise;
   }
 
-  /** Gives it an item of the other end in the same worker, which is consumed in a later turn. */
+  /** Passes an item from the other end in the same worker, which is consumed in a later turn. */
   give(item) {
     if (this.rid !== null) {
       this.consume(item);

@@ -14,7 +14,7 @@ use super::socket::{Socket, open};
 use crate::event::Tail;
 use crate::quotas::QuotaError;
 
-/// Bytes under way in each direction.
+/// Bytes in flight in each direction.
 const BUFFER_BYTES: usize = 16 << 10;
 
 /// Opens the socket of the worker that asked. Also returns the connection, which is to run on the I/O runtime. `accepted`: that

@@ -12,11 +12,11 @@ use isopod_websocket::{Close, Closed, Hooks, Incoming, Message, Port, SendError,
 use crate::event::{EventKey, Tail};
 use crate::quotas::{QuotaError, SocketSlot, Usage};
 
-/// Kinds of what [`Socket::next`] returns, as `websocket.js` knows them.
+/// Kinds of results of [`Socket::next`], with the numbers of `websocket.js`.
 const NEXT_TEXT: u32 = 0;
 const NEXT_BINARY: u32 = 1;
 const NEXT_CLOSED: u32 = 2;
-/// The event has ended, or the socket is no more.
+/// The event has ended, or the socket is gone.
 pub(super) const NEXT_ENDED: u32 = 3;
 
 /// A socket that leads out of its worker.
@@ -54,7 +54,7 @@ pub(crate) fn open(state: &OpState, event: Option<EventKey>, tail: &Rc<Tail>) ->
 }
 
 impl Socket {
-    /// Waits for the next message or the end, and keeps it. Returns its kind.
+    /// Waits for the next message or the end, and stores it. Returns its kind.
     pub(super) async fn next(&self) -> u32 {
         let received = poll_fn(|cx| self.port.borrow_mut().poll_receive(cx)).await;
         let kind = match &received {

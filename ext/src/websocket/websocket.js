@@ -60,7 +60,7 @@ class WebSocket extends EventTarget {
   #url = null;
   #protocol = "";
   #binaryType = "arraybuffer";
-  /** Takes what comes, in place of listeners: a Durable Object. */
+  /** Receives messages and events instead of listeners: a Durable Object. */
   #receiver = null;
   /** Serialized. */
   #attachment = null;
@@ -173,7 +173,7 @@ class WebSocket extends EventTarget {
     this.#state = CLOSED;
     if (!this.#sentClose && this.#end !== null) {
       this.#sentClose = true;
-      // The peer in the same worker waits for an answer; a connection that leads out of it has given one.
+      // A peer in the same worker waits for an answer; a connection to the outside has answered already.
       if (this.#end.peer.rid === null) this.#end.peer.give({ code, reason, wasClean, error: null });
     }
     if (this.#receiver !== null) {
@@ -226,7 +226,7 @@ class WebSocket extends EventTarget {
 
   static {
     attachments = () => core.loadExtScript("ext:isopod_objects/sockets.js").attachments;
-    // Has a receiver take what comes.
+    // Sets the receiver of messages and events.
     acceptFor = (object, receiver) => {
       if (object.#isClient || object.#isUsed || object.#isAccepted) {
         throw new TypeError("acceptWebSocket() needs a WebSocket of a WebSocketPair that was not accepted or used before");

@@ -173,7 +173,7 @@ impl Recipient {
         Self { waiting, items: None }
     }
 
-    /// Passes on an item of a task; waits while the caller is slow. `false`: the caller takes no more.
+    /// Passes on an item of a task; waits while the caller is slow. `false`: the caller accepts no more.
     ///
     /// # Errors
     /// It is no item.

@@ -18,7 +18,7 @@ use crate::websocket::Upgrade;
 /// Items of a task that wait for the transport.
 const ITEMS_WAITING_MAX: usize = 1;
 
-/// Makes an event of its written form. `stream` gives the transport's body for a number, `function` the stand-in for the function
+/// Recreates an event from its written form. `stream` gives the transport's body for a number, `function` the stand-in for the function
 /// of a number. The parts of a message's data may count `bytes_max`.
 ///
 /// # Errors
@@ -182,7 +182,7 @@ impl Owed {
     /// Waits for the next item of a task. `None`: there are no more, and the answer is next.
     pub async fn item(&mut self) -> Option<WrittenItem> {
         let items = self.items.as_mut()?;
-        // It comes from a script: no part of it is deeper than what can be encoded.
+        // It comes from a script, so no part of it is deeper than can be encoded.
         while let Some(item) = items.recv().await {
             if let Ok(item) = written_item(item) {
                 return Some(item);
@@ -191,7 +191,7 @@ impl Owed {
         None
     }
 
-    /// Tells the script that the caller takes no more items.
+    /// Notifies the script that the caller accepts no more items.
     pub fn close_items(&mut self) {
         self.items = None;
     }

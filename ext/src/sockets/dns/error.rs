@@ -50,7 +50,7 @@ pub(in crate::sockets) enum DnsError {
     Panicked(#[from] Panicked),
 }
 
-/// An answer that there is none, or its lack. Its code is that of Node.js: <https://nodejs.org/api/dns.html#error-codes>
+/// A negative answer, or no answer. Its code is that of Node.js: <https://nodejs.org/api/dns.html#error-codes>
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(generic)]
 #[property("code" = self.code())]
