@@ -47,7 +47,7 @@ pub(super) enum Command {
 pub(super) struct StartTls {
     pub(super) name: ServerName<'static>,
     pub(super) client: Client,
-    /// The buffer for data received from now on.
+    /// The channel for data received from now on.
     pub(super) received: mpsc::Sender<Bytes>,
     pub(super) done: oneshot::Sender<Handshaken>,
 }
