@@ -47,7 +47,7 @@ const PEERS: &[Peer] = &[
 const LIMIT: Duration = Duration::from_secs(40);
 const LONG_LIMIT: Duration = Duration::from_secs(150);
 
-/// Runs the tests on each runtime, so many at once. Returns the names of the runtimes with their versions, and the results.
+/// Runs the tests on each runtime, this many at once. Returns the names of the runtimes with their versions, and the results.
 pub(crate) async fn run(
     packages: &Path,
     folder: &Path,
