@@ -64,6 +64,7 @@ fn with_main(
     builder = builder.isolation(match worker.isolation {
         config::Isolation::Thread => Isolation::Thread,
         config::Isolation::Process => Isolation::Process,
+        config::Isolation::Sandbox => Isolation::Sandbox,
     });
     builder = builder.withhold(config.withheld());
     if let Some(root) = &worker.root {

@@ -22,6 +22,7 @@ mod html;
 pub mod io;
 pub mod ledger;
 pub mod native;
+pub mod network;
 #[cfg(feature = "sql")]
 pub mod objects;
 pub mod process;

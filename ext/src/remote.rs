@@ -11,7 +11,7 @@ use crate::fetcher::{Fetcher, Loopback};
 use crate::native::NativeFunction;
 use crate::publish::{PublishBinding, RemotePublish};
 use crate::sql::SqlConfig;
-use crate::{fetcher, native};
+use crate::{fetcher, native, sql};
 
 pub use crate::bindings::{Parcel, ParcelFuture, Remote, Target};
 
@@ -40,6 +40,10 @@ pub fn binding_of(written: WrittenBinding, name: &str, remote: &Arc<dyn Remote>)
             let config: SqlConfig = unpack(&config)?;
             Arc::new(config)
         }
+        WrittenBinding::Database => Arc::new(sql::remote_binding(Asks {
+            remote: Arc::clone(remote),
+            target: Target::Database(name.to_owned()),
+        })),
         WrittenBinding::Service => Arc::new(fetcher::remote_binding(asks)),
         WrittenBinding::Events => Arc::new(PublishBinding(Arc::new(RemotePublish(asks)))),
         WrittenBinding::Native { methods } => Arc::new(native::remote_binding(&asks, methods)),

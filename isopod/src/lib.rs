@@ -101,6 +101,8 @@ pub use isopod_runtime::files::{FileAccess, Grant};
 #[doc(inline)]
 pub use isopod_runtime::quotas::Quotas;
 #[doc(inline)]
+pub use isopod_runtime::sandbox::{Confinement, Mechanism};
+#[doc(inline)]
 pub use isopod_runtime::{
     CannotCross, Command, Compatibility, CompatibilityDate, Console, FlagIssue, InvalidDate, Isolation, Limits,
     NodeCompat, OsScheduling, Script, ScriptBuilder, ScriptError, WorkerThread, give_back_memory,

@@ -15,6 +15,7 @@ mod limits;
 mod module_loader;
 pub mod modules;
 pub mod platform;
+pub mod sandbox;
 mod script;
 mod thread;
 mod worker;
@@ -25,8 +26,8 @@ pub use isopod_ext::bindings::{self, NewWorker};
 #[cfg(feature = "sql")]
 pub use isopod_ext::objects;
 pub use isopod_ext::{
-    assets, cache, event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, remote, rpc, sql,
-    storage, values, websocket, written,
+    assets, cache, event, fetch, fetcher, files, handlers, io, ledger, native, network, publish, quotas, remote, rpc,
+    sql, storage, values, websocket, written,
 };
 
 pub use self::compatibility::{Compatibility, CompatibilityDate, FlagIssue, InvalidDate, NodeCompat};

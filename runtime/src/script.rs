@@ -448,8 +448,8 @@ impl ScriptBuilder {
             uses_node: OnceLock::new(),
             wasm_types: Arc::default(),
         };
-        if script.isolation == Some(Isolation::Process) {
-            script.can_cross()?;
+        if let Some(isolation) = script.isolation.filter(|isolation| isolation.is_cell()) {
+            script.can_cross(isolation)?;
         }
         Ok(script)
     }

@@ -44,6 +44,11 @@ pub trait Status: Send + Sync + 'static {
     /// Returns whether requests can be answered now, for `/readyz`.
     fn readiness(&self) -> Readiness;
 
+    /// Returns lines that `/readyz` adds to its answer, for people. Default: none.
+    fn details(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the metrics for `/metrics` and `/stats`.
     fn figures(&self) -> Vec<Metric>;
 
@@ -224,10 +229,15 @@ impl<S: Status> Desk<S> {
         }
         match path {
             "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
-            "/readyz" => match self.status.readiness() {
-                Readiness::Ready => text(StatusCode::OK, "ready\n".to_owned()),
-                Readiness::NotReady(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-            },
+            "/readyz" => {
+                let (status, answer) = match self.status.readiness() {
+                    Readiness::Ready => (StatusCode::OK, "ready".to_owned()),
+                    Readiness::NotReady(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+                };
+                let mut lines = vec![answer];
+                lines.extend(self.status.details());
+                text(status, lines.join("\n") + "\n")
+            }
             "/metrics" => shown(
                 StatusCode::OK,
                 HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),

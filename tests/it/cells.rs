@@ -10,7 +10,7 @@ use crate::project::Project;
 const ALL: &[&str] = &["--isolation", "process"];
 
 /// The processes that a server has started.
-fn cells(server: &Serving) -> Vec<u32> {
+pub(crate) fn cells(server: &Serving) -> Vec<u32> {
     let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("a process that lives");
     let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
     let pids: Vec<Vec<u32>> = lists
@@ -23,7 +23,7 @@ fn cells(server: &Serving) -> Vec<u32> {
     pids.concat()
 }
 
-fn lives(pid: u32) -> bool {
+pub(crate) fn lives(pid: u32) -> bool {
     // One that has ended and was not waited for has no command line.
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }

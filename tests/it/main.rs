@@ -63,6 +63,7 @@ mod quotas;
 mod r2;
 mod rate_limits;
 mod run;
+mod sandboxes;
 #[path = "../../ext/tests/it/common/seaweed.rs"]
 mod seaweed;
 mod secrets;

@@ -67,8 +67,8 @@ pub use pool::{OsScheduling, Pool};
 pub use problem::{ConfigError, Fault, Note, Problem, Weight};
 pub use schema::schema;
 pub use sections::{
-    Ingress, Isolation, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Sessions,
-    Shutdown, Tls,
+    Ingress, Isolation, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Sandbox,
+    Sessions, Shutdown, Tls,
 };
 pub(crate) use settings::BoundAs;
 pub use settings::{Admin, Config, Route, Worker};

@@ -58,7 +58,9 @@ impl Overrides {
             mode: reader.parse("ISOPOD_MODE", |text| {
                 constant(text, "\"development\" or \"production\"")
             }),
-            isolation: reader.parse("ISOPOD_ISOLATION", |text| constant(text, "\"thread\" or \"process\"")),
+            isolation: reader.parse("ISOPOD_ISOLATION", |text| {
+                constant(text, "\"thread\", \"process\" or \"sandbox\"")
+            }),
             environment: reader.parse("ISOPOD_ENV", |text| Ok(Some(text.to_owned()))),
             env_files: reader.parse("ISOPOD_ENV_FILE", parse_list),
             admin: reader.parse("ISOPOD_ADMIN", |text| text.parse().map(Some)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sections::Isolation;
+use super::sections::{Isolation, Sandbox};
 use super::text::{MaybeSize, Size, Time};
 
 /// Maximum number of worker threads: more do not fit into a process.
@@ -37,6 +37,8 @@ pub struct Pool {
     pub connections_per_worker: usize,
     /// Place where workers run that have no `isolation` of their own.
     pub isolation: Isolation,
+    /// Demand on what confines workers with `isolation = "sandbox"`.
+    pub sandbox: Sandbox,
     /// Time for a thread to stop its worker's code; after that the thread is lost and replaced.
     #[serde(with = "Time")]
     pub lost_grace: Duration,
@@ -76,6 +78,7 @@ impl Default for Pool {
             cache_object: 32 << 20,
             connections_per_worker: 4096,
             isolation: Isolation::default(),
+            sandbox: Sandbox::default(),
             lost_grace: Duration::from_secs(1),
             wall_grace: Duration::from_millis(100),
             lost_threads_max: None,

@@ -46,6 +46,19 @@ pub enum Isolation {
     Thread,
     /// In a process of its own: a crash, or code that cannot be interrupted, costs no other worker.
     Process,
+    /// In a process of its own without files, network, programs and other processes.
+    Sandbox,
+}
+
+/// Demand on what confines sandboxes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sandbox {
+    /// All mechanisms that the system has. What is missing is logged at the start.
+    #[default]
+    BestEffort,
+    /// All mechanisms: where one is missing, the server does not start.
+    Required,
 }
 
 /// Minimum severity of logged lines.

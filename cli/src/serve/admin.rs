@@ -13,6 +13,7 @@ use isopod::server::{AdminAccess, AdminListener, Metric, MetricKind, Readiness, 
 use super::dispatch;
 use super::life::Life;
 use super::queues::Consumers;
+use super::sandbox;
 use super::scheduler::{self, Triggers};
 use crate::logging;
 
@@ -92,10 +93,15 @@ impl Status for Face {
         dispatch::readiness(&self.pool)
     }
 
+    fn details(&self) -> Vec<String> {
+        sandbox::detail(&self.pool).into_iter().collect()
+    }
+
     fn figures(&self) -> Vec<Metric> {
         let mut figures = self.server.figures();
         figures.extend(dispatch::metrics(&self.pool.stats()));
         figures.extend(self.consumers.metrics());
+        figures.extend(sandbox::metric(&self.pool));
         figures.push(log_lines_dropped());
         figures
     }

@@ -10,7 +10,7 @@ use super::deployments::Deployments;
 use super::life::Life;
 use super::memory::Returns;
 use super::sites::Sites;
-use super::{banner, pool};
+use super::{banner, pool, sandbox};
 use crate::config::{Config, OpenQueues};
 use crate::logging;
 
@@ -93,6 +93,7 @@ impl Module for Deploy {
         let Some(deployments) = &self.deployments else {
             return Ok(());
         };
+        sandbox::look(&self.config, &*ctx.hub().get::<Pool>()?).await?;
         let mut deployments = deployments.lock().await;
         let mistakes = tokio::select! {
             mistakes = deployments.deploy(&self.config) => mistakes,

@@ -19,6 +19,7 @@ mod memory;
 mod objects;
 mod pool;
 mod queues;
+mod sandbox;
 mod scheduler;
 mod signals;
 mod sites;

@@ -84,6 +84,12 @@ pub trait Binding: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// The host and port to which the binding permits the worker's sockets to connect, whatever the network guard says. Default:
+    /// none.
+    fn grants(&self) -> Option<(String, u16)> {
+        None
+    }
+
     /// Answers a request of a worker of this script in a process of its own. `bytes_max`: maximum size of its values. The request
     /// may be any bytes. Default: an error, for bindings that need nothing of the pool's process.
     fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
@@ -114,6 +120,10 @@ impl<B: Binding + ?Sized> Binding for Arc<B> {
 
     fn written(&self) -> Option<WrittenBinding> {
         (**self).written()
+    }
+
+    fn grants(&self) -> Option<(String, u16)> {
+        (**self).grants()
     }
 
     fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {

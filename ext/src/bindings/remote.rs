@@ -39,6 +39,12 @@ pub enum Target {
     Function(u64, u32),
     /// An entry point of the worker itself: its name, after that of the script and `#` unless it is the default.
     Own(String),
+    /// The files of the script's modules, for a worker in a sandbox.
+    Modules,
+    /// The network, for a worker in a sandbox.
+    Network,
+    /// The database of this binding, for a worker in a sandbox.
+    Database(String),
 }
 
 /// A connection to the pool's process, for a worker in one of its own.
@@ -71,7 +77,7 @@ impl Asks {
 }
 
 /// Encodes a request or an answer.
-pub(crate) fn pack(value: &impl serde::Serialize) -> Result<Bytes, String> {
+pub(crate) fn pack<T: serde::Serialize>(value: &T) -> Result<Bytes, String> {
     let bytes = postcard::to_stdvec(value).map_err(|error| error.to_string())?;
     Ok(bytes.into())
 }

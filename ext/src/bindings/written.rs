@@ -50,6 +50,8 @@ pub enum WrittenBinding {
         #[serde(with = "serde_bytes")]
         config: Vec<u8>,
     },
+    /// A database of the pool's process, for a worker in a sandbox.
+    Database,
     /// The bus of the pool's process.
     Events,
     /// Rust functions of the pool's process.
@@ -74,6 +76,7 @@ impl fmt::Debug for WrittenBinding {
             Self::Queue { .. } => "Queue",
             Self::RateLimit => "RateLimit",
             Self::Sql { .. } => "Sql(…)",
+            Self::Database => "Database",
             Self::Service => "Service",
             Self::Events => "Events",
             Self::Native { .. } => "Native(…)",

@@ -13,11 +13,13 @@ use bytes::Bytes;
 use deno_core::{AsyncRefCell, AsyncResult, BufView, CancelFuture, CancelHandle, OpState, RcRef, Resource, ResourceId};
 use deno_error::JsErrorBox;
 use futures::{Stream, StreamExt};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::coding::Coding;
 use crate::coding::decode::ByteStream;
-use crate::event::{CpuExceeded, EndsWithEvent, EventEnded};
+use crate::event::{Body, CpuExceeded, EndsWithEvent, EventEnded};
 use crate::unwind;
 
 /// A chunk of a body; an empty one is its end.
@@ -33,6 +35,30 @@ pub(super) struct IncomingBody {
     pub(super) encoded: Option<Encoded>,
     /// Counts as one of the worker's open bodies.
     pub(super) _open: OwnedSemaphorePermit,
+}
+
+impl IncomingBody {
+    /// The body as it was received, for another process, and its length. `length`: that of the body as it is read.
+    pub(super) fn into_received(self, length: Option<u64>) -> (Body, Option<u64>) {
+        let length = match self.encoded {
+            Some(Encoded { length, form, .. }) => {
+                // If the receiver was dropped, the first read fails.
+                let _ = form.send(Form::Encoded);
+                length
+            }
+            None => length,
+        };
+        let chunks = futures::stream::unfold(Some((self.chunks, self._open)), |state| async {
+            let (mut chunks, open) = state?;
+            match chunks.next().await {
+                Some(Ok(chunk)) if chunk.is_empty() => None,
+                Some(Ok(chunk)) => Some((Ok(Frame::data(chunk)), Some((chunks, open)))),
+                Some(Err(error)) => Some((Err(error), None)),
+                None => Some((Err(cut_off()), None)),
+            }
+        });
+        (Body::new(StreamBody::new(chunks)), length)
+    }
 }
 
 /// The source of the chunks of a response body.
@@ -116,6 +142,25 @@ pub(super) fn outgoing(chunks: mpsc::Receiver<Chunk>) -> impl Stream<Item = Chun
             None => Some((Err(cut_off()), None)),
         }
     })
+}
+
+/// Returns the chunks of a body.
+pub(super) fn chunks_of(body: Body) -> ByteStream {
+    Box::pin(futures::stream::unfold(Some(body), |body| async move {
+        let mut body = body?;
+        loop {
+            return match body.frame().await {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => continue,
+                    Ok(data) => Some((Ok(data), Some(body))),
+                    // Trailers are not shown to scripts: the fetch standard has no place for them.
+                    Err(_trailers) => continue,
+                },
+                Some(Err(error)) => Some((Err(io::Error::other(error.to_string())), None)),
+                None => None,
+            };
+        }
+    }))
 }
 
 pub(super) fn cut_off() -> io::Error {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::elsewhere::Network;
 use super::guard::NetPolicy;
 use super::resolve::Resolver;
 use super::servers::OwnServers;
@@ -21,6 +22,8 @@ pub struct FetchConfig {
     pub servers: OwnServers,
     /// Limits of a connection. A thread's workers with the same values and the same policy share connections.
     pub connection: ConnectionOptions,
+    /// The process that has the network. Default: this one.
+    pub network: Network,
 }
 
 isopod_outcome::setters!(FetchConfig {
@@ -29,6 +32,7 @@ isopod_outcome::setters!(FetchConfig {
     limits: FetchLimits,
     servers: OwnServers,
     connection: ConnectionOptions,
+    network: Network,
 });
 
 impl Default for FetchConfig {
@@ -39,6 +43,7 @@ impl Default for FetchConfig {
             limits: FetchLimits::default(),
             servers: OwnServers::default(),
             connection: ConnectionOptions::default(),
+            network: Network::default(),
         }
     }
 }

@@ -3,7 +3,6 @@
 //! request id for logs.
 
 use std::cell::RefCell;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,16 +13,14 @@ use deno_core::{CancelHandle, OpState, ResourceId, v8};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, response};
 use http_body::Body as _;
-use http_body_util::BodyExt;
 
-use super::body::{Chunks, IncomingBody, ResponseBody, exact_size, keep_encoded};
+use super::body::{Chunks, IncomingBody, ResponseBody, chunks_of, exact_size, keep_encoded};
 use super::error::FetchError;
 use super::service::{Payer, check_headers, in_either_form, layers_of};
 use super::{charge_event, insert, request_headers, service};
 use crate::coding::Codings;
-use crate::coding::decode::ByteStream;
 use crate::context::{cpu_of, current_event, end_with_event};
-use crate::event::{Body, BodyError, Caller, EventKey, reason_of};
+use crate::event::{Body, Caller, EventKey, reason_of};
 use crate::quotas::{QuotaError, Usage};
 use crate::values::{Events, Outgoing};
 use crate::websocket::asks_for_socket;
@@ -187,14 +184,14 @@ pub(crate) fn answered(
         _ => {
             let length = body.size_hint().exact();
             let (stream, length, encoded) = match layers.is_empty() {
-                true => (received(body), length, None),
+                true => (chunks_of(body), length, None),
                 false => {
                     let payer = Payer {
                         memory: Usage::of(state).ledger().clone(),
                         cpu: cpu_of(state, event),
                     };
                     let decoded_bytes_max = service.limits().decoded_bytes_max;
-                    let (stream, encoded) = in_either_form(received(body), layers, length, decoded_bytes_max, payer);
+                    let (stream, encoded) = in_either_form(chunks_of(body), layers, length, decoded_bytes_max, payer);
                     (stream, None, Some(encoded))
                 }
             };
@@ -231,34 +228,11 @@ pub(crate) fn streamed(state: &mut OpState, event: EventKey, body: Body) -> Resu
     Usage::of(state).room_for_handle(state)?;
     let length = body.size_hint().exact();
     let body = IncomingBody {
-        chunks: Chunks::Stream(received(body)),
+        chunks: Chunks::Stream(chunks_of(body)),
         encoded: None,
         _open: service(state)?.open_body()?,
     };
     let body = Rc::new(ResponseBody::streaming(body, length));
     end_with_event(state, event, &body)?;
     Ok(state.resource_table.add_rc(body))
-}
-
-/// Returns the chunks of a body.
-fn received(body: Body) -> ByteStream {
-    Box::pin(futures::stream::unfold(Some(body), |body| async move {
-        let mut body = body?;
-        loop {
-            return match body.frame().await {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => continue,
-                    Ok(data) => Some((Ok(data), Some(body))),
-                    // Trailers are not shown to scripts: the fetch standard has no place for them.
-                    Err(_trailers) => continue,
-                },
-                Some(Err(error)) => Some((Err(cut_off(error)), None)),
-                None => None,
-            };
-        }
-    }))
-}
-
-fn cut_off(error: BodyError) -> io::Error {
-    io::Error::other(error.to_string())
 }

@@ -13,12 +13,15 @@ mod body;
 mod client;
 mod config;
 mod direct;
+mod elsewhere;
 mod error;
 pub mod guard;
 mod integrity;
+mod pipe;
 mod resolve;
 mod rule;
 mod send_error;
+mod served;
 mod servers;
 mod service;
 mod written;
@@ -40,7 +43,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::mpsc;
 
 use self::body::{ResponseBody, pump};
-use self::service::{FetchService, Incoming, Outgoing, OutgoingBody, Payer};
+use self::service::{Incoming, Opening, Outgoing, OutgoingBody, Payer};
 use crate::coding::{Coding, Codings, offered};
 use crate::context::{cpu_of, current_event, end_with_event, is_open};
 use crate::event::{CALL_DEPTH, EventEnded, EventKey, Tail};
@@ -54,12 +57,16 @@ pub(crate) use self::body::{exact_size, keep_encoded};
 pub(crate) use self::client::{permitted, root_certificates, tls_config, tls_config_builder};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
 pub(crate) use self::direct::{Answered, DirectRequest, Parts, answered, body_of, caller_of, check_head, streamed};
+pub use self::elsewhere::Network;
+pub(crate) use self::elsewhere::{Asked, Told, ask, begun};
 pub use self::error::FetchError;
 pub use self::guard::{NetPolicy, Refused};
+pub(crate) use self::pipe::{Piped, incoming, piped, run as run_pipe, sent};
 pub use self::resolve::{ResolveHost, Resolver};
 pub use self::rule::{Rule, RuleError};
 pub use self::send_error::SendError;
 pub use self::servers::{OwnServers, WrittenServers};
+pub(crate) use self::service::FetchService;
 pub use self::written::WrittenFetch;
 
 deno_core::extension!(
@@ -160,7 +167,7 @@ fn op_isopod_fetch(
                     let tail = Rc::new(Tail::default());
                     end_with_event(state, event, &tail)?;
                     let (socket, opening) = websocket::open_client(state, &tail, &mut headers)?;
-                    (Some(Box::new(socket)), Some(Box::new(opening)))
+                    (Some(Box::new(socket)), Some(Opening::Socket(Box::new(opening))))
                 } else {
                     (None, None)
                 };

@@ -48,6 +48,9 @@ pub enum SendError {
         "more than {0} response bodies are open (open_bodies_max); read each to its end, or call `response.body.cancel()`"
     )]
     OpenBodies(usize),
+    /// The process that has the network says so.
+    #[error("{0}")]
+    Elsewhere(String),
     /// An error of the I/O runtime.
     #[error(transparent)]
     Io(#[from] IoError),

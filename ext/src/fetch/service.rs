@@ -1,5 +1,7 @@
 //! Sends requests on the thread's client, with limits, timeouts and bodies. Free of V8.
 
+mod asks;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::error::Error as _;
@@ -16,14 +18,15 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::body::{Chunk, Chunks, Encoded, Form, IncomingBody, cut_off, forward, outgoing};
+use super::body::{Chunk, Chunks, Encoded, Form, IncomingBody, chunks_of, cut_off, forward, outgoing};
 use super::client::{self, ClientKey};
 use super::config::{FetchConfig, FetchLimits};
 use super::guard::Refused;
+use super::pipe;
 use super::send_error::SendError;
 use crate::coding::decode::{ByteStream, capped, decode, flattened};
 use crate::coding::{Coding, Codings};
-use crate::event::{CALL_DEPTH, CpuMeter, reason_of};
+use crate::event::{Body, CALL_DEPTH, CpuMeter, reason_of};
 use crate::io::Io;
 use crate::ledger::MemoryLedger;
 use crate::websocket::ClientOpening;
@@ -36,8 +39,15 @@ pub(super) struct Outgoing {
     pub(super) body: OutgoingBody,
     /// Number of calls between workers that led to it.
     pub(super) depth: u32,
-    /// The WebSocket that it opens.
-    pub(super) opening: Option<Box<ClientOpening>>,
+    pub(super) opening: Option<Opening>,
+}
+
+/// The connection that a request opens.
+pub(super) enum Opening {
+    /// A WebSocket.
+    Socket(Box<ClientOpening>),
+    /// One of a worker in a sandbox, which sends this over it, and sees to the rest.
+    Pipe(Box<Body>),
 }
 
 pub(super) enum OutgoingBody {
@@ -45,9 +55,12 @@ pub(super) enum OutgoingBody {
     Full(Bytes),
     /// Chunks from the event loop.
     Stream(mpsc::Receiver<Chunk>),
+    /// A stream from another process.
+    Pulled(Box<Body>),
 }
 
 /// The accounts to charge for decoding a response.
+#[derive(Default)]
 pub(super) struct Payer {
     pub(super) memory: MemoryLedger,
     pub(super) cpu: CpuMeter,
@@ -70,7 +83,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 const SPOILERS_MAX: usize = 32;
 
 /// The `fetch` of a worker.
-pub(super) struct FetchService {
+pub(crate) struct FetchService {
     io: Rc<Io>,
     config: FetchConfig,
     requests: Arc<Semaphore>,
@@ -80,7 +93,7 @@ pub(super) struct FetchService {
 }
 
 impl FetchService {
-    pub(super) fn new(io: Rc<Io>, config: FetchConfig) -> Self {
+    pub(crate) fn new(io: Rc<Io>, config: FetchConfig) -> Self {
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
             requests: semaphore(config.limits.requests_max),
@@ -110,6 +123,9 @@ impl FetchService {
         let _slot = self.requests.clone().acquire_owned().await.ok();
         let limits = self.config.limits.clone();
         let open = self.open_body()?;
+        if let Some(remote) = self.config.network.remote() {
+            return self.send_elsewhere(Arc::clone(remote), request, payer, open).await;
+        }
         let (sender, chunks) = mpsc::channel(self.chunks_buffered());
         let origin = request.url.origin().ascii_serialization();
         let (servers, resolver) = (self.config.servers.clone(), self.config.connection.resolver.clone());
@@ -227,12 +243,16 @@ async fn exchange(
     let reason = reason_of(status, response.extensions());
     let headers = std::mem::take(response.headers_mut());
     if status == StatusCode::SWITCHING_PROTOCOLS {
-        let Some(opening) = opening else {
-            return Err(SendError::Switched);
-        };
-        opening.check(&headers)?;
-        let stream = response.upgrade().await.map_err(|error| transport(&url, &error))?;
-        spawn_here(opening.run(stream));
+        if let Some(Opening::Socket(opening)) = &opening {
+            opening.check(&headers)?;
+        }
+        let upgrade = response.upgrade();
+        let stream = async || upgrade.await.map_err(|error| transport(&url, &error));
+        match opening {
+            Some(Opening::Socket(opening)) => spawn_here(opening.run(stream().await?)),
+            Some(Opening::Pipe(from)) => spawn_here(pipe::run(stream().await?, *from, sender)),
+            None => return Err(SendError::Switched),
+        }
         return Ok(Head {
             status,
             reason,
@@ -365,6 +385,7 @@ async fn send_once_or_twice(client: &reqwest::Client, request: Outgoing) -> reqw
         OutgoingBody::Empty => None,
         OutgoingBody::Full(bytes) => Some(bytes.into()),
         OutgoingBody::Stream(chunks) => Some(reqwest::Body::wrap_stream(outgoing(chunks))),
+        OutgoingBody::Pulled(body) => Some(reqwest::Body::wrap_stream(chunks_of(*body))),
     };
     let again = if idempotent { prepared.try_clone() } else { None };
     match (client.execute(prepared).await, again) {

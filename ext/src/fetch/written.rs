@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionOptions, FetchConfig, FetchLimits, NetPolicy, OwnServers, Resolver, Rule, RuleError};
+use super::{ConnectionOptions, FetchConfig, FetchLimits, NetPolicy, Network, OwnServers, Resolver, Rule, RuleError};
 
 /// A [`FetchConfig`] in written form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,24 +28,31 @@ impl FetchConfig {
     /// The written form. `None`: names are resolved by the embedder's code, which another process does not have.
     #[must_use]
     pub fn written(&self) -> Option<WrittenFetch> {
+        (self.connection.resolver == Resolver::default()).then(|| WrittenFetch {
+            servers: self.servers.key().map(str::to_owned),
+            ..self.written_for_sandbox()
+        })
+    }
+
+    /// The written form for a worker that asks the process which has the network: without the key of its servers, and whatever
+    /// resolves names there.
+    #[must_use]
+    pub fn written_for_sandbox(&self) -> WrittenFetch {
         let connection = &self.connection;
-        if connection.resolver != Resolver::default() {
-            return None;
-        }
         let texts = |rules: &[Rule]| rules.iter().map(Rule::to_string).collect();
-        Some(WrittenFetch {
+        WrittenFetch {
             allow_private: self.policy.allow_private,
             allow: texts(&self.policy.allow),
             deny: texts(&self.policy.deny),
             only: self.policy.only.as_deref().map(texts),
             user_agent: self.user_agent.clone(),
             limits: self.limits.clone(),
-            servers: self.servers.key().map(str::to_owned),
+            servers: None,
             connect_timeout: connection.connect_timeout,
             idle_timeout: connection.idle_timeout,
             idle_per_host_max: connection.idle_per_host_max,
             extra_roots: connection.extra_roots.clone(),
-        })
+        }
     }
 }
 
@@ -72,6 +79,7 @@ impl TryFrom<WrittenFetch> for FetchConfig {
                 extra_roots: written.extra_roots,
                 resolver: Resolver::default(),
             },
+            network: Network::default(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Errors of TCP connections.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,7 @@ pub(super) enum ConnectError {
 /// The reason for the end of a connection that neither side closed.
 #[derive(Clone, Debug, thiserror::Error, deno_error::JsError)]
 #[class(generic)]
-#[property("code" = self.code())]
+#[property("code" = self.code().into_owned())]
 pub(super) enum Failed {
     #[error("cannot resolve {name}: {cause}")]
     Resolve { name: String, cause: Arc<io::Error> },
@@ -97,12 +98,15 @@ pub(super) enum Failed {
     Idle(Duration),
     #[error("the connection was lost")]
     Lost,
+    /// The process that has the network says so.
+    #[error("{message}")]
+    Elsewhere { message: String, code: Option<String> },
 }
 
 impl Failed {
     /// The code of the error in Node.js: <https://nodejs.org/api/errors.html#common-system-errors>
-    fn code(&self) -> &'static str {
-        match self {
+    pub(super) fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Resolve { .. } | Self::NoAddress(_) => "ENOTFOUND",
             Self::Connect { cause, .. } => get_error_code(cause).unwrap_or("ECONNREFUSED"),
             Self::ConnectTimeout { .. } | Self::Idle(_) => "ETIMEDOUT",
@@ -110,7 +114,8 @@ impl Failed {
             Self::HandshakeTimeout(_) => "ERR_TLS_HANDSHAKE_TIMEOUT",
             Self::Transfer(cause) => get_error_code(cause).unwrap_or("ECONNRESET"),
             Self::Lost => "ECONNRESET",
-        }
+            Self::Elsewhere { code, .. } => return code.clone().unwrap_or_else(|| "ECONNREFUSED".to_owned()).into(),
+        })
     }
 }
 

@@ -27,3 +27,9 @@ impl Granted {
         granted.is_some_and(|granted| parse(host).is_some_and(|host| granted.0.contains(&(host, port))))
     }
 }
+
+/// Returns true if `granted`, a host and a port, is this destination.
+pub(crate) fn is_granted(granted: (&str, u16), host: &str, port: u16) -> bool {
+    let (own, at) = granted;
+    at == port && parse(host).is_some_and(|host| parse(own) == Some(host))
+}

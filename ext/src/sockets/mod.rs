@@ -8,9 +8,11 @@
 
 mod connection;
 mod dns;
+mod elsewhere;
 mod error;
 mod granted;
 mod pinned;
+mod served;
 mod slots;
 mod target;
 mod tls;
@@ -23,7 +25,8 @@ use deno_core::{CancelFuture, CancelHandle, OpState, Resource, ResourceId, op2, 
 
 use self::connection::Connection;
 use self::error::ConnectError;
-pub(crate) use self::granted::Granted;
+pub(crate) use self::granted::{Granted, is_granted};
+pub(crate) use self::served::{serve_connect, serve_lookup, serve_records};
 use self::slots::{Slot, Slots};
 use self::target::Target;
 use self::tls::{Secured, TlsKey, TlsSettings, server_name};

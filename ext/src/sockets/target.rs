@@ -45,6 +45,10 @@ impl Target {
         })
     }
 
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The host, as in a certificate.
     pub(super) fn hostname(&self) -> String {
         match &self.host {

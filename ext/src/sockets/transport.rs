@@ -18,9 +18,11 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use super::elsewhere;
 use super::error::{ConnectError, Failed};
 use super::target::Target;
 use super::tls::{Client, Handshaken, server_name};
+use crate::fetch::Piped;
 use crate::ledger::MemoryLedger;
 
 /// The most bytes that one chunk has, in both directions.
@@ -32,7 +34,10 @@ const CHUNKS_WAITING_MAX: usize = 8;
 /// The end of a connection. `None`: it is open.
 pub(super) type Ending = Option<Result<(), Failed>>;
 
-type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+/// A socket of this process, or the end of one that another process has.
+pub(super) type Plain = Either<TcpStream, Box<dyn Piped>>;
+
+type Stream = Either<Plain, Box<TlsStream<Plain>>>;
 
 /// A request of the worker. Requests are carried out in order.
 pub(super) enum Command {
@@ -119,13 +124,16 @@ pub(super) async fn open(
 ) -> Result<Addresses, ConnectError> {
     let limit = options.handshake_timeout;
     let opening = async {
-        let stream = connect(&target).await?;
-        let transfer = |error| Failed::Transfer(Arc::new(error));
-        let addresses = Addresses {
-            remote: stream.peer_addr().map_err(transfer)?,
-            local: stream.local_addr().map_err(transfer)?,
+        let (stream, addresses) = match target.config.network.remote() {
+            None => {
+                let (stream, addresses) = connect(&target).await?;
+                (Either::Left(stream), addresses)
+            }
+            Some(remote) => {
+                let (stream, (remote, local)) = elsewhere::connect(Arc::clone(remote), &target).await?;
+                (Either::Right(stream), Addresses { remote, local })
+            }
         };
-        stream.set_nodelay(true).map_err(transfer)?;
         let stream = match with_tls {
             true => {
                 let secured = secure(stream, server_name(&target.hostname())?, options.tls.clone(), limit).await?;
@@ -145,11 +153,19 @@ pub(super) async fn open(
 }
 
 /// Connects to the first address that accepts.
-async fn connect(target: &Target) -> Result<TcpStream, ConnectError> {
+pub(super) async fn connect(target: &Target) -> Result<(TcpStream, Addresses), ConnectError> {
     let mut failed = Failed::NoAddress(target.hostname());
     for address in target.addresses().await? {
         match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                let transfer = |error| Failed::Transfer(Arc::new(error));
+                let addresses = Addresses {
+                    remote: stream.peer_addr().map_err(transfer)?,
+                    local: stream.local_addr().map_err(transfer)?,
+                };
+                stream.set_nodelay(true).map_err(transfer)?;
+                return Ok((stream, addresses));
+            }
             Err(cause) => {
                 failed = Failed::Connect {
                     host: target.hostname(),
@@ -162,11 +178,11 @@ async fn connect(target: &Target) -> Result<TcpStream, ConnectError> {
 }
 
 async fn secure(
-    stream: TcpStream,
+    stream: Plain,
     name: ServerName<'static>,
     config: Option<Arc<ClientConfig>>,
     limit: Duration,
-) -> Result<Box<TlsStream<TcpStream>>, Failed> {
+) -> Result<Box<TlsStream<Plain>>, Failed> {
     let Some(config) = config else {
         return Err(Failed::Lost);
     };
@@ -180,7 +196,7 @@ async fn secure(
     clippy::disallowed_methods,
     reason = "called from a future that `Bound::run` put on the I/O runtime"
 )]
-fn spawn_here(task: impl Future<Output = ()> + Send + 'static) {
+pub(super) fn spawn_here(task: impl Future<Output = ()> + Send + 'static) {
     // It ends with the worker's ports, so it need not be joined.
     tokio::spawn(task);
 }

@@ -86,6 +86,9 @@ pub enum SqlError {
     /// The connection failed.
     #[error("database connection failed: {0}")]
     Connection(String),
+    /// The process that has the database says so.
+    #[error("{0}")]
+    Elsewhere(String),
     /// An error of the I/O runtime.
     #[error(transparent)]
     Io(#[from] IoError),

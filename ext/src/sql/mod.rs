@@ -19,6 +19,7 @@ mod postgres_flow;
 mod postgres_pool;
 #[cfg(feature = "postgres")]
 mod postgres_types;
+mod remote;
 mod service;
 mod sqlite;
 mod statement;
@@ -31,6 +32,7 @@ use deno_core::{CancelFuture, CancelHandle, OpState, op2};
 
 use self::call::Mode;
 pub(crate) use self::call::Payer;
+use self::remote::{Database, RemoteSql};
 use self::service::SqlService;
 pub(crate) use self::sqlite::{LocalDatabase, StatementStack};
 pub(crate) use self::value::{Param, ResultSet};
@@ -44,6 +46,7 @@ use crate::values::Events;
 
 pub use self::call::SqlError;
 pub use self::config::SqlConfig;
+pub(crate) use self::remote::{binding as remote_binding, serve as serve_remote};
 pub use self::statement::StatementError;
 
 deno_core::extension!(
@@ -122,7 +125,7 @@ async fn call(
     state: &RefCell<OpState>,
     binding: String,
     event: EventKey,
-    run: impl AsyncFnOnce(SqlService) -> Result<Vec<ResultSet>, SqlError>,
+    run: impl AsyncFnOnce(Database) -> Result<Vec<ResultSet>, SqlError>,
 ) -> Result<Vec<ResultSet>, SqlOpError> {
     unwind::catch_async(async {
         let usage = Usage::of(&state.borrow());
@@ -151,9 +154,12 @@ fn begin(state: &OpState, event: EventKey, ended: &Rc<CancelHandle>) -> Result<C
     Ok(events.cpu(event))
 }
 
-fn service(state: &OpState, binding: String, payer: Payer) -> Result<SqlService, SqlOpError> {
+fn service(state: &OpState, binding: String, payer: Payer) -> Result<Database, SqlOpError> {
+    if let Some(remote) = Installed::<RemoteSql>::get(state, &binding) {
+        return Ok(Database::Elsewhere(remote.clone(), payer));
+    }
     let config = Installed::<SqlConfig>::get(state, &binding).cloned();
     let config = config.ok_or(SqlOpError::NoBinding(binding))?;
     let io = state.try_borrow::<Rc<Io>>().ok_or(SqlOpError::NoIo)?.clone();
-    Ok(SqlService::new(io, config, payer)?)
+    Ok(Database::Here(SqlService::new(io, config, payer)?))
 }

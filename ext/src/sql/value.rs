@@ -3,16 +3,17 @@
 use deno_core::convert::Uint8Array;
 use deno_core::{FromV8, ToJsBuffer, v8};
 use deno_error::JsErrorBox;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::ledger::Charge;
 
 /// A bound parameter, as the JavaScript side passes it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Param {
     Null,
     Number(f64),
     Text(String),
+    #[serde(with = "serde_bytes")]
     Blob(Vec<u8>),
 }
 

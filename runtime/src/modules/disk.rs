@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use oxc_resolver::{ResolveError, ResolveOptions, ResolverGeneric, TsConfig, TsconfigDiscovery};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::browser::{BrowserMaps, Replacement};
@@ -47,7 +48,7 @@ pub(super) struct Disk {
 }
 
 /// The kind of a reference from one module to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Edge {
     Import,
     Require,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::refusal::Refusal;
@@ -18,6 +19,10 @@ impl Importer {
 
     pub(super) fn of(referrer: Option<&Url>) -> Self {
         referrer.map_or_else(Self::default, Self::new)
+    }
+
+    pub(super) const fn from(name: Option<String>) -> Self {
+        Self(name)
     }
 
     /// The importing module's name, or `None` for the entry module.
@@ -263,6 +268,67 @@ pub enum ModuleError {
         /// The cause.
         source: io::Error,
     },
+    /// The process that reads the files of a worker in a sandbox says so.
+    #[error("{message}")]
+    Elsewhere {
+        /// Its words.
+        message: String,
+    },
+}
+
+/// An error in written form. Those whose kind is looked at keep it; others are their message.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum WrittenModuleError {
+    NotFound(String, Option<String>, String),
+    NotInstalled(String, String, Option<String>),
+    NotExported(String, Option<String>, String),
+    Other(String),
+}
+
+impl From<ModuleError> for WrittenModuleError {
+    fn from(error: ModuleError) -> Self {
+        match error {
+            ModuleError::NotFound {
+                specifier,
+                importer,
+                hint,
+            } => Self::NotFound(specifier, importer.0, hint),
+            ModuleError::PackageNotInstalled {
+                package,
+                specifier,
+                importer,
+            } => Self::NotInstalled(package, specifier, importer.0),
+            ModuleError::NotExported {
+                specifier,
+                importer,
+                reason,
+            } => Self::NotExported(specifier, importer.0, reason),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<WrittenModuleError> for ModuleError {
+    fn from(written: WrittenModuleError) -> Self {
+        match written {
+            WrittenModuleError::NotFound(specifier, importer, hint) => Self::NotFound {
+                specifier,
+                importer: Importer(importer),
+                hint,
+            },
+            WrittenModuleError::NotInstalled(package, specifier, importer) => Self::PackageNotInstalled {
+                package,
+                specifier,
+                importer: Importer(importer),
+            },
+            WrittenModuleError::NotExported(specifier, importer, reason) => Self::NotExported {
+                specifier,
+                importer: Importer(importer),
+                reason,
+            },
+            WrittenModuleError::Other(message) => Self::Elsewhere { message },
+        }
+    }
 }
 
 impl ModuleError {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ::import_map::ImportMap;
+use isopod_ext::remote::Remote;
 use oxc::span::SourceType;
 use url::Url;
 
@@ -11,6 +12,7 @@ use super::code_frame::code_frame;
 use super::commonjs::{Facade, Registry, file_of, is_require_url};
 use super::disk::{Disk, Edge};
 use super::error::{Importer, ModuleError, display_url};
+use super::files::Files;
 use super::helpers;
 use super::import_map;
 use super::jail::Jail;
@@ -82,14 +84,28 @@ impl Loader {
     /// # Errors
     ///
     /// [`ModuleError::InvalidRoot`] and [`ModuleError::InvalidImportMap`].
-    pub fn new(options: LoaderOptions) -> Result<Self, ModuleError> {
-        let disk = match &options.root {
-            Some(root) => Some(Disk::new(
-                Jail::new(root, options.ceiling.as_deref(), options.reach)?,
-                &options.conditions,
-            )),
+    pub fn new(mut options: LoaderOptions) -> Result<Self, ModuleError> {
+        let disk = match options.root.take() {
+            Some(root) => {
+                let jail = Jail::new(&root, options.ceiling.as_deref(), std::mem::take(&mut options.reach))?;
+                Some(Files::Here(Box::new(Disk::new(jail, &options.conditions))))
+            }
             None => None,
         };
+        Self::over(options, disk)
+    }
+
+    /// Creates a loader for a worker in a sandbox, whose files another process reads: that of the script's own loader, by its
+    /// rules.
+    pub(crate) fn elsewhere(options: LoaderOptions, remote: Arc<dyn Remote>) -> Result<Self, ModuleError> {
+        let disk = options
+            .root
+            .is_some()
+            .then(|| Files::elsewhere(remote, options.reach.computed_data));
+        Self::over(options, disk)
+    }
+
+    fn over(options: LoaderOptions, disk: Option<Files>) -> Result<Self, ModuleError> {
         let bytes_max = options.limits.module_bytes_max;
         let sources = Arc::new(Sources {
             memory: options.memory,
@@ -118,7 +134,7 @@ impl Loader {
     /// As for [`Loader::resolve`].
     pub fn resolve_entry(&self, entry: &str) -> Result<Url, ModuleError> {
         let url = match &self.sources.disk {
-            Some(disk) if Path::new(entry).is_absolute() || Url::parse(entry).is_err() => {
+            Some(Files::Here(disk)) if Path::new(entry).is_absolute() || Url::parse(entry).is_err() => {
                 // The root is absolute, so this cannot fail; if it did, the URL would be parsed and rejected below.
                 Url::from_file_path(disk.root().join(entry)).or_else(|()| Url::parse(entry))
             }
@@ -132,9 +148,13 @@ impl Loader {
         if let Some(disk) = &self.sources.disk {
             disk.set_main(&url);
         }
-        let url = self
-            .sources
-            .resolve_url(url, entry, Importer::default(), Edge::Import)?;
+        let url = match &self.sources.disk {
+            // It was resolved before it was written.
+            Some(Files::Elsewhere(_)) => url,
+            _ => self
+                .sources
+                .resolve_url(url, entry, Importer::default(), Edge::Import)?,
+        };
         // A loader has one entry; the first stays.
         self.entry.get_or_init(|| url.clone());
         Ok(url)
@@ -171,7 +191,7 @@ impl Loader {
     /// Returns true if `import()` accepts computed specifiers for text and bytes.
     pub fn computes_data(&self) -> bool {
         let disk = self.sources.disk.as_ref();
-        disk.is_none_or(|disk| disk.reach().computed_data)
+        disk.is_none_or(Files::computes_data)
     }
 
     /// Resolves a static or dynamic import of `specifier` in `referrer`: import map, then memory, then files and
@@ -297,6 +317,15 @@ impl Loader {
         &self.node_env
     }
 
+    /// Answers a question of a worker in a sandbox about the files of its modules. Takes any bytes. Blocks.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn answer(&self, asked: &[u8]) -> Result<Vec<u8>, String> {
+        let files = self.sources.disk.as_ref().ok_or("the script has no files")?;
+        files.answer(asked, self.sources.bytes_max, &self.jsx)
+    }
+
     /// The source maps of loaded modules, for stack traces.
     #[must_use]
     pub fn source_maps(&self) -> &Arc<SourceMaps> {
@@ -363,11 +392,10 @@ impl Loader {
     }
 
     fn settings(&self, url: &Url) -> Result<Settings, ModuleError> {
-        let tsconfig = match &self.sources.disk {
-            Some(disk) if url.scheme() == "file" => disk.tsconfig(url)?,
-            _ => None,
-        };
-        Ok(tsconfig::settings(&self.jsx, tsconfig.as_deref()))
+        match &self.sources.disk {
+            Some(disk) if url.scheme() == "file" => disk.settings(url, &self.jsx),
+            _ => Ok(tsconfig::settings(&self.jsx, None)),
+        }
     }
 
     /// Compiles TypeScript or JSX to JavaScript of the same format. Not cached.

@@ -21,6 +21,7 @@ mod dialect;
 mod disk;
 mod error;
 mod es_module;
+mod files;
 mod helpers;
 mod import_map;
 mod in_memory;

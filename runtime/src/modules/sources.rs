@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::disk::{Disk, Edge, Found};
+use super::disk::{Edge, Found};
 use super::error::{Importer, ModuleError, display_url};
+use super::files::Files;
 use super::helpers;
 use super::in_memory;
 use super::kind::RequestedType;
@@ -16,7 +17,7 @@ use super::specifier::{package_name, refuse_scheme};
 
 pub(super) struct Sources {
     pub(super) memory: BTreeMap<Url, MemoryModule>,
-    pub(super) disk: Option<Disk>,
+    pub(super) disk: Option<Files>,
     pub(super) bytes_max: u64,
 }
 

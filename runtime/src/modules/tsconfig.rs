@@ -1,11 +1,12 @@
 //! Settings for compiling a file: the defaults, overridden by the `tsconfig.json` that applies. Pure.
 
 use oxc_resolver::TsConfig;
+use serde::{Deserialize, Serialize};
 
 use super::options::{Jsx, JsxRuntime};
 
 /// The meaning of decorators, which differs between TypeScript's old option and the standard.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Decorators {
     /// Standard decorators, which neither V8 nor the transpiler supports: rejected with a remedy.
     #[default]
@@ -17,7 +18,7 @@ pub(super) enum Decorators {
 }
 
 /// Part of the key of cached code.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Settings {
     pub(super) jsx: Jsx,
     pub(super) decorators: Decorators,

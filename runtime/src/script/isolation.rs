@@ -12,4 +12,15 @@ pub enum Isolation {
     Thread,
     /// In a process of its own, a *cell*. Code that cannot be interrupted, takes all memory or crashes V8 costs the cell alone.
     Process,
+    /// In a cell that reaches no files, no network, no program and no other process, whatever its code does with V8. Its `fetch`,
+    /// sockets and databases are those of the pool's process.
+    Sandbox,
+}
+
+impl Isolation {
+    /// Returns whether the worker has a process of its own.
+    #[must_use]
+    pub const fn is_cell(self) -> bool {
+        matches!(self, Self::Process | Self::Sandbox)
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use deno_core::url::Url;
 use isopod_ext::bindings::{Binding, WrittenBinding};
 use isopod_ext::cache::{CacheLimits, ResponseCache};
-use isopod_ext::fetch::{FetchConfig, WrittenFetch};
+use isopod_ext::fetch::{FetchConfig, Network, WrittenFetch};
 use isopod_ext::remote::{Remote, binding_of};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -31,6 +31,7 @@ pub struct WrittenScript {
     conditions: Vec<String>,
     jsx: Jsx,
     reach: Reach,
+    is_sandbox: bool,
     node_env: String,
     loader_limits: LoaderLimits,
     bindings: Vec<(String, WrittenBinding)>,
@@ -72,8 +73,21 @@ impl Script {
     }
 
     /// Checks that the script's workers can run in processes of their own.
-    pub(super) fn can_cross(&self) -> Result<(), CannotCross> {
-        self.written().map(drop)
+    pub(super) fn can_cross(&self, isolation: Isolation) -> Result<(), CannotCross> {
+        self.written_for(isolation).map(drop)
+    }
+
+    /// Answers a question of a worker in a sandbox about the files of its modules. Takes any bytes. Blocks.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn serve_modules(&self, asked: &[u8]) -> Result<Vec<u8>, String> {
+        self.loader.answer(asked)
+    }
+
+    /// The bindings.
+    pub fn bindings(&self) -> impl Iterator<Item = &Arc<dyn Binding>> {
+        self.bindings.values()
     }
 
     /// The written form.
@@ -81,10 +95,24 @@ impl Script {
     /// # Errors
     /// [`CannotCross`]: a part has none.
     pub fn written(&self) -> Result<WrittenScript, CannotCross> {
+        self.written_for(Isolation::Process)
+    }
+
+    /// The written form for a worker with this isolation. A sandbox is not told what it cannot reach: the folders of files that
+    /// bindings use, the addresses of databases, and the key of the process's servers.
+    ///
+    /// # Errors
+    /// [`CannotCross`]: a part has none.
+    pub fn written_for(&self, isolation: Isolation) -> Result<WrittenScript, CannotCross> {
+        let is_sandbox = isolation == Isolation::Sandbox;
         if self.command.is_some() || !matches!(self.console, Console::Tracing) {
             return Err(CannotCross::Command);
         }
-        let bindings = self.bindings.iter().map(|(name, binding)| match binding.written() {
+        let written = |binding: &Arc<dyn Binding>| match binding.written() {
+            Some(WrittenBinding::Sql { .. }) if is_sandbox => Some(WrittenBinding::Database),
+            written => written,
+        };
+        let bindings = self.bindings.iter().map(|(name, binding)| match written(binding) {
             Some(written) => Ok((name.clone(), written)),
             None => Err(CannotCross::Binding {
                 name: name.clone(),
@@ -105,13 +133,23 @@ impl Script {
             import_map: import_map.map(|map| (map.base.to_string(), map.json.clone())),
             conditions: options.conditions.clone(),
             jsx: options.jsx.clone(),
-            reach: options.reach.clone(),
+            reach: match is_sandbox {
+                true => Reach {
+                    withheld: Vec::new(),
+                    ..options.reach.clone()
+                },
+                false => options.reach.clone(),
+            },
+            is_sandbox,
             node_env: options.node_env.clone(),
             loader_limits: options.limits.clone(),
             bindings,
             limits: self.limits.clone(),
             enforced: self.enforced,
-            fetch: self.fetch.written().ok_or(CannotCross::Resolver)?,
+            fetch: match is_sandbox {
+                true => self.fetch.written_for_sandbox(),
+                false => self.fetch.written().ok_or(CannotCross::Resolver)?,
+            },
             cache: self.cache.limits(),
             compatibility: self.compatibility,
         })
@@ -150,7 +188,10 @@ impl WrittenScript {
             node: written.compatibility.node,
             limits: written.loader_limits,
         };
-        let loader = Loader::new(options.clone())?;
+        let loader = match written.is_sandbox {
+            true => Loader::elsewhere(options.clone(), Arc::clone(remote))?,
+            false => Loader::new(options.clone())?,
+        };
         let entry = loader.resolve_entry(&written.entry)?;
         let mut bindings = BTreeMap::new();
         for (name, binding) in written.bindings {
@@ -158,7 +199,11 @@ impl WrittenScript {
             let binding = binding.map_err(|error| ScriptError::Written(format!("the binding {name:?}: {error}")))?;
             bindings.insert(name, binding);
         }
-        let fetch = FetchConfig::try_from(written.fetch).map_err(|error| ScriptError::Written(error.to_string()))?;
+        let mut fetch =
+            FetchConfig::try_from(written.fetch).map_err(|error| ScriptError::Written(error.to_string()))?;
+        if written.is_sandbox {
+            fetch.network = Network::elsewhere(Arc::clone(remote));
+        }
         Ok(Script {
             name: written.name.into(),
             entry,

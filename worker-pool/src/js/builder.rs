@@ -119,6 +119,7 @@ impl PoolBuilder {
             lost_grace,
             cancel_grace,
         );
+        let depot = engine.depot();
         let core = CoreBuilder::with(wrap(engine), self.base).build()?;
         let pool = core.downgrade();
         let make: MakeFetcher = Arc::new(move |name| Arc::new(WorkerFetcher::new(pool.clone(), name.into())));
@@ -127,6 +128,7 @@ impl PoolBuilder {
         Ok(Pool {
             #[cfg(feature = "sql")]
             objects: super::objects::Objects::new(core.downgrade()),
+            depot,
             core,
         })
     }

@@ -1,7 +1,7 @@
 //! The JavaScript engine: the pool's [`Engine`] over the workers of `isopod-runtime`.
 
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ pub struct JsEngine {
     fetchers: Fetchers,
     isolation: Isolation,
     /// Starts the processes of cells.
-    depot: Option<Depot>,
+    depot: Option<Arc<Depot>>,
     conditions: Conditions,
     /// Started by the first worker thread, so that creating an engine cannot fail.
     watchdog: Mutex<Option<Arc<Watchdog>>>,
@@ -81,11 +81,16 @@ impl JsEngine {
         cancel_grace: Duration,
     ) -> Self {
         self.isolation = isolation;
-        self.depot = cells.map(Depot::new);
+        self.depot = cells.map(Depot::new).map(Arc::new);
         self.conditions.lost_grace = lost_grace;
         // It has to end an event before the pool gives up on the worker.
         self.conditions.cancel_grace = cancel_grace / 2;
         self
+    }
+
+    /// The cells, which end with the engine.
+    pub(super) fn depot(&self) -> Weak<Depot> {
+        self.depot.as_ref().map(Arc::downgrade).unwrap_or_default()
     }
 
     fn watchdog(&self) -> io::Result<Arc<Watchdog>> {
@@ -129,7 +134,8 @@ impl Engine for JsEngine {
     }
 
     async fn boot(&self, thread: &WorkerThread, script: &Arc<Script>, ctx: BootContext) -> Result<JsWorker, BootError> {
-        if script.isolation().unwrap_or(self.isolation) == Isolation::Process {
+        let isolation = script.isolation().unwrap_or(self.isolation);
+        if isolation.is_cell() {
             let Some(depot) = &self.depot else {
                 return Err(BootError::new(
                     "workers in processes of their own need a program that runs them: see `PoolBuilder::cells`",
@@ -139,7 +145,7 @@ impl Engine for JsEngine {
                 fetchers: self.fetchers.get().cloned(),
                 ..self.conditions.clone()
             };
-            let worker = boot(depot, script, ctx, &conditions).await?;
+            let worker = boot(depot, script, ctx, &conditions, isolation).await?;
             return Ok(JsWorker(Place::Cell(Box::new(worker))));
         }
         let loopback = self.fetchers.get().cloned();

@@ -18,6 +18,7 @@ mod worker_fetcher;
 
 pub use isopod_runtime::deno_core;
 pub use isopod_runtime::handlers::{Data, Message, TaskItem};
+pub use isopod_runtime::sandbox::{Confinement, Mechanism};
 pub use isopod_runtime::{
     Command, Console, Extend, ExtendError, Image, Isolation, Limits, NewWorker, OsScheduling, Script, ScriptBuilder,
     ScriptError, bindings, fetch, fetcher, give_back_memory, handlers, modules, native, publish, quotas, rpc, sql,

@@ -1,16 +1,18 @@
 //! The pool of JavaScript workers for embedders.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use isopod_runtime::Script;
 use isopod_runtime::bindings::queue::{QueueBatch, QueueDecision};
 use isopod_runtime::handlers::{Body, CronTrigger, EventKind, HandlerInput, Message, RequestInfo, Task};
+use isopod_runtime::sandbox::Confinement;
 use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
 use serde::de::IgnoredAny;
 
 use super::answer::wait;
+use super::cell::Depot;
 use super::engine::{JsEngine, ScriptEngine};
 use super::request;
 use super::session::Session;
@@ -49,6 +51,8 @@ pub struct Pool<E: ScriptEngine = JsEngine> {
     pub(super) core: crate::Pool<E>,
     #[cfg(feature = "sql")]
     pub(super) objects: super::objects::Objects<E>,
+    /// The cells, which end with the engine.
+    pub(super) depot: Weak<Depot>,
 }
 
 impl<E: ScriptEngine> Clone for Pool<E> {
@@ -57,6 +61,7 @@ impl<E: ScriptEngine> Clone for Pool<E> {
             core: self.core.clone(),
             #[cfg(feature = "sql")]
             objects: self.objects.clone(),
+            depot: Weak::clone(&self.depot),
         }
     }
 }
@@ -80,6 +85,25 @@ impl<E: ScriptEngine> Pool<E> {
         options: &Options,
     ) -> Result<Deployment, DeployError> {
         self.core.deploy(name, script.into(), options)
+    }
+
+    /// Finds out what confines the pool's workers with [`Isolation::Sandbox`](super::Isolation) on this system, by starting a
+    /// process for the next one.
+    ///
+    /// # Errors
+    /// The pool has no [`Cells`](super::Cells), or the process cannot start.
+    pub async fn sandbox(&self) -> std::io::Result<Confinement> {
+        let depot = self.depot.upgrade();
+        let depot =
+            depot.ok_or_else(|| std::io::Error::other("the pool starts no processes: see `PoolBuilder::cells`"))?;
+        depot.confine().await
+    }
+
+    /// The mechanisms that confine the pool's workers with [`Isolation::Sandbox`](super::Isolation), if they are known: see
+    /// [`Pool::sandbox`].
+    #[must_use]
+    pub fn confinement(&self) -> Option<Confinement> {
+        self.depot.upgrade()?.confinement()
     }
 
     /// Removes a script: new events are refused, accepted ones finish. Returns `false` if there was none.

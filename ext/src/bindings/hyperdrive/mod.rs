@@ -96,6 +96,10 @@ impl Binding for Hyperdrive {
         EnvValue::made("ext:isopod_hyperdrive/hyperdrive.js", &options)
     }
 
+    fn grants(&self) -> Option<(String, u16)> {
+        Some((self.host.clone(), self.port))
+    }
+
     fn written(&self) -> Option<WrittenBinding> {
         Some(WrittenBinding::Hyperdrive(self.url.to_string()))
     }

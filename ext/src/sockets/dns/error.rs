@@ -1,5 +1,6 @@
 //! Errors of `node:dns`.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ pub(in crate::sockets) enum DnsError {
 /// A negative answer, or no answer. Its code is that of Node.js: <https://nodejs.org/api/dns.html#error-codes>
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(generic)]
-#[property("code" = self.code())]
+#[property("code" = self.code().into_owned())]
 pub(in crate::sockets) enum DnsFailed {
     #[error("'{0}' is not a name")]
     Name(String),
@@ -75,11 +76,14 @@ pub(in crate::sockets) enum DnsFailed {
     ServerRefused,
     #[error("the system's name servers are not known: {0}")]
     Client(Arc<ResolveError>),
+    /// The process that has the network says so.
+    #[error("{message}")]
+    Elsewhere { message: String, code: Option<String> },
 }
 
 impl DnsFailed {
-    fn code(&self) -> &'static str {
-        match self {
+    pub(super) fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Name(_) => "EBADNAME",
             Self::Type(_) => "EBADQUERY",
             Self::AddressesOnly => "ENOTIMP",
@@ -89,7 +93,8 @@ impl DnsFailed {
             Self::Server(_) => "ESERVFAIL",
             Self::ServerRefused => "EREFUSED",
             Self::Client(_) => "ECONNREFUSED",
-        }
+            Self::Elsewhere { code, .. } => return code.clone().unwrap_or_else(|| "EREFUSED".to_owned()).into(),
+        })
     }
 
     pub(super) fn of(error: ResolveError) -> Self {

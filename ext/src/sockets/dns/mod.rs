@@ -25,7 +25,7 @@ use self::records::Record;
 use super::target::parse;
 use crate::context::end_with_event;
 use crate::event::{EventEnded, EventKey};
-use crate::fetch::{FetchConfig, Refused, charge_event, permitted};
+use crate::fetch::{self, Asked, FetchConfig, Refused, Told, charge_event, permitted};
 use crate::io::{Bound, Io};
 use crate::quotas::Usage;
 use crate::unwind;
@@ -41,15 +41,53 @@ pub(super) async fn op_isopod_dns_lookup(
     #[smi] event: EventKey,
     #[string] name: String,
 ) -> Result<Vec<String>, DnsError> {
-    unwind::catch_async(ask(&state, event, &name, async |config: FetchConfig, io: Rc<Io>| {
-        let resolving = io.bound(()).run({
-            let (resolver, name) = (config.connection.resolver.clone(), name.clone());
-            move |()| async move { resolver.resolve(&name).await }
-        });
-        let answers = resolving.await?.map_err(|cause| DnsFailed::Lookup(Arc::new(cause)))?;
-        Ok(told(&config, &name, answers)?.iter().map(IpAddr::to_string).collect())
-    }))
+    unwind::catch_async(ask(
+        &state,
+        event,
+        &name,
+        async |config: FetchConfig, io: Rc<Io>| match asked(&config, || Asked::Lookup(name.clone())).await? {
+            None => addresses(&config, &io, &name).await,
+            Some(Told::Addresses(addresses)) => Ok(addresses),
+            Some(_) => Err(DnsFailed::NoData.into()),
+        },
+    ))
     .await?
+}
+
+/// The addresses of a host that a script may be told.
+pub(super) async fn addresses(config: &FetchConfig, io: &Io, name: &str) -> Result<Vec<String>, DnsError> {
+    check(config, name)?;
+    let resolving = io.bound(()).run({
+        let (resolver, name) = (config.connection.resolver.clone(), name.to_owned());
+        move |()| async move { resolver.resolve(&name).await }
+    });
+    let answers = resolving.await?.map_err(|cause| DnsFailed::Lookup(Arc::new(cause)))?;
+    Ok(told(config, name, answers)?.iter().map(IpAddr::to_string).collect())
+}
+
+/// Asks the process that has the network. `None`: this one has it.
+async fn asked(config: &FetchConfig, question: impl FnOnce() -> Asked) -> Result<Option<Told>, DnsError> {
+    let Some(remote) = config.network.remote() else {
+        return Ok(None);
+    };
+    let elsewhere = |message, code| DnsFailed::Elsewhere { message, code };
+    match fetch::ask(Arc::clone(remote), &question(), None).await {
+        Ok((Told::Failed { message, code }, _)) => Err(elsewhere(message, code).into()),
+        Ok((told, _)) => Ok(Some(told)),
+        Err(error) => Err(elsewhere(error, None).into()),
+    }
+}
+
+/// An error as another process is told.
+pub(super) fn failed(error: &DnsError) -> Told {
+    let code = match error {
+        DnsError::Failed(failed) => Some(failed.code().into_owned()),
+        _ => None,
+    };
+    Told::Failed {
+        message: error.to_string(),
+        code,
+    }
 }
 
 /// Asks for the records of a name. `kind`: the name of their type.
@@ -61,18 +99,33 @@ pub(super) async fn op_isopod_dns_records(
     #[string] name: String,
     #[string] kind: String,
 ) -> Result<Vec<Record>, DnsError> {
-    unwind::catch_async(ask(&state, event, &name, async |config: FetchConfig, io: Rc<Io>| {
-        let kind: RecordType = kind.parse().map_err(|_| DnsFailed::Type(kind.clone()))?;
-        if !config.connection.resolver.is_system() {
-            return addresses_of(&config, &io, &name, kind).await;
-        }
-        let mut question = Name::from_utf8(&name).map_err(|_| DnsFailed::Name(name.clone()))?;
-        // Names are whole: the system's search list is for hosts.
-        question.set_fqdn(true);
-        let answers = client(&io)?.run(move |resolver| records_of(resolver, question, kind));
-        permitted_records(&config, &name, answers.await??)
-    }))
+    unwind::catch_async(ask(
+        &state,
+        event,
+        &name,
+        async |config: FetchConfig, io: Rc<Io>| match asked(&config, || Asked::Records(name.clone(), kind.clone()))
+            .await?
+        {
+            None => records(&config, &io, &name, &kind).await,
+            Some(Told::Records(json)) => Ok(serde_json::from_str(&json).map_err(|_| DnsFailed::NoData)?),
+            Some(_) => Err(DnsFailed::NoData.into()),
+        },
+    ))
     .await?
+}
+
+/// The records of a name that a script may be told.
+pub(super) async fn records(config: &FetchConfig, io: &Io, name: &str, kind: &str) -> Result<Vec<Record>, DnsError> {
+    check(config, name)?;
+    let kind: RecordType = kind.parse().map_err(|_| DnsFailed::Type(kind.to_owned()))?;
+    if !config.connection.resolver.is_system() {
+        return addresses_of(config, io, name, kind).await;
+    }
+    let mut question = Name::from_utf8(name).map_err(|_| DnsFailed::Name(name.to_owned()))?;
+    // Names are whole: the system's search list is for hosts.
+    question.set_fqdn(true);
+    let answers = client(io)?.run(move |resolver| records_of(resolver, question, kind));
+    permitted_records(config, name, answers.await??)
 }
 
 /// Asks name servers.

@@ -7,13 +7,13 @@ use hickory_resolver::Name;
 use hickory_resolver::proto::rr::rdata::caa::CAA;
 use hickory_resolver::proto::rr::rdata::tlsa::TLSA;
 use hickory_resolver::proto::rr::{RData, Record as Resolved};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 /// One record.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all_fields = "camelCase")]
-pub(super) enum Record {
+pub(in crate::sockets) enum Record {
     A {
         address: String,
         ttl: u32,

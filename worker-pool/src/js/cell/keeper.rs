@@ -1,5 +1,6 @@
 //! The thread that looks after the cells of a pool.
 
+use isopod_runtime::network::Broker;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
@@ -8,6 +9,8 @@ use tokio::sync::{mpsc, watch};
 #[derive(Clone)]
 pub(super) struct Keeper {
     pub(super) handle: Handle,
+    /// Connects for the workers in sandboxes.
+    pub(super) broker: Broker,
     /// Told when the pool has ended.
     pub(super) ends: watch::Receiver<bool>,
     /// Held by each process that lives: the thread ends after them.

@@ -24,6 +24,7 @@ pub(super) use self::spares::Depot;
 #[doc(hidden)]
 pub fn understood(bytes: &[u8]) -> usize {
     use bytes::BytesMut;
+    use isopod_runtime::sandbox::Confinement;
 
     fn is<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> usize {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
@@ -33,5 +34,9 @@ pub fn understood(bytes: &[u8]) -> usize {
         usize::from(matches!(wire::take::<T>(&mut BytesMut::from(&framed[..])), Ok(Some(_))))
     }
 
-    is::<wire::FromCell>(bytes) + is::<wire::Report>(bytes) + is::<wire::Asked>(bytes) + is::<wire::Line>(bytes)
+    is::<wire::FromCell>(bytes)
+        + is::<wire::Report>(bytes)
+        + is::<wire::Asked>(bytes)
+        + is::<wire::Line>(bytes)
+        + is::<Confinement>(bytes)
 }

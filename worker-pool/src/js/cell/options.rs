@@ -7,6 +7,9 @@ use std::time::Duration;
 /// The argument by which a program is told to be a cell.
 pub(super) const ARGUMENT: &str = "isopod-cell";
 
+/// The argument after the process id of its parent by which a cell is told to confine itself.
+pub(super) const SANDBOX: &str = "sandbox";
+
 /// The program and the settings of a pool's cells, for workers with
 /// [`Isolation::Process`](https://docs.rs/isopod/latest/isopod/enum.Isolation.html).
 ///
@@ -27,6 +30,7 @@ pub struct Cells {
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) spares: usize,
     pub(super) silence_max: Duration,
+    pub(super) sandbox_required: bool,
 }
 
 impl Cells {
@@ -51,6 +55,7 @@ impl Cells {
             environment: Vec::new(),
             spares: 1,
             silence_max: Duration::from_secs(5),
+            sandbox_required: false,
         }
     }
 
@@ -65,6 +70,16 @@ impl Cells {
     #[must_use]
     pub const fn spares(mut self, processes: usize) -> Self {
         self.spares = processes;
+        self
+    }
+
+    /// Refuses workers with [`Isolation::Sandbox`](https://docs.rs/isopod/latest/isopod/enum.Isolation.html) where the system
+    /// lacks a mechanism that confines them, instead of starting them with those that it has. Default: false.
+    ///
+    /// [`Pool::sandbox`](super::super::Pool::sandbox) says what there is.
+    #[must_use]
+    pub const fn sandbox_required(mut self, required: bool) -> Self {
+        self.sandbox_required = required;
         self
     }
 

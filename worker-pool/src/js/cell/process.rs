@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::keeper::Keeper;
-use super::options::{ARGUMENT, Cells};
+use super::options::{ARGUMENT, Cells, SANDBOX};
 use super::serve::{Served, serve};
 
 /// The interval at which a cell's memory is read.
@@ -33,6 +34,7 @@ pub(super) struct Launched {
     /// All that the cell may ask for.
     pub(super) served: Arc<Served>,
     pub(super) life: Arc<Life>,
+    pub(super) in_sandbox: bool,
 }
 
 /// The state of a process.
@@ -62,6 +64,19 @@ impl Life {
     /// Sets the private memory above which the process is killed.
     pub(super) fn set_memory_max(&self, bytes: usize) {
         self.memory_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Sets the address space for data, above which the system refuses more: what is taken at once, between two looks.
+    pub(super) fn limit_address_space(&self, bytes: usize) {
+        let max = Some(bytes as u64);
+        let limit = Rlimit {
+            current: max,
+            maximum: max,
+        };
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        if let Err(error) = prlimit(pid, Resource::Data, limit) {
+            tracing::debug!(pid = self.pid, %error, "cannot limit the address space of a cell");
+        }
     }
 
     pub(super) fn is_too_large(&self) -> bool {
@@ -97,7 +112,7 @@ impl Drop for Launched {
 }
 
 /// Starts a process, on the runtime that will look after it: it ends with the thread of that runtime.
-pub(super) fn launch(cells: &Cells, keeper: &Keeper) -> io::Result<Launched> {
+pub(super) fn launch(cells: &Cells, keeper: &Keeper, in_sandbox: bool) -> io::Result<Launched> {
     let (down, its_down) = UnixStream::pair()?;
     let (up, its_up) = UnixStream::pair()?;
     for stream in [&down, &up] {
@@ -106,7 +121,10 @@ pub(super) fn launch(cells: &Cells, keeper: &Keeper) -> io::Result<Launched> {
     let mut child = Command::new(&cells.program)
         .arg0(ARGUMENT)
         .args([ARGUMENT.to_owned(), std::process::id().to_string()])
+        .args(in_sandbox.then_some(SANDBOX))
         .env_clear()
+        // It cannot read the file that says so.
+        .envs(time_zone().filter(|_| in_sandbox).map(|zone| ("TZ", zone)))
         .envs(cells.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::from(OwnedFd::from(its_down)))
         .stdout(Stdio::from(OwnedFd::from(its_up)))
@@ -125,7 +143,9 @@ pub(super) fn launch(cells: &Cells, keeper: &Keeper) -> io::Result<Launched> {
         release: Notify::new(),
         ended: watch::Sender::new(None),
     });
-    let served = Arc::<Served>::default();
+    let served = Arc::new(Served::new(
+        in_sandbox.then(|| (keeper.broker.clone(), keeper.handle.clone())),
+    ));
     if let Some(errors) = child.stderr.take() {
         keeper.handle.spawn(log_errors(errors, pid, Arc::clone(&served)));
     }
@@ -138,7 +158,15 @@ pub(super) fn launch(cells: &Cells, keeper: &Keeper) -> io::Result<Launched> {
         down: Some(down),
         served,
         life,
+        in_sandbox,
     })
+}
+
+/// The name of the system's time zone.
+fn time_zone() -> Option<String> {
+    let file = std::fs::read_link("/etc/localtime").ok()?;
+    let (_, name) = file.to_str()?.split_once("/zoneinfo/")?;
+    Some(name.to_owned())
 }
 
 async fn look_after(mut child: Child, life: Arc<Life>, keeper: Keeper) {

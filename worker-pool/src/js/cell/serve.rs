@@ -12,8 +12,12 @@ use http::{Request, Response};
 use isopod_runtime::Script;
 use isopod_runtime::fetcher::Fetcher;
 use isopod_runtime::native::NativeFunction;
+use isopod_runtime::network::{Broker, Brokered};
 use isopod_runtime::remote::{Parcel, ParcelFuture, Target, serve_function, serve_own};
+use isopod_runtime::sandbox::Confinement;
 use serde_bytes::ByteBuf;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::bodies::{self, Offers, lengths, pull_all};
@@ -33,6 +37,10 @@ pub(super) struct Served {
     functions: Mutex<HashMap<u64, Vec<NativeFunction>>>,
     /// The worker that it runs, once it does.
     runs: OnceLock<Runs>,
+    /// The mechanisms that confine a sandbox, as it says.
+    confinement: watch::Sender<Option<Confinement>>,
+    /// Connects for it, if it is a sandbox, and reads the files of its modules.
+    keeper: Option<(Broker, Handle)>,
 }
 
 struct Runs {
@@ -40,6 +48,8 @@ struct Runs {
     name: Arc<str>,
     down: SendRequest<Bytes>,
     fetchers: Option<MakeFetcher>,
+    /// The network of a sandbox.
+    network: Option<Brokered>,
 }
 
 /// Makes fetchers of a pool's workers.
@@ -55,6 +65,21 @@ impl Runs {
 }
 
 impl Served {
+    /// Of a process that connects itself, or of a sandbox.
+    pub(super) fn new(keeper: Option<(Broker, Handle)>) -> Self {
+        Self {
+            keeper,
+            ..Self::default()
+        }
+    }
+
+    /// Waits until a sandbox says what confines it.
+    pub(super) async fn confinement(&self) -> Option<Confinement> {
+        let mut told = self.confinement.subscribe();
+        let told = told.wait_for(Option::is_some).await.ok()?;
+        told.clone()
+    }
+
     /// Sets the worker that it runs, and the connection to it.
     pub(super) fn runs(
         &self,
@@ -63,8 +88,11 @@ impl Served {
         down: SendRequest<Bytes>,
         fetchers: Option<MakeFetcher>,
     ) {
+        let network = self.keeper.as_ref();
+        let network = network.map(|(broker, _)| broker.network(script.fetch(), script.bindings()));
         // A process gets one worker.
         drop(self.runs.set(Runs {
+            network,
             script,
             name,
             down,
@@ -143,6 +171,14 @@ async fn one(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>,
             tracing::debug!(%error, "a question of a cell broke off");
         }
         served.offers.withdraw(number);
+    } else if path == "/confinement" {
+        // Before it runs anything: what it says later is not taken for it.
+        if let Ok(Some(confinement)) = Messages::new(request.into_body()).next().await
+            && served.runs.get().is_none()
+        {
+            served.confinement.send_replace(Some(confinement));
+        }
+        drop(respond.send_response(Response::new(()), true));
     } else if path == "/log" {
         let mut lines = Messages::new(request.into_body());
         while let Ok(Some(line)) = lines.next::<Line>().await {
@@ -184,6 +220,24 @@ async fn ask(
             None => Box::pin(std::future::ready(Err(format!(
                 "{name:?} is no entry point of this worker"
             )))),
+        },
+        Target::Modules => match &served.keeper {
+            Some((_, handle)) => {
+                let script = Arc::clone(&runs.script);
+                let reading = handle.spawn_blocking(move || script.serve_modules(&parcel.bytes));
+                Box::pin(async move { reading.await.map_err(|error| error.to_string())?.map(Parcel::new) })
+            }
+            None => Box::pin(std::future::ready(Err("the worker has files of its own".to_owned()))),
+        },
+        Target::Network => match &runs.network {
+            Some(network) => network.serve(parcel),
+            None => Box::pin(std::future::ready(
+                Err("the worker has a network of its own".to_owned()),
+            )),
+        },
+        Target::Database(name) => match (&runs.network, runs.script.binding(&name)) {
+            (Some(network), Some(binding)) => network.serve_database(&**binding, parcel),
+            _ => Box::pin(std::future::ready(Err(format!("there is no database named {name:?}")))),
         },
         Target::Function(event, function) => {
             serve_function(served.function(event, function).as_ref(), parcel, bytes_max)

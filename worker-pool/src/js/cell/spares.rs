@@ -4,8 +4,12 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use isopod_runtime::io::IoOptions;
+use isopod_runtime::network::Broker;
+use isopod_runtime::sandbox::Confinement;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::task::LocalSet;
+use tokio::time::{sleep, timeout};
 
 use super::keeper::Keeper;
 use super::options::Cells;
@@ -21,6 +25,8 @@ pub(in crate::js) struct Depot {
     /// Ends the processes and the thread.
     end: watch::Sender<bool>,
     spares: Arc<Mutex<Vec<Launched>>>,
+    /// The mechanisms that confine sandboxes, once one has named them.
+    confinement: Mutex<Option<Confinement>>,
 }
 
 impl Depot {
@@ -30,6 +36,7 @@ impl Depot {
             keeper: Mutex::new(None),
             end: watch::Sender::new(false),
             spares: Arc::default(),
+            confinement: Mutex::new(None),
         }
     }
 
@@ -38,26 +45,28 @@ impl Depot {
     }
 
     /// Takes a process that waits, unless a new one is wanted; else starts one. Another is started in its place.
-    pub(super) async fn take(&self, is_new: bool) -> io::Result<Launched> {
+    pub(super) async fn take(&self, is_new: bool, in_sandbox: bool) -> io::Result<Launched> {
         let keeper = self.keeper()?;
         let spare = match is_new {
             true => None,
-            false => lock(&self.spares).pop().filter(Launched::lives),
+            false => self.spare(in_sandbox),
         };
         let cell = match spare {
             Some(spare) => spare,
             None => {
                 let (to, launched) = oneshot::channel();
                 let (cells, own) = (self.cells.clone(), keeper.clone());
-                keeper.handle.spawn(async move { drop(to.send(launch(&cells, &own))) });
+                keeper
+                    .handle
+                    .spawn(async move { drop(to.send(launch(&cells, &own, in_sandbox))) });
                 let launched = launched.await;
                 launched.map_err(|_| io::Error::other("the pool is shutting down"))??
             }
         };
         let (cells, own, spares) = (self.cells.clone(), keeper.clone(), Arc::clone(&self.spares));
         keeper.handle.spawn(async move {
-            while lock(&spares).len() < cells.spares && !*own.ends.borrow() {
-                match launch(&cells, &own) {
+            while of_kind(&lock(&spares), in_sandbox) < cells.spares && !*own.ends.borrow() {
+                match launch(&cells, &own, in_sandbox) {
                     Ok(launched) => lock(&spares).push(launched),
                     Err(error) => return tracing::warn!(%error, "cannot start a process for the next worker"),
                 }
@@ -66,26 +75,81 @@ impl Depot {
         Ok(cell)
     }
 
+    /// Takes a process that waits.
+    fn spare(&self, in_sandbox: bool) -> Option<Launched> {
+        let mut spares = lock(&self.spares);
+        let at = spares.iter().rposition(|spare| spare.in_sandbox == in_sandbox)?;
+        Some(spares.remove(at)).filter(Launched::lives)
+    }
+
+    /// The mechanisms that confine the sandboxes of this pool, once they are known: with the first of them.
+    pub(in crate::js) fn confinement(&self) -> Option<Confinement> {
+        lock(&self.confinement).clone()
+    }
+
+    /// Finds out what confines the sandboxes of this pool, by starting one, which the next worker gets.
+    pub(in crate::js) async fn confine(&self) -> io::Result<Confinement> {
+        if let Some(known) = self.confinement() {
+            return Ok(known);
+        }
+        let cell = self.take(false, true).await?;
+        let confinement = self.confinement_of(&cell).await?;
+        lock(&self.spares).push(cell);
+        Ok(confinement)
+    }
+
+    /// The mechanisms that confine a sandbox, as it says itself, before it has run any code of others.
+    pub(super) async fn confinement_of(&self, cell: &Launched) -> io::Result<Confinement> {
+        let (served, life, silence_max) = (Arc::clone(&cell.served), Arc::clone(&cell.life), self.cells.silence_max);
+        // There, because callers have runtimes of their own, or none.
+        let telling = self.keeper()?.handle.spawn(async move {
+            tokio::select! {
+                told = served.confinement() => Ok(told),
+                how = life.ended() => Err(format!("the sandbox ended while starting ({how})")),
+                () = sleep(silence_max) => Err("the sandbox gives no sign of life".to_owned()),
+            }
+        });
+        let told = telling.await.map_err(io::Error::other)?;
+        let confinement = told.map_err(io::Error::other)?;
+        let confinement = confinement.ok_or_else(|| io::Error::other("the sandbox does not say what confines it"))?;
+        *lock(&self.confinement) = Some(confinement.clone());
+        Ok(confinement)
+    }
+
     fn keeper(&self) -> io::Result<Keeper> {
         let mut keeper = lock(&self.keeper);
         if let Some(keeper) = &*keeper {
             return Ok(keeper.clone());
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // They read the files of modules for sandboxes.
+            .max_blocking_threads(4)
+            .thread_name("isopod-files")
+            .build()?;
         let handle = runtime.handle().clone();
         let (lives, mut live) = mpsc::channel(1);
         let mut ends = self.end.subscribe();
+        let (broker, brokering) = Broker::new(IoOptions::default().name("isopod-net"));
         std::thread::Builder::new()
             .name("isopod-cells".to_owned())
             .spawn(move || {
-                runtime.block_on(async {
-                    // It fails where the sender is gone, which is an end too.
-                    let _ = ends.wait_for(|ends| *ends).await;
-                    let _ = timeout(END_WITHIN, live.recv()).await;
+                LocalSet::new().block_on(&runtime, async {
+                    let ended = async {
+                        // It fails where the sender is gone, which is an end too.
+                        let _ = ends.wait_for(|ends| *ends).await;
+                        let _ = timeout(END_WITHIN, live.recv()).await;
+                    };
+                    tokio::select! {
+                        () = ended => {}
+                        // Not before: this keeps one of them.
+                        () = brokering.run() => {}
+                    }
                 });
             })?;
         let started = Keeper {
             handle,
+            broker,
             ends: self.end.subscribe(),
             lives,
         };
@@ -98,6 +162,11 @@ impl Drop for Depot {
     fn drop(&mut self) {
         self.end.send_replace(true);
     }
+}
+
+/// The number of processes of a kind.
+fn of_kind(spares: &[Launched], in_sandbox: bool) -> usize {
+    spares.iter().filter(|spare| spare.in_sandbox == in_sandbox).count()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -17,6 +17,9 @@ use crate::js::cell::wire::{ASK, Asked, BODIES_MAX, Broken, Messages, Told, say}
 /// The time for which the worker's thread waits for an answer that comes at once.
 const NOW: Duration = Duration::from_secs(1);
 
+/// The time for files of modules: disks may be slow, and the network is one.
+const READ: Duration = Duration::from_secs(30);
+
 /// The connection to the pool's process.
 pub(super) struct Asks {
     up: SendRequest<Bytes>,
@@ -47,11 +50,15 @@ impl Remote for Asks {
     }
 
     fn ask_now(&self, target: Target, parcel: Parcel) -> Result<Parcel, String> {
+        let limit = match target {
+            Target::Modules => READ,
+            _ => NOW,
+        };
         let (to, answer) = sync_channel(1);
         let asking = self.ask(target, parcel);
         self.handle.spawn(async move { drop(to.send(asking.await)) });
-        let answer = answer.recv_timeout(NOW);
-        answer.unwrap_or_else(|_| Err(format!("the pool's process did not answer within {NOW:?}")))
+        let answer = answer.recv_timeout(limit);
+        answer.unwrap_or_else(|_| Err(format!("the pool's process did not answer within {limit:?}")))
     }
 }
 

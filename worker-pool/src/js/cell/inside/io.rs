@@ -9,6 +9,7 @@ use h2::server::SendResponse;
 use http::{Request, Response};
 use isopod_runtime::WorkerTemplate;
 use isopod_runtime::remote::loopback_of;
+use isopod_runtime::sandbox::Confinement;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -33,16 +34,27 @@ const SAID_WAITING_MAX: usize = 64;
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Serves the pool until it closes the connection for events.
-pub(super) fn run(down: UnixStream, up: UnixStream, template: WorkerTemplate) -> Result<(), Broken> {
+pub(super) fn run(
+    down: UnixStream,
+    up: UnixStream,
+    template: WorkerTemplate,
+    confinement: Option<Confinement>,
+) -> Result<(), Broken> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mail, mailbox) = mpsc::channel(MAIL_WAITING_MAX);
     // At once: V8 is ready when there is a script.
     worker::spawn(mailbox, template)?;
     let handle = runtime.handle().clone();
-    runtime.block_on(serve(down, up, mail, handle))
+    runtime.block_on(serve(down, up, mail, handle, confinement))
 }
 
-async fn serve(down: UnixStream, up: UnixStream, mail: mpsc::Sender<Mail>, handle: Handle) -> Result<(), Broken> {
+async fn serve(
+    down: UnixStream,
+    up: UnixStream,
+    mail: mpsc::Sender<Mail>,
+    handle: Handle,
+    confinement: Option<Confinement>,
+) -> Result<(), Broken> {
     let down = tokio::net::UnixStream::from_std(down)?;
     let up = tokio::net::UnixStream::from_std(up)?;
     let (up, connection) = h2::client::Builder::new()
@@ -53,6 +65,15 @@ async fn serve(down: UnixStream, up: UnixStream, mail: mpsc::Sender<Mail>, handl
         .handshake(up)
         .await?;
     handle.spawn(connection);
+    let in_sandbox = confinement.is_some();
+    if let Some(confinement) = confinement {
+        let request = Request::post("http://cell/confinement").body(());
+        let request = request.map_err(|error| Broken(error.to_string()))?;
+        let (answer, mut to) = up.clone().send_request(request, false)?;
+        to.send_data(encode(&confinement)?, true)?;
+        // A stream that is let go of is reset.
+        handle.spawn(async move { drop(answer.await) });
+    }
     let (log, lines) = Log::install();
     let mut logging = handle.spawn(log::send(Arc::clone(&log), up.clone(), lines));
     let mut connection = h2::server::Builder::new()
@@ -73,6 +94,7 @@ async fn serve(down: UnixStream, up: UnixStream, mail: mpsc::Sender<Mail>, handl
         mail,
         handle: handle.clone(),
         log: Arc::clone(&log),
+        in_sandbox,
         value_bytes_max: std::sync::OnceLock::new(),
     });
     while let Some(accepted) = connection.accept().await {
@@ -160,6 +182,7 @@ async fn start(
         stop_in: boot.stop_in,
         io_threads: boot.io_threads,
         is_tuned: boot.is_tuned,
+        in_sandbox: inside.in_sandbox,
         said,
     };
     let sent = inside.mail.send(Mail::Boot(Box::new(booting))).await;

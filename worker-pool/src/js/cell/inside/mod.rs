@@ -12,10 +12,10 @@ mod worker;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
-use isopod_runtime::{Extend, Image, WorkerTemplate, platform};
+use isopod_runtime::{Extend, Image, WorkerTemplate, platform, sandbox};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
-use super::options::ARGUMENT;
+use super::options::{ARGUMENT, SANDBOX};
 
 /// The preference of the system for ending a cell when it is short of memory.
 const OOM_SCORE: &str = "500";
@@ -69,10 +69,19 @@ impl CellProgram {
             return;
         }
         let parent = arguments.next().and_then(|parent| parent.parse().ok());
+        let in_sandbox = arguments.next().as_deref() == Some(SANDBOX);
         let run = || -> Result<(), Box<dyn std::error::Error>> {
+            if in_sandbox {
+                sandbox::close_inherited();
+            }
             let [down, up] = settle(parent)?;
+            let confinement = match in_sandbox {
+                true => Some(sandbox::confine()?),
+                false => None,
+            };
+            look_at(parent)?;
             let template = WorkerTemplate::new(self.image, self.extends)?;
-            Ok(io::run(down, up, template)?)
+            Ok(io::run(down, up, template, confinement)?)
         };
         match run() {
             Ok(()) => platform::exit_now(0),
@@ -84,16 +93,21 @@ impl CellProgram {
     }
 }
 
+/// Checks that its parent lives.
+fn look_at(parent: Option<i32>) -> Result<(), &'static str> {
+    let parent = parent.and_then(Pid::from_raw);
+    let parent = parent.ok_or("a cell is started by a pool, with its process id")?;
+    match getppid() == Some(parent) {
+        true => Ok(()),
+        false => Err("its pool's process has ended"),
+    }
+}
+
 /// Ties the process to its parent, and takes the connections from its standard streams.
 fn settle(parent: Option<i32>) -> Result<[UnixStream; 2], Box<dyn std::error::Error>> {
-    let parent = parent
-        .and_then(Pid::from_raw)
-        .ok_or("a cell is started by a pool, with its process id")?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // It may have ended before it could be asked for a signal.
-    if getppid() != Some(parent) {
-        return Err("its pool's process has ended".into());
-    }
+    look_at(parent)?;
     // Where it may not be raised, the cell is as any other process.
     drop(std::fs::write("/proc/self/oom_score_adj", OOM_SCORE));
     let down = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);

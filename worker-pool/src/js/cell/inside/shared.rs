@@ -20,6 +20,7 @@ pub(super) struct Inside {
     pub(super) mail: mpsc::Sender<Mail>,
     pub(super) handle: Handle,
     pub(super) log: Arc<Log>,
+    pub(super) in_sandbox: bool,
     /// The maximum that the parts of a value may count.
     pub(super) value_bytes_max: std::sync::OnceLock<usize>,
 }

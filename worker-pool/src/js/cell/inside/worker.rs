@@ -49,6 +49,7 @@ pub(super) struct Booting {
     pub(super) stop_in: Option<Duration>,
     pub(super) io_threads: usize,
     pub(super) is_tuned: bool,
+    pub(super) in_sandbox: bool,
     /// The worker's own entry points.
     pub(super) loopback: Loopback,
     /// To the pool.
@@ -80,8 +81,9 @@ pub(super) fn spawn(mut mailbox: mpsc::Receiver<Mail>, template: WorkerTemplate)
 
 fn run(booting: Booting, mailbox: mpsc::Receiver<Mail>, template: WorkerTemplate) -> Result<(), Failure> {
     let lost = |error: String| Failure::new(Outcome::BootFailed, "the cell cannot start a worker").with_detail(error);
-    let scheduling = match booting.is_tuned {
+    let scheduling = match booting.is_tuned && !booting.in_sandbox {
         true => OsScheduling::Tuned,
+        // In a sandbox, a thread may change its own priority alone.
         false => OsScheduling::Untouched,
     };
     if booting.is_tuned {

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use h2::Ping;
 use isopod_outcome::Failure;
-use isopod_runtime::{OsScheduling, Script};
+use isopod_runtime::fetch::WrittenServers;
+use isopod_runtime::{Isolation, OsScheduling, Script};
 use tokio::time::timeout;
 
 use super::control::{heartbeat, listen};
@@ -23,6 +24,9 @@ use crate::js::fault::failure;
 /// Private memory that a cell may have beyond its script's limit. A cell with more is killed. It covers the program's own memory,
 /// V8's, and growth between two measurements.
 const MEMORY_BESIDE: usize = 192 << 20;
+
+/// Address space for data that V8 and the stacks of threads reserve, and mostly do not use.
+const UNUSED_BYTES: usize = 1 << 30;
 
 /// Settings of a pool that concern all its cells.
 #[derive(Clone)]
@@ -41,15 +45,26 @@ pub(in crate::js) async fn boot(
     script: &Arc<Script>,
     ctx: BootContext,
     conditions: &Conditions,
+    isolation: Isolation,
 ) -> Result<CellWorker, BootError> {
-    let written = script.written().map_err(|error| BootError::new(error.to_string()))?;
-    let servers = script.fetch().servers.written();
+    let in_sandbox = isolation == Isolation::Sandbox;
+    let written = script
+        .written_for(isolation)
+        .map_err(|error| BootError::new(error.to_string()))?;
+    let servers = match in_sandbox {
+        // It has no network, so that they are no concern of it.
+        true => WrittenServers::default(),
+        false => script.fetch().servers.written(),
+    };
     let mut is_new = false;
     loop {
-        let cell = depot.take(is_new).await.map_err(|error| {
+        let cell = depot.take(is_new, in_sandbox).await.map_err(|error| {
             BootError::new("cannot start a process for the worker: is there a limit on processes?")
                 .with_detail(error.to_string())
         })?;
+        if in_sandbox {
+            check(depot, &cell).await?;
+        }
         let boot = Boot {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             script: written.clone(),
@@ -84,6 +99,20 @@ pub(in crate::js) async fn boot(
     }
 }
 
+/// Checks what confines a sandbox, if all of it is required.
+async fn check(depot: &Depot, cell: &Launched) -> Result<(), BootError> {
+    let confinement = depot
+        .confinement_of(cell)
+        .await
+        .map_err(|error| BootError::new("cannot confine a process for the worker").with_detail(error.to_string()))?;
+    match depot.options().sandbox_required && !confinement.is_whole() {
+        true => Err(BootError::new(format!(
+            "a sandbox is required, and this system has one {confinement}; permit what is missing, or do not require it"
+        ))),
+        false => Ok(()),
+    }
+}
+
 enum Refused {
     Failed(Failure),
     Broken(Broken),
@@ -106,8 +135,12 @@ async fn start(
     let taken = || Broken("the process has a worker already".to_owned());
     let down = tokio::net::UnixStream::from_std(cell.down.take().ok_or_else(taken)?)?;
     let memory_max = script.limits().memory_bytes;
-    cell.life
-        .set_memory_max(memory_max.saturating_add(memory_max / 2).saturating_add(MEMORY_BESIDE));
+    let private_max = memory_max.saturating_add(memory_max / 2).saturating_add(MEMORY_BESIDE);
+    cell.life.set_memory_max(private_max);
+    if cell.in_sandbox {
+        cell.life
+            .limit_address_space(private_max.saturating_mul(2).saturating_add(UNUSED_BYTES));
+    }
     let (requests, mut connection) = h2::client::Builder::new()
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_BYTES)

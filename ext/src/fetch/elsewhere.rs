@@ -1,0 +1,213 @@
+//! The network of a worker in a sandbox, which has none: it asks its pool's process, whose guard decides.
+//!
+//! Questions and answers go as those of bindings do. A stream that goes with a question begins with a byte of its own, and is
+//! answered once that has been read: a stream that is not being read by then would be dropped.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes};
+use futures::{StreamExt as _, stream};
+use http::HeaderMap;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::bindings::{Parcel, Remote, Target, pack, unpack};
+use crate::event::{Body, BodyError};
+
+/// The process that has the network of a worker.
+#[derive(Clone, Default)]
+pub struct Network(Option<Arc<dyn Remote>>);
+
+impl Network {
+    /// The process at the other end of a connection.
+    #[must_use]
+    pub fn elsewhere(remote: Arc<dyn Remote>) -> Self {
+        Self(Some(remote))
+    }
+
+    /// The connection to the process that has it. `None`: this one.
+    pub(crate) fn remote(&self) -> Option<&Arc<dyn Remote>> {
+        self.0.as_ref()
+    }
+}
+
+impl PartialEq for Network {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Network {}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Network(elsewhere)"
+        } else {
+            "Network(here)"
+        })
+    }
+}
+
+/// A question of a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Asked {
+    /// Send a request.
+    Fetch(Box<AskedRequest>),
+    /// Open a connection of TCP. Its stream goes with it.
+    Connect { host: String, port: u16 },
+    /// The addresses of a host.
+    Lookup(String),
+    /// The records of a name, and their type.
+    Records(String, String),
+}
+
+/// A request to be sent.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AskedRequest {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, ByteBuf)>,
+    pub(crate) depth: u32,
+    pub(crate) body: AskedBody,
+}
+
+/// The body of a request.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum AskedBody {
+    Empty,
+    Full(ByteBuf),
+    /// The stream, and its length, if known.
+    Stream(Option<u64>),
+    /// None: it opens a WebSocket, whose bytes are the stream.
+    Socket,
+}
+
+/// The answer to a question.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Told {
+    /// The head of a response, whose body goes with it as it was received, and the length of that.
+    Head {
+        status: u16,
+        reason: String,
+        headers: Vec<(String, ByteBuf)>,
+        length: Option<u64>,
+    },
+    /// A connection, whose stream goes with it: its other end, and this one.
+    Connected(SocketAddr, SocketAddr),
+    Addresses(Vec<String>),
+    /// As JSON.
+    Records(String),
+    /// The exchange failed: the URL without its query, and the innermost cause.
+    Transport {
+        url: String,
+        cause: String,
+    },
+    /// There is no answer: the reason, and its code, if it has one of Node.js.
+    Failed {
+        message: String,
+        code: Option<String>,
+    },
+}
+
+/// Asks, and waits for the answer. `Err`: the process could not be asked.
+pub(crate) async fn ask(
+    remote: Arc<dyn Remote>,
+    asked: &Asked,
+    stream: Option<Body>,
+) -> Result<(Told, Option<Body>), String> {
+    let parcel = Parcel {
+        bytes: pack(asked)?,
+        bodies: stream.map(opened).into_iter().collect(),
+    };
+    let Parcel { bytes, bodies } = remote.ask(Target::Network, parcel).await?;
+    Ok((unpack(&bytes)?, bodies.into_iter().next()))
+}
+
+/// A stream that begins with a byte of its own.
+fn opened(body: Body) -> Body {
+    let first = stream::iter([Ok(Frame::data(Bytes::from_static(&[0])))]);
+    Body::new(StreamBody::new(first.chain(frames(body))))
+}
+
+/// Waits for the first byte of a stream, and takes it away.
+pub(crate) async fn begun(mut body: Body) -> Result<Body, String> {
+    let mut data = match body.frame().await {
+        Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+        Some(Err(error)) => return Err(error.to_string()),
+        None => Bytes::new(),
+    };
+    if data.is_empty() {
+        return Err("a stream ended before it began".to_owned());
+    }
+    data.advance(1);
+    if data.is_empty() {
+        return Ok(body);
+    }
+    let first = stream::iter([Ok(Frame::data(data))]);
+    Ok(Body::new(StreamBody::new(first.chain(frames(body)))))
+}
+
+fn frames(body: Body) -> impl stream::Stream<Item = Result<Frame<Bytes>, BodyError>> + Send {
+    stream::unfold(body, |mut body| async move { Some((body.frame().await?, body)) })
+}
+
+/// Headers in written form.
+pub(crate) fn written(headers: &HeaderMap) -> Vec<(String, ByteBuf)> {
+    let headers = headers.iter();
+    headers
+        .map(|(name, value)| (name.as_str().to_owned(), ByteBuf::from(value.as_bytes())))
+        .collect()
+}
+
+/// Headers of their written form. What is none is left out.
+pub(crate) fn headers(written: Vec<(String, ByteBuf)>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in written {
+        let name = http::HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(&value)) {
+            // There are no more than those of a message.
+            let _ = headers.try_append(name, value);
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_begins_with_a_byte_that_its_reader_does_not_see() {
+        for content in ["", "a", "abc"] {
+            let body = begun(opened(Body::from(content))).await.unwrap();
+            assert_eq!(body.collect().await.unwrap().to_bytes(), content);
+        }
+        // The pieces of a stream may have become one on their way.
+        let body = begun(Body::from("\0abc")).await.unwrap();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "abc");
+        assert!(begun(Body::empty()).await.is_err());
+    }
+
+    #[test]
+    fn headers_that_are_none_are_left_out() {
+        let pairs = [("a", "1"), ("b c", "2"), ("d", "3\n"), ("a", "4")];
+        let map = headers(
+            pairs
+                .map(|(name, value)| (name.to_owned(), ByteBuf::from(value)))
+                .into(),
+        );
+        assert_eq!(
+            written(&map),
+            [("a", "1"), ("a", "4")].map(|(name, value)| (name.to_owned(), ByteBuf::from(value)))
+        );
+    }
+}

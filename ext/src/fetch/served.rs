@@ -1,0 +1,144 @@
+//! Requests of a worker in a sandbox, as the process sends them that has the network. Whatever the worker claims, where a message
+//! goes and where it ends is decided here.
+
+use bytes::Bytes;
+use deno_core::url::Url;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use super::OURS;
+use super::elsewhere::{AskedBody, AskedRequest, Told, begun, headers, written};
+use super::send_error::SendError;
+use super::service::{FetchService, Incoming, Opening, Outgoing, OutgoingBody, Payer};
+use crate::event::Body;
+
+impl FetchService {
+    /// Sends a request, and returns the head of the response with its body.
+    pub(crate) async fn answer(
+        &self,
+        asked: AskedRequest,
+        stream: Option<Body>,
+    ) -> Result<(Told, Option<Body>), String> {
+        let request = request(asked, stream).await?;
+        Ok(match self.send(request, Payer::default()).await {
+            Ok(incoming) => {
+                let Incoming {
+                    status,
+                    reason,
+                    headers,
+                    length,
+                    body,
+                } = incoming;
+                let (body, length) = body.into_received(length);
+                let head = Told::Head {
+                    status: status.as_u16(),
+                    reason,
+                    headers: written(&headers),
+                    length,
+                };
+                (head, Some(body))
+            }
+            Err(SendError::Transport { url, cause }) => (Told::Transport { url, cause }, None),
+            Err(error) => {
+                let message = error.to_string();
+                (Told::Failed { message, code: None }, None)
+            }
+        })
+    }
+}
+
+async fn request(asked: AskedRequest, stream: Option<Body>) -> Result<Outgoing, String> {
+    let method = Method::from_bytes(asked.method.as_bytes()).map_err(|error| error.to_string())?;
+    let url = Url::parse(&asked.url).map_err(|error| error.to_string())?;
+    let mut headers = others(headers(asked.headers));
+    let is_socket = matches!(asked.body, AskedBody::Socket);
+    let stream = match stream {
+        Some(stream) => Some(begun(stream).await?),
+        None => None,
+    };
+    let (body, length) = match (asked.body, stream) {
+        (AskedBody::Full(bytes), _) => {
+            let length = bytes.len() as u64;
+            (OutgoingBody::Full(Bytes::from(bytes.into_vec())), Some(length))
+        }
+        (AskedBody::Stream(length), Some(stream)) => (OutgoingBody::Pulled(Box::new(stream)), length),
+        (AskedBody::Socket, Some(stream)) => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            return Ok(Outgoing {
+                method: Method::GET,
+                url,
+                headers,
+                body: OutgoingBody::Empty,
+                depth: asked.depth,
+                opening: Some(Opening::Pipe(Box::new(stream))),
+            });
+        }
+        // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch
+        _ => (
+            OutgoingBody::Empty,
+            matches!(method, Method::POST | Method::PUT).then_some(0),
+        ),
+    };
+    if is_socket {
+        return Err("a WebSocket has a stream".to_owned());
+    }
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Ok(Outgoing {
+        method,
+        url,
+        headers,
+        body,
+        depth: asked.depth,
+        opening: None,
+    })
+}
+
+/// The headers that a worker may choose.
+fn others(mut headers: HeaderMap) -> HeaderMap {
+    for name in &OURS {
+        headers.remove(name);
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_bytes::ByteBuf;
+
+    use super::*;
+
+    fn asked(body: AskedBody) -> AskedRequest {
+        let headers = [
+            ("host", "other"),
+            ("Content-Length", "7"),
+            ("x", "1"),
+            ("transfer-encoding", "chunked"),
+        ];
+        AskedRequest {
+            method: "POST".to_owned(),
+            url: "http://example.com/".to_owned(),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), ByteBuf::from(value)))
+                .into(),
+            depth: 1,
+            body,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_does_not_decide_where_a_message_goes_and_ends() {
+        for (body, length) in [(AskedBody::Empty, "0"), (AskedBody::Full(ByteBuf::from("abc")), "3")] {
+            let request = request(asked(body), None).await.unwrap();
+            let names: Vec<_> = request.headers.keys().map(header::HeaderName::as_str).collect();
+            assert_eq!(names.len(), 2, "{names:?}");
+            assert_eq!(
+                (&request.headers["x"], &request.headers["content-length"]),
+                (&HeaderValue::from_static("1"), &HeaderValue::from_static(length))
+            );
+        }
+        assert!(request(asked(AskedBody::Socket), None).await.is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! Requests of a worker in a sandbox: the process that has the network is asked to send them.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_LENGTH;
+use http::{Method, StatusCode};
+use serde_bytes::ByteBuf;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{FetchService, Incoming, Opening, Outgoing, OutgoingBody, Payer, in_either_form, layers_of};
+use crate::bindings::Remote;
+use crate::coding::decode::ByteStream;
+use crate::event::Body;
+use crate::fetch::body::{Chunks, IncomingBody, chunks_of};
+use crate::fetch::elsewhere::{Asked, AskedBody, AskedRequest, Told, ask, headers as headers_of, written};
+use crate::fetch::pipe::{Writer, piped, sent};
+use crate::fetch::send_error::SendError;
+use crate::websocket::ClientOpening;
+
+/// The largest body of a worker in a sandbox that goes with its request. A larger one is a stream, which is not sent again.
+const BODY_WITHIN_MAX: usize = 64 << 10;
+
+/// A WebSocket that is being opened, and the end of what it writes.
+type Socket = (Box<ClientOpening>, Writer);
+
+impl FetchService {
+    /// Sends a request from the process that has the network.
+    pub(super) async fn send_elsewhere(
+        &self,
+        remote: Arc<dyn Remote>,
+        request: Outgoing,
+        payer: Payer,
+        open: OwnedSemaphorePermit,
+    ) -> Result<Incoming, SendError> {
+        let is_head = request.method == Method::HEAD;
+        let (asked, stream, opening) = elsewhere(request);
+        let told = ask(remote, &Asked::Fetch(Box::new(asked)), stream).await;
+        let (status, reason, headers, length, body) = match told.map_err(SendError::Elsewhere)? {
+            (
+                Told::Head {
+                    status,
+                    reason,
+                    headers,
+                    length,
+                },
+                body,
+            ) => (status, reason, headers_of(headers), length, body.unwrap_or_default()),
+            (Told::Transport { url, cause }, _) => return Err(SendError::Transport { url, cause }),
+            (Told::Failed { message, .. }, _) => return Err(SendError::Elsewhere(message)),
+            _ => return Err(SendError::Elsewhere("the pool's answer is no response".to_owned())),
+        };
+        let status = StatusCode::from_u16(status).map_err(|error| SendError::Elsewhere(error.to_string()))?;
+        let (stream, length, encoded) = if status == StatusCode::SWITCHING_PROTOCOLS {
+            let Some((opening, writer)) = opening else {
+                return Err(SendError::Switched);
+            };
+            opening.check(&headers)?;
+            self.io.spawn(opening.run(writer.with(body)))?;
+            let none: ByteStream = Box::pin(futures::stream::empty());
+            (none, None, None)
+        } else {
+            let layers = layers_of(status, &headers, is_head);
+            let plain = chunks_of(body);
+            if layers.is_empty() {
+                (plain, length, None)
+            } else {
+                let bytes_max = self.config.limits.decoded_bytes_max;
+                let (stream, encoded) = in_either_form(plain, layers, length, bytes_max, payer);
+                (stream, None, Some(encoded))
+            }
+        };
+        Ok(Incoming {
+            status,
+            reason,
+            headers,
+            length,
+            body: IncomingBody {
+                chunks: Chunks::Stream(stream),
+                encoded,
+                _open: open,
+            },
+        })
+    }
+}
+
+/// A request as it is asked for, the stream that goes with it, and the WebSocket that it opens.
+fn elsewhere(request: Outgoing) -> (AskedRequest, Option<Body>, Option<Socket>) {
+    let length = request.headers.get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let mut asked = AskedRequest {
+        method: request.method.to_string(),
+        url: request.url.into(),
+        headers: written(&request.headers),
+        depth: request.depth,
+        body: AskedBody::Empty,
+    };
+    if let Some(Opening::Socket(opening)) = request.opening {
+        let (writer, stream) = piped();
+        asked.body = AskedBody::Socket;
+        return (asked, Some(stream), Some((opening, writer)));
+    }
+    let stream = match request.body {
+        OutgoingBody::Empty => None,
+        OutgoingBody::Full(bytes) if bytes.len() <= BODY_WITHIN_MAX => {
+            asked.body = AskedBody::Full(ByteBuf::from(Vec::from(bytes)));
+            None
+        }
+        OutgoingBody::Full(bytes) => Some(Body::from(bytes)),
+        OutgoingBody::Stream(chunks) => Some(sent(chunks)),
+        OutgoingBody::Pulled(body) => Some(*body),
+    };
+    if stream.is_some() {
+        asked.body = AskedBody::Stream(length);
+    }
+    (asked, stream, None)
+}

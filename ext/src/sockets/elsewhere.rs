@@ -1,0 +1,28 @@
+//! Connections of a worker in a sandbox: the process that has the network is asked for them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::error::{ConnectError, Failed};
+use super::target::Target;
+use crate::bindings::Remote;
+use crate::fetch::{Asked, Piped, Told, ask, piped};
+
+/// Asks for a connection. Also returns its other end, and this one.
+pub(super) async fn connect(
+    remote: Arc<dyn Remote>,
+    target: &Target,
+) -> Result<(Box<dyn Piped>, (SocketAddr, SocketAddr)), ConnectError> {
+    let (writer, stream) = piped();
+    let asked = Asked::Connect {
+        host: target.hostname(),
+        port: target.port(),
+    };
+    let failed = |message, code| ConnectError::Failed(Failed::Elsewhere { message, code });
+    match ask(remote, &asked, Some(stream)).await {
+        Ok((Told::Connected(remote, local), Some(body))) => Ok((writer.with(body), (remote, local))),
+        Ok((Told::Failed { message, code }, _)) => Err(failed(message, code)),
+        Ok(_) => Err(Failed::Lost.into()),
+        Err(error) => Err(failed(error, None)),
+    }
+}
