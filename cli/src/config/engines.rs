@@ -1,12 +1,12 @@
 //! Lookup of the engines that a configuration names.
 
 use isopod::bindings::r2::S3R2;
-use isopod::storage::PostgresServer;
+use isopod::storage::{NatsServer, PostgresServer};
 
 use super::document::KeyPath;
 use super::problem::Fault;
 use super::reading::Reading;
-use super::storage::{Engine, Storage, StorageOverrides};
+use super::storage::{Engine, QueueServer, Storage, StorageOverrides};
 use super::values::{S3Url, Secret, StorageUrl};
 
 /// The variables of a service with the interface of S3, as AWS names them.
@@ -24,27 +24,44 @@ impl Reading<'_> {
         let of = |own: &Option<StorageUrl>, section: StorageUrl| own.clone().unwrap_or(section);
         let mut default = |url: StorageUrl, key: &str| self.engine(url, &at.key(key)).unwrap_or_default();
         let kv = default(of(&overrides.kv, section.kv), "kv");
-        let queues = default(of(&overrides.queues, section.queues), "queues");
         let crons = default(of(&overrides.crons, section.crons), "crons");
-        (self.engines.kv, self.engines.queues, self.engines.crons) = (kv, queues, crons);
+        (self.engines.kv, self.engines.crons) = (kv, crons);
+        let queues = self.queue_engine(of(&overrides.queues, section.queues), &at.key("queues"));
+        self.engines.queues = queues.unwrap_or_default();
         let r2 = self.bucket(of(&overrides.r2, section.r2), &at.key("r2"));
         self.engines.r2 = r2.flatten();
     }
 
-    /// Returns the engine of a namespace, queues or ticks at a URL, which stands `at` this place. An unusable one is a problem.
+    /// The engine of a namespace or ticks at a URL, which stands `at` this place. One that cannot be used is a problem.
     pub(super) fn engine(&mut self, url: StorageUrl, at: &KeyPath) -> Option<Engine> {
         match self.looked_up(url, at)? {
-            StorageUrl::Postgres(url) => self.server(&url, at).map(Engine::Postgres),
+            StorageUrl::Postgres(url) => self.server(&url, at).map(Engine::Server),
+            StorageUrl::Nats(_) => self.wrong(&at.to_string(), "NATS keeps queues only", at),
             StorageUrl::S3(_) => self.wrong(&at.to_string(), "S3 keeps R2 buckets only", at),
             StorageUrl::Local | StorageUrl::Variable(_) => Some(Engine::Local),
         }
     }
 
-    /// Returns the bucket at a URL, which stands `at` this place; `Some(None)` for folders of this machine.
+    /// The engine of queues at a URL, which stands `at` this place. One that cannot be used is a problem.
+    pub(super) fn queue_engine(&mut self, url: StorageUrl, at: &KeyPath) -> Option<Engine<QueueServer>> {
+        match self.looked_up(url, at)? {
+            StorageUrl::Nats(url) => {
+                let server = self.nats(&url, at).map(QueueServer::Nats);
+                server.map(Engine::Server)
+            }
+            url => Some(match self.engine(url, at)? {
+                Engine::Local => Engine::Local,
+                Engine::Server(server) => Engine::Server(QueueServer::Postgres(server)),
+            }),
+        }
+    }
+
+    /// The bucket at a URL, which stands `at` this place; `Some(None)` for folders of this machine.
     pub(super) fn bucket(&mut self, url: StorageUrl, at: &KeyPath) -> Option<Option<S3R2>> {
         match self.looked_up(url, at)? {
             StorageUrl::S3(url) => self.service(url, at).map(Some),
             StorageUrl::Postgres(_) => self.wrong(&at.to_string(), "PostgreSQL keeps no R2 buckets", at),
+            StorageUrl::Nats(_) => self.wrong(&at.to_string(), "NATS keeps queues only", at),
             StorageUrl::Local | StorageUrl::Variable(_) => Some(None),
         }
     }
@@ -75,6 +92,21 @@ impl Reading<'_> {
                 let server = server.max_connections(limits.max_connections).timeout(limits.timeout);
                 let server = server.queue_len_max(limits.queue_len_max);
                 self.engines.servers.insert(url.reveal().to_owned(), server.clone());
+                Some(server)
+            }
+            Err(error) => self.wrong(&at.to_string(), &error.to_string(), at),
+        }
+    }
+
+    fn nats(&mut self, url: &Secret, at: &KeyPath) -> Option<NatsServer> {
+        if let Some(server) = self.engines.nats.get(url.reveal()) {
+            return Some(server.clone());
+        }
+        let limits = &self.engines.limits;
+        match NatsServer::new(url.reveal()) {
+            Ok(server) => {
+                let server = server.timeout(limits.timeout).queue_len_max(limits.queue_len_max);
+                self.engines.nats.insert(url.reveal().to_owned(), server.clone());
                 Some(server)
             }
             Err(error) => self.wrong(&at.to_string(), &error.to_string(), at),

@@ -72,7 +72,7 @@ pub use sections::{
 };
 pub(crate) use settings::BoundAs;
 pub use settings::{Admin, Config, Route, Worker};
-pub use storage::{Engine, Kept, QueueKey, StorageOverrides};
+pub use storage::{Engine, Kept, QueueKey, QueueServer, StorageOverrides};
 pub use values::{
     DatabaseUrl, Listen, NetworkRule, ProxyAddress, RoutePattern, S3Url, Secret, StorageUrl, TopicPattern,
 };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use isopod::bindings::r2::S3R2;
-use isopod::storage::PostgresServer;
+use isopod::storage::{NatsServer, PostgresServer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ use super::values::StorageUrl;
 pub(super) struct Storage {
     /// KV namespaces: `local`, a `postgres://` URL, or `$NAME` for the URL in an environment variable or env file.
     pub(super) kv: StorageUrl,
-    /// Queues: `local`, a `postgres://` URL, or `$NAME`.
+    /// Queues: `local`, a `postgres://` or `nats://` URL, or `$NAME`.
     pub(super) queues: StorageUrl,
     /// R2 buckets: `local`, an `s3://` URL, below which each bucket has a folder of its name, or `$NAME`.
     pub(super) r2: StorageUrl,
@@ -74,40 +74,70 @@ impl StorageOverrides {
     }
 }
 
-/// The engine of some data.
+/// The engine of some data: files, or a server of the kinds that can have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Engine {
+pub enum Engine<S = PostgresServer> {
     /// Files of this machine.
     #[default]
     Local,
-    /// A PostgreSQL server.
-    Postgres(PostgresServer),
+    /// A server.
+    Server(S),
 }
 
 /// The place where a namespace, a queue or the like is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum Kept<S = PostgresServer> {
     /// A SQLite file.
     File(PathBuf),
-    /// A PostgreSQL server.
-    Postgres(PostgresServer),
+    /// A server.
+    Server(S),
 }
 
-impl Kept {
-    /// The file, if it is one.
-    pub fn file(&self) -> Option<&Path> {
+/// A server that keeps queues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueServer {
+    /// PostgreSQL.
+    Postgres(PostgresServer),
+    /// NATS with JetStream.
+    Nats(NatsServer),
+}
+
+/// A server that has a URL for people, without user and password.
+pub trait Shown {
+    /// The URL.
+    fn url(&self) -> String;
+}
+
+impl Shown for PostgresServer {
+    fn url(&self) -> String {
+        format!("postgres://{}", self.address())
+    }
+}
+
+impl Shown for QueueServer {
+    fn url(&self) -> String {
         match self {
-            Self::File(path) => Some(path),
-            Self::Postgres(_) => None,
+            Self::Postgres(server) => server.url(),
+            Self::Nats(server) => format!("nats://{}", server.address()),
         }
     }
 }
 
-impl fmt::Display for Kept {
+impl<S> Kept<S> {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Server(_) => None,
+        }
+    }
+}
+
+impl<S: Shown> fmt::Display for Kept<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Postgres(server) => write!(f, "postgres://{}", server.address()),
+            Self::Server(server) => f.write_str(&server.url()),
         }
     }
 }
@@ -116,12 +146,13 @@ impl fmt::Display for Kept {
 #[derive(Default)]
 pub(super) struct Engines {
     pub(super) kv: Engine,
-    pub(super) queues: Engine,
+    pub(super) queues: Engine<QueueServer>,
     pub(super) crons: Engine,
     pub(super) limits: Storage,
     pub(super) r2: Option<S3R2>,
     /// Servers by URL: bindings on the same server share its connections.
     pub(super) servers: BTreeMap<String, PostgresServer>,
+    pub(super) nats: BTreeMap<String, NatsServer>,
 }
 
 /// Identifies a queue.
@@ -130,10 +161,10 @@ pub struct QueueKey(String);
 
 impl QueueKey {
     /// The key of the queue of this name that is kept there.
-    pub(super) fn new(kept: &Kept, name: &str) -> Self {
+    pub(super) fn new(kept: &Kept<QueueServer>, name: &str) -> Self {
         Self(match kept {
             Kept::File(path) => path.display().to_string(),
-            Kept::Postgres(_) => format!("{kept}#{name}"),
+            Kept::Server(_) => format!("{kept}#{name}"),
         })
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use isopod::Rule;
 use isopod::host::bus::Pattern;
 use isopod::server::TrustedProxy;
-use isopod::storage::PostgresServer;
+use isopod::storage::{NatsServer, PostgresServer};
 
 use super::cron::Cron;
 use super::text::{Bytes, TextForm, text_value};
@@ -299,6 +299,8 @@ pub enum StorageUrl {
     Variable(String),
     /// A PostgreSQL server.
     Postgres(Secret),
+    /// A NATS server.
+    Nats(Secret),
     /// A bucket of S3, or of a service with its interface.
     S3(S3Url),
 }
@@ -351,7 +353,7 @@ impl S3Url {
 
 impl TextForm for StorageUrl {
     const FORMAT: &'static str = "storage-url";
-    const ABOUT: &'static str = "\"local\", \"postgres://user@host/name\", \"s3://bucket/prefix\", or \"$NAME\" for the URL in an environment variable or env file";
+    const ABOUT: &'static str = "\"local\", \"postgres://user@host/name\", \"nats://host:4222\", \"s3://bucket/prefix\", or \"$NAME\" for the URL in an environment variable or env file";
 
     fn parse(text: &str) -> Result<Self, String> {
         let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -366,6 +368,10 @@ impl TextForm for StorageUrl {
                 Ok(_) => Ok(Self::Postgres(Secret::new(text))),
                 Err(error) => Err(error.to_string()),
             },
+            Some(("nats" | "tls", _)) => match NatsServer::new(text) {
+                Ok(_) => Ok(Self::Nats(Secret::new(text))),
+                Err(error) => Err(error.to_string()),
+            },
             Some(("s3", _)) => S3Url::parse(text).map(Self::S3),
             _ => Err(format!("should be {}", Self::ABOUT)),
         }
@@ -376,6 +382,7 @@ impl TextForm for StorageUrl {
             Self::S3(url) => format!("s3://{}/{}", url.bucket, url.prefix),
             Self::Local => "local".to_owned(),
             Self::Variable(name) => format!("${name}"),
+            Self::Nats(_) => "nats://…".to_owned(),
             Self::Postgres(_) => "postgres://…".to_owned(),
         }
     }

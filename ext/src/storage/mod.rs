@@ -1,16 +1,22 @@
-//! Common parts of bindings that store data: the errors of a store, reservations of memory for values, SQLite files with
-//! threads of their own, PostgreSQL servers, threads for other files, and runtimes for clients. Also the record of cron
-//! ticks, which is not visible to scripts. Knows no V8.
+//! Common parts of the bindings that keep data: the errors of a store, the memory that a value is read into, SQLite files with
+//! threads of their own, PostgreSQL and NATS servers, threads for other files, and runtimes for clients; and the record of cron ticks, which no script sees. Knows
+//! no V8.
 
 #[cfg(feature = "sql")]
 pub(crate) mod files;
-#[cfg(any(feature = "postgres", feature = "s3"))]
+#[cfg(any(feature = "nats", feature = "postgres", feature = "s3"))]
 pub(crate) mod hosted;
+#[cfg(feature = "nats")]
+pub(crate) mod nats;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sql")]
 pub(crate) mod sqlite;
 pub mod ticks;
+#[cfg(any(feature = "nats", feature = "postgres"))]
+mod tries;
+#[cfg(any(feature = "nats", feature = "postgres"))]
+pub(crate) mod wake;
 
 mod written;
 
@@ -22,6 +28,8 @@ use bytes::Bytes;
 use crate::ledger::{Charge, MemoryLedger};
 use crate::quotas::QuotaError;
 
+#[cfg(feature = "nats")]
+pub use self::nats::NatsServer;
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresServer;
 pub(crate) use self::written::WrittenStorageError;
@@ -57,7 +65,7 @@ pub(crate) fn now_ms() -> u64 {
 }
 
 /// Converts a number to the type that SQL databases have for it. A number above the largest becomes the largest.
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "nats", feature = "sql"))]
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

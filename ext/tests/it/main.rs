@@ -12,4 +12,5 @@ mod sockets_tls;
 mod sqlite;
 mod sqlite_hostile;
 mod stores;
+mod stores_nats;
 mod stores_r2;

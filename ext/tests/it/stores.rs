@@ -113,7 +113,7 @@ fn a_namespace_behaves_alike_on_postgresql() {
     a_namespace_behaves(&open(&one, "a"), &open(&two, "a"), &open(&one, "b"));
 }
 
-fn send(store: &dyn QueueStore, texts: &[&str]) -> u64 {
+pub(crate) fn send(store: &dyn QueueStore, texts: &[&str]) -> u64 {
     let messages = texts
         .iter()
         .map(|text| Outbound::new(QueueMessage::new(QueueBody::text(*text))));
@@ -123,7 +123,7 @@ fn send(store: &dyn QueueStore, texts: &[&str]) -> u64 {
 }
 
 /// Takes messages: their receipts, and their texts with the number of attempts.
-fn take(store: &dyn QueueStore, wanted: Take) -> (Vec<Receipt>, Vec<(String, u32)>) {
+pub(crate) fn take(store: &dyn QueueStore, wanted: Take) -> (Vec<Receipt>, Vec<(String, u32)>) {
     let taken = block_on(store.take(wanted)).expect("messages").messages;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     taken
@@ -132,7 +132,7 @@ fn take(store: &dyn QueueStore, wanted: Take) -> (Vec<Receipt>, Vec<(String, u32
         .unzip()
 }
 
-fn settle(store: &dyn QueueStore, receipts: &[Receipt], verdict: Verdict) {
+pub(crate) fn settle(store: &dyn QueueStore, receipts: &[Receipt], verdict: Verdict) {
     let settled = receipts.iter().map(|receipt| Settled {
         receipt: *receipt,
         verdict,
@@ -141,7 +141,7 @@ fn settle(store: &dyn QueueStore, receipts: &[Receipt], verdict: Verdict) {
 }
 
 /// Takes until there are messages.
-fn await_messages(store: &dyn QueueStore) -> (Vec<Receipt>, Vec<(String, u32)>) {
+pub(crate) fn await_messages(store: &dyn QueueStore) -> (Vec<Receipt>, Vec<(String, u32)>) {
     let begun = Instant::now();
     loop {
         let taken = take(store, Take::default());
@@ -152,7 +152,7 @@ fn await_messages(store: &dyn QueueStore) -> (Vec<Receipt>, Vec<(String, u32)>) 
     }
 }
 
-fn told(texts: &[(&str, u32)]) -> Vec<(String, u32)> {
+pub(crate) fn told(texts: &[(&str, u32)]) -> Vec<(String, u32)> {
     texts
         .iter()
         .map(|(text, attempts)| ((*text).to_owned(), *attempts))
@@ -229,7 +229,7 @@ fn a_queue_behaves(store: &dyn QueueStore, other: &dyn QueueStore, apart: &dyn Q
 }
 
 /// Takes and settles on several handles at once. Each message is had by one.
-fn consumers_share(stores: &[Arc<dyn QueueStore>]) {
+pub(crate) fn consumers_share(stores: &[Arc<dyn QueueStore>]) {
     const COUNT: usize = 600;
     let texts: Vec<String> = (0..COUNT).map(|at| at.to_string()).collect();
     for texts in texts.chunks(50) {

@@ -56,7 +56,7 @@ impl KvNamespace {
                     .readers_max(self.limits.readers_max)
                     .queue_len_max(self.limits.queue_len_max),
             ),
-            Kept::Postgres(server) => Arc::new(PostgresKv::new(server, self.id.as_str())),
+            Kept::Server(server) => Arc::new(PostgresKv::new(server, self.id.as_str())),
         }
     }
 
@@ -116,8 +116,8 @@ impl Section {
                 let path = path.or_else(|| default_file("kv", id, &at.key("id"), reading))?;
                 Some(Kept::File(reading.source.folder().join(path)))
             }
-            (Engine::Postgres(server), None) => Some(Kept::Postgres(server)),
-            (Engine::Postgres(_), Some(_)) => {
+            (Engine::Server(server), None) => Some(Kept::Server(server)),
+            (Engine::Server(_), Some(_)) => {
                 let message = format!("`{at}` has a `path`, and is stored on a server");
                 reading.tell(
                     &at.key("path"),

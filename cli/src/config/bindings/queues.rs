@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use isopod::bindings::Binding;
-use isopod::bindings::queue::{BATCH_COUNT, DELAY, PostgresQueue, QueueBinding, QueueStore, SqliteQueue};
+use isopod::bindings::queue::{BATCH_COUNT, DELAY, NatsQueue, PostgresQueue, QueueBinding, QueueStore, SqliteQueue};
 use isopod::host::workers::ConsumeOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
-use crate::config::storage::{Engine, Kept, QueueKey};
+use crate::config::storage::{Engine, Kept, QueueKey, QueueServer};
 use crate::config::text::{MaybeTime, Size, Time};
 use crate::config::values::StorageUrl;
 
@@ -66,7 +66,7 @@ pub struct Queue {
     /// Its name.
     pub name: String,
     /// The place where it is kept.
-    pub kept: Kept,
+    pub kept: Kept<QueueServer>,
     bytes_max: u64,
     queue_len_max: usize,
 }
@@ -85,8 +85,11 @@ impl Queue {
                     .bytes_max(self.bytes_max)
                     .queue_len_max(self.queue_len_max),
             ),
-            Kept::Postgres(server) => {
+            Kept::Server(QueueServer::Postgres(server)) => {
                 Arc::new(PostgresQueue::new(server, self.name.as_str()).bytes_max(self.bytes_max))
+            }
+            Kept::Server(QueueServer::Nats(server)) => {
+                Arc::new(NatsQueue::new(server, self.name.as_str()).bytes_max(self.bytes_max))
             }
         }
     }
@@ -178,7 +181,7 @@ pub(super) struct Section {
 struct Storage {
     /// Folder of the queues' SQLite files, relative to this file's folder. Queues of the same name in the same folder are the same.
     directory: PathBuf,
-    /// `local`, a `postgres://` URL, or `$NAME`. Default: `storage.queues`.
+    /// `local`, a `postgres://` or `nats://` URL, or `$NAME`. Default: `storage.queues`.
     #[serde(skip_serializing_if = "Option::is_none")]
     storage: Option<StorageUrl>,
     /// Maximum size of the messages in a queue. A `send` that would exceed it fails.
@@ -201,14 +204,20 @@ impl Default for Storage {
 }
 
 impl Storage {
-    fn engine(&self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Engine> {
+    fn engine(&self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Engine<QueueServer>> {
         match &self.storage {
-            Some(url) => reading.engine(url.clone(), &at.key("storage")),
+            Some(url) => reading.queue_engine(url.clone(), &at.key("storage")),
             None => Some(reading.engines.queues.clone()),
         }
     }
 
-    fn queue(&self, name: String, engine: &Engine, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Queue> {
+    fn queue(
+        &self,
+        name: String,
+        engine: &Engine<QueueServer>,
+        at: &KeyPath,
+        reading: &mut Reading<'_>,
+    ) -> Option<Queue> {
         if !is_plain_name(&name, at, reading) {
             return None;
         }
@@ -217,7 +226,7 @@ impl Storage {
                 let folder = reading.source.folder().join(&self.directory);
                 Kept::File(folder.join(format!("{name}.sqlite")))
             }
-            Engine::Postgres(server) => Kept::Postgres(server.clone()),
+            Engine::Server(server) => Kept::Server(server.clone()),
         };
         Some(Queue {
             kept,
@@ -295,7 +304,13 @@ impl Default for OptionsFile {
 }
 
 impl ConsumerFile {
-    fn resolve(self, storage: &Storage, engine: &Engine, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Consumer> {
+    fn resolve(
+        self,
+        storage: &Storage,
+        engine: &Engine<QueueServer>,
+        at: &KeyPath,
+        reading: &mut Reading<'_>,
+    ) -> Option<Consumer> {
         let Self { queue: name, options } = self;
         let retry_delay = options.retry_delay.unwrap_or_default();
         within(

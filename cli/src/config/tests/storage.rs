@@ -12,11 +12,15 @@ fn places(project: &Project) -> [String; 3] {
     });
     let ticks = match &config.ticks {
         Engine::Local => "local".to_owned(),
-        Engine::Postgres(server) => server.address(),
+        Engine::Server(server) => server.address(),
     };
-    let below = |kept: &Kept| kept.to_string().replace(&format!("{}/", project.path().display()), "");
+    let below = |kept: String| kept.replace(&format!("{}/", project.path().display()), "");
     let queue = &worker.consumers.first().expect("a consumer").queue;
-    [below(&kv.expect("a namespace").kept), below(&queue.kept), ticks]
+    [
+        below(kv.expect("a namespace").kept.to_string()),
+        below(queue.kept.to_string()),
+        ticks,
+    ]
 }
 
 const BOUND: &str = "main = 'a.ts'\nkv_namespaces = [{ binding = 'KV' }]\nqueues.consumers = [{ queue = 'q' }]\n";
@@ -45,6 +49,26 @@ fn a_binding_may_have_an_engine_of_its_own() {
     let [kv, queue, ticks] = places(&Project::isopod(&text));
     assert_eq!(kv, ".isopod/kv/KV.sqlite");
     assert_eq!([&*queue, &*ticks], ["postgres://db.internal:5432/shop", "local"]);
+}
+
+#[test]
+fn queues_may_be_on_nats_and_nothing_else() {
+    let text = format!("{BOUND}[storage]\nqueues = 'nats://app:hidden@nats.internal:4222/shop'");
+    let project = Project::isopod(&text);
+    assert_eq!(places(&project)[1], "nats://nats.internal:4222/shop");
+    assert!(!format!("{:?}", project.config()).contains("hidden"));
+    for (text, part) in [
+        (
+            "kv = 'nats://hidden@host'",
+            "`storage.kv` = (not shown): NATS keeps queues only",
+        ),
+        ("crons = 'nats://hidden@host'", "NATS keeps queues only"),
+        ("r2 = 'nats://hidden@host'", "NATS keeps queues only"),
+        ("queues = 'nats://hidden@host/a_b'", "the prefix has other characters"),
+    ] {
+        let error = Project::isopod(&format!("{BOUND}[storage]\n{text}")).error();
+        assert!(error.contains(part) && !error.contains("hidden"), "{part:?} in {error}");
+    }
 }
 
 #[test]

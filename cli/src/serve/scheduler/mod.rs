@@ -160,7 +160,7 @@ impl Ticks {
                 place: TICKS.to_owned(),
                 runs_unrecorded: true,
             },
-            Engine::Postgres(server) => Self {
+            Engine::Server(server) => Self {
                 store: Box::new(PostgresTicks::new(server)),
                 place: format!("postgres://{}", server.address()),
                 runs_unrecorded: false,

@@ -1,10 +1,13 @@
 //! `env.QUEUE`: a queue with the interface of Workers Queues, and the batches that consumers get.
 //!
-//! [`QueueBinding`] is the producer's binding, over a [`QueueStore`]: [`SqliteQueue`], `PostgresQueue` or a program's own. [`QueueBatch`] is the
-//! input of the `queue` handler. `rules` has the platform's limits, which the ops check before a store is asked. The host takes
-//! messages from a store and gives them to a worker.
+//! [`QueueBinding`] is the producer's binding, over a [`QueueStore`]: [`SqliteQueue`], `PostgresQueue`,
+//! `NatsQueue` or a program's own. [`QueueBatch`] is the
+//! input of the `queue` handler. `rules` has the platform's limits, which the ops check before a store is asked. What takes
+//! messages from a store and gives them to a worker is in the host.
 
 mod batch;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod remote;
@@ -33,6 +36,8 @@ use crate::storage::StorageError;
 use crate::unwind;
 
 pub use self::batch::{Decision, QueueBatch, QueueDecision};
+#[cfg(feature = "nats")]
+pub use self::nats::NatsQueue;
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresQueue;
 pub(crate) use self::remote::RemoteQueue;

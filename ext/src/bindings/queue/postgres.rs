@@ -12,7 +12,8 @@ use super::store::{
     ContentType, Leased, Outbound, Peeked, QueueBody, QueueMessage, QueueMetrics, QueueStore, Receipt, Settled, Take,
     Taken, Verdict,
 };
-use crate::storage::postgres::{Connections, Failed, PostgresServer, Wake};
+use crate::storage::postgres::{Connections, Failed, PostgresServer};
+use crate::storage::wake::Wake;
 use crate::storage::{StorageError, StorageFuture, now_ms, signed};
 
 /// The size that is counted for a message in addition to its body.
@@ -112,10 +113,10 @@ impl QueueStore for PostgresQueue {
             let messages = messages.clone();
             async move { send(&connections, &name, &messages, bytes_max).await }
         });
-        let (server, wake) = (self.server.clone(), self.wake.clone());
+        let (server, name, wake) = (self.server.clone(), self.name.clone(), self.wake.clone());
         Box::pin(async move {
             let metrics = sent.await?;
-            server.tell(&wake);
+            server.tell(&name, &wake);
             Ok(metrics)
         })
     }
@@ -132,12 +133,12 @@ impl QueueStore for PostgresQueue {
             let settled = settled.clone();
             async move { settle(&connections, &name, &settled).await }
         });
-        let (server, wake) = (self.server.clone(), self.wake.clone());
+        let (server, name, wake) = (self.server.clone(), self.name.clone(), self.wake.clone());
         Box::pin(async move {
             done.await?;
             // The due times of messages to be delivered again have changed.
             if comes_again {
-                server.tell(&wake);
+                server.tell(&name, &wake);
             }
             Ok(())
         })

@@ -10,7 +10,7 @@ use crate::storage::{StorageError, StorageFuture, now_ms};
 
 /// The storage of a queue.
 ///
-/// [`SqliteQueue`](super::SqliteQueue) keeps it in a file, `PostgresQueue` on a server. A program may supply its own, on which
+/// [`SqliteQueue`](super::SqliteQueue) keeps it in a file, `PostgresQueue` and `NatsQueue` on a server. A program may supply its own, on which
 /// producers and consumers work alike: `QueueBinding` sends to it, and a consumer of the host takes from it.
 ///
 /// A message is in the queue until a consumer [settles](Self::settle) it. A taken message is *leased*: it is not given to

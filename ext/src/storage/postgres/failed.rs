@@ -1,8 +1,7 @@
 //! Errors of PostgreSQL.
 
-use std::time::Duration;
-
 use crate::storage::StorageError;
+use crate::storage::tries::Tried;
 
 /// An error in the body of an operation.
 #[derive(Debug)]
@@ -24,29 +23,27 @@ impl From<StorageError> for Failed {
 }
 
 impl Failed {
-    /// The error for the caller of an operation on the server at this address.
-    pub(super) fn told(self, address: &str) -> StorageError {
+    /// The error for the caller of an operation on this server.
+    pub(super) fn told(self, server: &str) -> StorageError {
         match self {
-            Self::Sql(sqlx::Error::Database(error)) => {
-                StorageError::Failed(format!("PostgreSQL at {address}: {}", error.message()))
-            }
-            Self::Sql(error) => StorageError::Failed(format!("PostgreSQL at {address}: {error}")),
+            Self::Sql(sqlx::Error::Database(error)) => StorageError::Failed(format!("{server}: {}", error.message())),
+            Self::Sql(error) => StorageError::Failed(format!("{server}: {error}")),
             Self::Storage(error) => error,
         }
     }
 
-    /// The error for the caller of an operation that exceeded its time limit.
-    pub(super) fn late(address: &str, timeout: Duration, last: Option<&str>) -> StorageError {
-        let last = last.map(|last| format!("; the last error: {last}")).unwrap_or_default();
-        StorageError::Failed(format!(
-            "PostgreSQL at {address} has not answered within {timeout:?}{last}"
-        ))
+    /// The failure of a try of an operation on this server.
+    pub(super) fn tried(self, server: &str) -> Tried {
+        match self {
+            Self::Sql(error) if is_lost(&error) => Tried::Lost(error.to_string()),
+            failed => Tried::Failed(failed.told(server)),
+        }
     }
 }
 
-/// Returns true if the operation may succeed when it is retried: its connection was lost, the server is stopping or starting, or
-/// the operation conflicted with another transaction.
-pub(super) fn is_lost(error: &sqlx::Error) -> bool {
+/// Returns true if an operation that failed so may succeed when it is tried again: its connection was lost, the server stops or
+/// starts, or another transaction was in the way.
+fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
         // Source: https://www.postgresql.org/docs/current/errcodes-appendix.html

@@ -13,19 +13,19 @@ mod wakes;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::runtime::Handle;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 
 use super::hosted::Hosted;
+use super::tries::{Operations, Tries};
+use super::wake::Wake;
 use super::{StorageError, StorageFuture};
 
 pub(crate) use self::failed::Failed;
-use self::failed::is_lost;
-pub(crate) use self::wakes::Wake;
 use self::wakes::Wakes;
 
 /// Time limit for the first connection, which creates missing tables.
@@ -36,8 +36,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const TRUSTED: Duration = Duration::from_secs(1);
 /// Connections whose commits do not wait for the disk.
 const RELAXED_CONNECTIONS: u32 = 2;
-/// The first pause before an operation is tried again, which doubles up to the second.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// A PostgreSQL server on which bindings keep their data.
 ///
@@ -74,7 +72,7 @@ struct Shared {
     connect: PgConnectOptions,
     options: Options,
     hosted: Hosted<Connections>,
-    waiting: Arc<Semaphore>,
+    operations: Operations,
     wakes: Arc<Wakes>,
 }
 
@@ -118,7 +116,7 @@ impl PostgresServer {
         let shared = Shared {
             connect,
             hosted: Hosted::new("isopod-pg"),
-            waiting: Arc::new(Semaphore::new(options.queue_len_max.clamp(1, Semaphore::MAX_PERMITS))),
+            operations: Operations::new(options.queue_len_max),
             wakes: Arc::default(),
             options: options.clone(),
         };
@@ -166,34 +164,19 @@ impl PostgresServer {
         T: Send + 'static,
         F: Future<Output = Result<T, Failed>> + Send,
     {
-        let begun = self.begin(work);
-        Box::pin(async move {
-            let ended = begun?.await;
-            ended.unwrap_or_else(|_| Err(StorageError::Failed("the runtime of PostgreSQL has ended".to_owned())))
-        })
-    }
-
-    fn begin<T, F>(
-        &self,
-        work: impl Fn(Connections) -> F + Send + Sync + 'static,
-    ) -> Result<tokio::task::JoinHandle<Result<T, StorageError>>, StorageError>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Failed>> + Send,
-    {
-        let shared = &self.shared;
-        let permit = shared.waiting.clone().try_acquire_owned();
-        let permit = permit.map_err(|_| StorageError::Overloaded(self.options.queue_len_max))?;
-        let attempts = Attempts {
-            connect: shared.connect.clone(),
-            timeout: self.options.timeout,
-            address: self.address(),
-        };
-        let (runtime, connections) = shared.connections()?;
-        Ok(runtime.spawn(async move {
-            let _permit = permit;
-            attempts.run(connections, work).await
-        }))
+        let (connect, tries) = (self.shared.connect.clone(), self.shared.tries());
+        self.shared.operations.run(
+            || self.shared.connections(),
+            |connections| async move {
+                let ready = connections.ready.clone();
+                let ready = async { ready.get_or_try_init(|| prepare(&connect, &tries)).await.map(drop) };
+                let attempt = || {
+                    let tried = work(connections.clone());
+                    async { tried.await.map_err(|failed| failed.tried(&tries.server)) }
+                };
+                tries.run(ready, attempt).await
+            },
+        )
     }
 
     /// The wake-up calls of a queue.
@@ -201,12 +184,12 @@ impl PostgresServer {
         self.shared.wakes.of(queue)
     }
 
-    /// Notifies the consumers of a queue that messages are due, those of this process immediately.
-    pub(crate) fn tell(&self, wake: &Arc<Wake>) {
+    /// Tells the consumers of a queue that messages are due, those of this process at once.
+    pub(crate) fn tell(&self, queue: &Arc<str>, wake: &Arc<Wake>) {
         wake.ring();
         // Without a notification, other processes find the messages when they next poll.
         if let Ok((runtime, connections)) = self.shared.connections() {
-            wakes::tell(&runtime, &connections.relaxed, &self.shared.wakes, wake);
+            wakes::tell(&runtime, &connections.relaxed, &self.shared.wakes, queue, wake);
         }
     }
 
@@ -272,47 +255,20 @@ impl Shared {
             })
             .connect_lazy_with(connect.disable_statement_logging())
     }
-}
 
-/// The tries of an operation.
-struct Attempts {
-    connect: PgConnectOptions,
-    timeout: Duration,
-    address: String,
-}
-
-impl Attempts {
-    async fn run<T, F>(self, connections: Connections, work: impl Fn(Connections) -> F) -> Result<T, StorageError>
-    where
-        F: Future<Output = Result<T, Failed>>,
-    {
-        let deadline = Instant::now() + self.timeout;
-        let mut last = None;
-        let tried = tokio::time::timeout_at(deadline.into(), async {
-            // If the first connection fails, the configuration may be wrong, which is reported at once.
-            connections.ready.get_or_try_init(|| self.prepare()).await?;
-            let (mut pause, pause_max) = AGAIN;
-            loop {
-                match work(connections.clone()).await {
-                    Err(Failed::Sql(error)) if is_lost(&error) => {
-                        last = Some(error.to_string());
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(pause_max);
-                    }
-                    result => return result.map_err(|failed| failed.told(&self.address)),
-                }
-            }
-        });
-        let ended = tried.await;
-        ended.unwrap_or_else(|_| Err(Failed::late(&self.address, self.timeout, last.as_deref())))
-    }
-
-    /// Creates the tables that are missing.
-    async fn prepare(&self) -> Result<(), StorageError> {
-        let prepared = tokio::time::timeout(CONNECT_TIMEOUT, schema::prepare(&self.connect)).await;
-        match prepared {
-            Ok(prepared) => prepared.map_err(|failed| failed.told(&self.address)),
-            Err(_) => Err(Failed::late(&self.address, CONNECT_TIMEOUT, None)),
+    fn tries(&self) -> Tries {
+        Tries {
+            server: format!("PostgreSQL at {}", self.address()),
+            timeout: self.options.timeout,
         }
+    }
+}
+
+/// Creates the tables that are missing.
+async fn prepare(connect: &PgConnectOptions, tries: &Tries) -> Result<(), StorageError> {
+    let prepared = tokio::time::timeout(CONNECT_TIMEOUT, schema::prepare(connect)).await;
+    match prepared {
+        Ok(prepared) => prepared.map_err(|failed| failed.told(&tries.server)),
+        Err(_) => Err(tries.late(CONNECT_TIMEOUT, None)),
     }
 }

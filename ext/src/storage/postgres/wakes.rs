@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+
+use crate::storage::wake::{GATHER, Wake};
 
 /// The channel of all queues.
 const CHANNEL: &str = "isopod_queue";
-/// Time in which several calls for a queue become one.
-const GATHER: Duration = Duration::from_millis(2);
-/// Time after an error until it listens again.
+/// Time until it listens again after an error.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// The calls of all queues that the process uses.
@@ -41,14 +40,7 @@ impl Default for Wakes {
 impl Wakes {
     pub(super) fn of(&self, queue: &str) -> Arc<Wake> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let wake = queues.entry(queue.to_owned()).or_insert_with(|| {
-            Arc::new(Wake {
-                queue: queue.to_owned(),
-                changes: watch::Sender::new(0),
-                is_told: AtomicBool::new(false),
-            })
-        });
-        wake.clone()
+        queues.entry(queue.to_owned()).or_default().clone()
     }
 
     /// Wakes the consumers of a queue after a call of another process.
@@ -68,41 +60,16 @@ impl Wakes {
     }
 }
 
-/// The calls of a queue.
-#[derive(Debug)]
-pub(crate) struct Wake {
-    queue: String,
-    /// Counts the changes after which a message may be due.
-    changes: watch::Sender<u64>,
-    /// True while a call to other processes is scheduled.
-    is_told: AtomicBool,
-}
-
-impl Wake {
-    /// Counts a change.
-    pub(super) fn ring(&self) {
-        self.changes.send_modify(|count| *count += 1);
-    }
-
-    /// Resolves with the number of changes once it differs from `seen`.
-    pub(crate) async fn changed(&self, seen: u64) -> u64 {
-        let mut changes = self.changes.subscribe();
-        let changed = changes.wait_for(|count| *count != seen).await;
-        // The sender is in `self`.
-        changed.map_or(seen, |count| *count)
-    }
-}
-
-/// Notifies other processes.
-pub(super) fn tell(runtime: &Handle, pool: &PgPool, wakes: &Arc<Wakes>, wake: &Arc<Wake>) {
-    if wake.is_told.swap(true, Ordering::AcqRel) {
+/// Tells other processes.
+pub(super) fn tell(runtime: &Handle, pool: &PgPool, wakes: &Arc<Wakes>, queue: &Arc<str>, wake: &Arc<Wake>) {
+    if !wake.begins_call() {
         return;
     }
-    let (pool, wakes, wake) = (pool.clone(), wakes.clone(), wake.clone());
+    let (pool, wakes, queue, wake) = (pool.clone(), wakes.clone(), queue.clone(), wake.clone());
     runtime.spawn(async move {
         tokio::time::sleep(GATHER).await;
-        wake.is_told.store(false, Ordering::Release);
-        let payload = format!("{}:{}", wakes.process, wake.queue);
+        wake.calls();
+        let payload = format!("{}:{queue}", wakes.process);
         let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload);
         if let Err(error) = notify.execute(&pool).await {
             tracing::debug!(target: "isopod::storage", %error, "cannot notify other processes of messages");

@@ -1,5 +1,6 @@
 //! Minimal workers, and a server to talk to.
 
+pub(crate) mod nats;
 pub(crate) mod postgres;
 pub(crate) mod raw;
 pub(crate) mod seaweed;

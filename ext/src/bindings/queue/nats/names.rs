@@ -1,0 +1,93 @@
+//! The names of a queue on a server.
+
+use std::fmt::Write as _;
+
+/// The names that belong to a queue.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// The queue's name as a part of subjects.
+    pub(super) token: String,
+    /// The stream that keeps the messages.
+    pub(super) stream: String,
+    /// The subject of messages that are due.
+    pub(super) subject: String,
+    /// The beginning of the subjects of messages that are delayed.
+    pub(super) later: String,
+    /// The beginning of the subjects of messages that come from another queue, each of which has one of its own.
+    pub(super) moved: String,
+}
+
+impl Names {
+    /// The consumer of the stream that all consumers of the queue share.
+    pub(super) const CONSUMER: &'static str = "consumers";
+
+    pub(super) fn new(prefix: &str, queue: &str) -> Self {
+        let token = written(queue);
+        Self {
+            stream: format!("{prefix}_queue_{token}"),
+            subject: format!("{prefix}.queue.{token}"),
+            later: format!("{prefix}.later.{token}."),
+            moved: format!("{prefix}.moved.{token}."),
+            token,
+        }
+    }
+}
+
+/// A text as a part of names of streams and subjects, and as the value of a header: bytes other than ASCII letters, digits, `-` and
+/// `_` are `=` and two hexadecimal digits.
+pub(super) fn written(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => written.push(char::from(byte)),
+            byte => {
+                // Writing to a string does not fail.
+                let _ = write!(written, "={byte:02x}");
+            }
+        }
+    }
+    written
+}
+
+/// The text that was written so. What was not written so stays as it is.
+pub(super) fn read(written: &str) -> String {
+    let mut bytes = Vec::with_capacity(written.len());
+    let mut rest = written.as_bytes();
+    while let [first, after @ ..] = rest {
+        let escaped = after.get(..2).filter(|_| *first == b'=');
+        let escaped = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_a_server_takes() {
+        let names = Names::new("shop", "new orders.ä");
+        assert_eq!(names.stream, "shop_queue_new=20orders=2e=c3=a4");
+        assert_eq!(names.subject, "shop.queue.new=20orders=2e=c3=a4");
+        assert_eq!(names.later, "shop.later.new=20orders=2e=c3=a4.");
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_read_as_it_was(text in ".*") {
+            prop_assert_eq!(read(&written(&text)), text);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The connection to a server, and requests to JetStream.
+
+use std::time::Duration;
+
+use async_nats::client::RequestErrorKind;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::{Client, ConnectOptions, Event, Message, Request, StatusCode};
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+use tokio::sync::{OnceCell, watch};
+
+use super::place::{Login, Place};
+use crate::fetch::tls_config;
+use crate::storage::StorageError;
+use crate::storage::tries::Tried;
+
+/// Time for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the answer to a request, after which the operation is tried again.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum time between two tries to connect again.
+const RECONNECT_MAX: Duration = Duration::from_secs(1);
+/// The oldest version with schedules of messages and batches that are stored as a whole.
+const VERSION: (i64, i64, i64) = (2, 12, 0);
+
+/// A connection, made when it is first asked for.
+pub(super) struct Connection {
+    place: Place,
+    jetstream: OnceCell<JetStream>,
+    /// Counts the times that it was lost.
+    lost: watch::Sender<u64>,
+}
+
+impl Connection {
+    pub(super) fn new(place: Place) -> Self {
+        Self {
+            place,
+            jetstream: OnceCell::new(),
+            lost: watch::Sender::new(0),
+        }
+    }
+
+    /// Connects, if it is the first time. `server` is the server's name for errors.
+    pub(super) async fn jetstream(&self, server: &str) -> Result<JetStream, StorageError> {
+        let connected = self.jetstream.get_or_try_init(|| self.connect(server)).await;
+        connected.cloned()
+    }
+
+    async fn connect(&self, server: &str) -> Result<JetStream, StorageError> {
+        let failed = |reason: String| StorageError::Failed(format!("{server}: {reason}"));
+        let tls = tls_config(&[]).map_err(|error| failed(error.to_string()))?;
+        let lost = self.lost.clone();
+        let name = server.to_owned();
+        let options = ConnectOptions::new()
+            .name("isopod")
+            .connection_timeout(CONNECT_TIMEOUT)
+            .request_timeout(Some(REQUEST_TIMEOUT))
+            .tls_client_config(tls)
+            .reconnect_delay_callback(|tries| {
+                let doubled = 1_u64 << tries.min(16);
+                Duration::from_millis(doubled).min(RECONNECT_MAX)
+            })
+            .event_callback(move |event| {
+                note(&name, &event);
+                if matches!(event, Event::Disconnected | Event::Closed) {
+                    lost.send_modify(|count| *count += 1);
+                }
+                async {}
+            });
+        let options = match &self.place.login {
+            Login::None => options,
+            Login::Token(token) => options.token(token.clone()),
+            Login::Password(user, password) => options.user_and_password(user.clone(), password.clone()),
+        };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect(&*self.place.servers)).await;
+        let client = match connected {
+            Ok(client) => client.map_err(|error| failed(error.to_string()))?,
+            Err(_) => return Err(failed(format!("it has not answered within {CONNECT_TIMEOUT:?}"))),
+        };
+        let (major, minor, patch) = VERSION;
+        if !client.is_server_compatible(major, minor, patch) {
+            let version = client.server_info().version;
+            return Err(failed(format!(
+                "it is version {version}, and queues need {major}.{minor} or later"
+            )));
+        }
+        let jetstream = JetStream(async_nats::jetstream::new(client));
+        let account = jetstream.api::<IgnoredAny>("INFO".to_owned(), None).await;
+        match account {
+            Ok(_) => Ok(jetstream),
+            Err(Failed::Lost(_)) => Err(failed(
+                "its account has no JetStream; start the server with `-js`, or enable `jetstream` in its configuration"
+                    .to_owned(),
+            )),
+            Err(error) => Err(error.told(server)),
+        }
+    }
+
+    /// Runs a try of an operation until the connection is lost.
+    pub(super) async fn unless_lost<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+        let mut lost = self.lost.subscribe();
+        tokio::select! {
+            biased;
+            done = work => done,
+            _ = lost.changed() => Err(Failed::Lost("the connection was lost".to_owned())),
+        }
+    }
+
+    /// Resolves when the connection is lost the next time.
+    pub(super) async fn lost(&self) {
+        // The sender is in `self`.
+        let _ = self.lost.subscribe().changed().await;
+    }
+}
+
+fn note(server: &str, event: &Event) {
+    match event {
+        Event::Connected => tracing::info!(target: "isopod::storage", "{server}: connected"),
+        Event::Disconnected => tracing::warn!(target: "isopod::storage", "{server}: the connection was lost"),
+        other => tracing::warn!(target: "isopod::storage", "{server}: {other}"),
+    }
+}
+
+/// The failure of a try.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The connection was lost, or nothing answers.
+    Lost(String),
+    /// JetStream refuses.
+    Refused(jetstream::Error),
+    Storage(StorageError),
+}
+
+impl From<StorageError> for Failed {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl Failed {
+    /// Returns true if JetStream refuses for this reason.
+    pub(crate) fn is(&self, code: ErrorCode) -> bool {
+        matches!(self, Self::Refused(error) if error.error_code() == code)
+    }
+
+    fn told(self, server: &str) -> StorageError {
+        match self {
+            Self::Lost(reason) => StorageError::Failed(format!("{server}: {reason}")),
+            Self::Refused(error) => StorageError::Failed(format!("{server}: {error}")),
+            Self::Storage(error) => error,
+        }
+    }
+
+    pub(super) fn tried(self, server: &str) -> Tried {
+        match self {
+            Self::Lost(reason) => Tried::Lost(reason),
+            // It starts, or chooses a leader.
+            Self::Refused(error) if error.code() == 503 => Tried::Lost(error.to_string()),
+            failed => Tried::Failed(failed.told(server)),
+        }
+    }
+}
+
+impl From<StorageError> for Tried {
+    fn from(error: StorageError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// JetStream on a connection.
+#[derive(Clone)]
+pub(crate) struct JetStream(Context);
+
+impl JetStream {
+    pub(crate) fn client(&self) -> Client {
+        self.0.client()
+    }
+
+    /// Sends a request of JetStream's interface: <https://docs.nats.io/reference/reference-protocols/nats_api_reference>.
+    pub(crate) async fn api<T: DeserializeOwned>(&self, subject: String, payload: Option<Value>) -> Result<T, Failed> {
+        // A request for information is empty.
+        let payload = payload.map(|payload| payload.to_string()).unwrap_or_default();
+        let request = Request::new().payload(payload.into());
+        let answer = self.request(&format!("$JS.API.{subject}"), request).await?;
+        read(&answer)
+    }
+
+    /// Stores a message, and returns when the server has it.
+    pub(crate) async fn publish(&self, subject: &str, request: Request) -> Result<(), Failed> {
+        #[derive(serde::Deserialize)]
+        struct Stored {
+            #[serde(rename = "seq")]
+            _sequence: u64,
+        }
+        let answer = self.request(subject, request).await?;
+        read::<Stored>(&answer).map(drop)
+    }
+
+    pub(crate) async fn request(&self, subject: &str, request: Request) -> Result<Message, Failed> {
+        let sent = self.client().send_request(subject.to_owned(), request).await;
+        sent.map_err(|error| match error.kind() {
+            RequestErrorKind::TimedOut => Failed::Lost(format!("no answer within {REQUEST_TIMEOUT:?}")),
+            RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
+                StorageError::Failed(error.to_string()).into()
+            }
+            _ => Failed::Lost(error.to_string()),
+        })
+    }
+
+    /// A message that JetStream has given.
+    pub(crate) fn given(&self, message: Message) -> jetstream::Message {
+        let context = self.0.clone();
+        jetstream::Message { message, context }
+    }
+
+    /// Sends a message that is not answered.
+    pub(crate) async fn tell(&self, subject: String, payload: Bytes) -> Result<(), Failed> {
+        let told = self.client().publish(subject, payload).await;
+        told.map_err(|error| Failed::Lost(error.to_string()))
+    }
+
+    /// Sends a request that is answered by several messages, the last of which has a status. Returns those before.
+    pub(crate) async fn answers(
+        &self,
+        subject: String,
+        payload: Bytes,
+        at_most: usize,
+    ) -> Result<Vec<Message>, Failed> {
+        use futures::StreamExt as _;
+
+        let client = self.client();
+        let inbox = client.new_inbox();
+        let lost = |error: &dyn std::fmt::Display| Failed::Lost(error.to_string());
+        let mut answers = client.subscribe(inbox.clone()).await.map_err(|error| lost(&error))?;
+        let request = Request::new().payload(payload).inbox(inbox);
+        self.0
+            .send_request(subject, request)
+            .await
+            .map_err(|error| lost(&error))?;
+        let mut messages = Vec::new();
+        while messages.len() < at_most {
+            match tokio::time::timeout(REQUEST_TIMEOUT, answers.next()).await {
+                Ok(Some(message)) => match message.status {
+                    None | Some(StatusCode::OK) => messages.push(message),
+                    Some(StatusCode::NO_RESPONDERS) if messages.is_empty() => {
+                        return Err(Failed::Lost("JetStream does not answer".to_owned()));
+                    }
+                    Some(_) => break,
+                },
+                // What has come is not lost.
+                Ok(None) | Err(_) if !messages.is_empty() => break,
+                Ok(None) => return Err(Failed::Lost("the connection was closed".to_owned())),
+                Err(_) => return Err(Failed::Lost(format!("no answer within {REQUEST_TIMEOUT:?}"))),
+            }
+        }
+        Ok(messages)
+    }
+}
+
+/// The answer of JetStream in a message.
+fn read<T: DeserializeOwned>(answer: &Message) -> Result<T, Failed> {
+    match serde_json::from_slice(&answer.payload) {
+        Ok(Response::Ok(answer)) => Ok(answer),
+        Ok(Response::Err { error }) => Err(Failed::Refused(error)),
+        Err(error) => Err(Failed::Lost(format!("an answer cannot be read: {error}"))),
+    }
+}

@@ -1,0 +1,180 @@
+//! Wake-up calls between the processes that use a queue, by messages that are not kept.
+//!
+//! A call may be lost: consumers also look from time to time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use tokio::runtime::Handle;
+
+use super::jetstream::Connection;
+use crate::storage::now_ms;
+use crate::storage::wake::{GATHER, Wake};
+
+/// Time until it listens again after an error.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+/// Maximum number of times that are kept for a queue. Messages that are due at others are found when a consumer looks.
+const TIMES_MAX: usize = 10_000;
+
+/// The calls of all queues that the process uses.
+pub(super) struct Signals {
+    /// Tells the calls of this process from those of others.
+    process: String,
+    queues: Mutex<HashMap<String, Arc<Signal>>>,
+    listens: AtomicBool,
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self {
+            process: format!("{:016x}", fastrand::u64(..)),
+            queues: Mutex::default(),
+            listens: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Signals {
+    pub(super) fn of(&self, queue: &str) -> Arc<Signal> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let signal = queues.entry(queue.to_owned()).or_insert_with(|| {
+            Arc::new(Signal {
+                queue: queue.to_owned(),
+                wake: Wake::default(),
+                times: Mutex::default(),
+            })
+        });
+        signal.clone()
+    }
+
+    /// Rings the queue of another process's call.
+    fn heard(&self, queue: &str, call: &str) {
+        let (process, due) = call.split_once(' ').unwrap_or((call, ""));
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signal) = queues.get(queue).filter(|_| process != self.process) {
+            signal.ring(due.parse().ok());
+        }
+    }
+
+    fn ring_all(&self) {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.values().for_each(|signal| signal.ring(None));
+    }
+}
+
+/// The calls of a queue.
+pub(crate) struct Signal {
+    queue: String,
+    wake: Wake,
+    /// The times at which messages are due, in milliseconds since 1970, as far as they are known here.
+    times: Mutex<BTreeSet<u64>>,
+}
+
+impl Signal {
+    /// Counts a change, after which messages are due now or at a time.
+    pub(super) fn ring(&self, due_ms: Option<u64>) {
+        if let Some(due_ms) = due_ms {
+            let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+            if times.len() < TIMES_MAX {
+                times.insert(due_ms);
+            }
+        }
+        self.wake.ring();
+    }
+
+    /// Resolves with the number of changes once it is another than `seen`.
+    pub(crate) async fn changed(&self, seen: u64) -> u64 {
+        self.wake.changed(seen).await
+    }
+
+    /// Returns true if a time is over at which messages were due, and forgets it.
+    pub(crate) fn takes_due(&self) -> bool {
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let later = times.split_off(&(now_ms() + 1));
+        !std::mem::replace(&mut *times, later).is_empty()
+    }
+
+    /// The next time at which messages are due.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.range(now_ms() + 1..).next().copied()
+    }
+}
+
+/// Tells other processes.
+pub(super) fn tell(
+    runtime: &Handle,
+    connection: Arc<Connection>,
+    prefix: &str,
+    signals: &Signals,
+    signal: &Arc<Signal>,
+    due_ms: Option<u64>,
+) {
+    // Calls with a time are made each, the others together.
+    if due_ms.is_none() && !signal.wake.begins_call() {
+        return;
+    }
+    let subject = format!("{prefix}.wake.{}", signal.queue);
+    let (process, signal) = (signals.process.clone(), signal.clone());
+    runtime.spawn(async move {
+        let call = match due_ms {
+            Some(due_ms) => format!("{process} {due_ms}"),
+            None => {
+                tokio::time::sleep(GATHER).await;
+                signal.wake.calls();
+                process
+            }
+        };
+        let told = async {
+            let jetstream = connection.jetstream("NATS").await?;
+            jetstream.tell(subject, call.into()).await
+        };
+        if let Err(error) = told.await {
+            tracing::debug!(target: "isopod::storage", ?error, "other processes were not told of messages");
+        }
+    });
+}
+
+/// Listens for the calls of other processes. Does so once.
+pub(super) fn listen(runtime: &Handle, connection: Arc<Connection>, prefix: &str, signals: &Arc<Signals>) {
+    if signals.listens.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let (signals, prefix) = (signals.clone(), format!("{prefix}.wake."));
+    runtime.spawn(async move {
+        loop {
+            if let Err(error) = hear(&connection, &prefix, &signals).await {
+                tracing::debug!(target: "isopod::storage", ?error, "other processes are not heard");
+            }
+            tokio::time::sleep(LISTEN_AGAIN).await;
+        }
+    });
+}
+
+async fn hear(connection: &Connection, prefix: &str, signals: &Signals) -> Result<(), super::Failed> {
+    let client = connection.jetstream("NATS").await?.client();
+    let calls = client.subscribe(format!("{prefix}*")).await;
+    let mut calls = calls.map_err(|error| super::Failed::Lost(error.to_string()))?;
+    // The server knows of the subscription once it has answered.
+    let flushed = client.flush().await;
+    flushed.map_err(|error| super::Failed::Lost(error.to_string()))?;
+    loop {
+        // Calls that came before are lost.
+        signals.ring_all();
+        loop {
+            tokio::select! {
+                () = connection.lost() => break,
+                call = calls.next() => {
+                    let Some(call) = call else { return Ok(()) };
+                    let queue = call.subject.strip_prefix(prefix);
+                    if let (Some(queue), Ok(call)) = (queue, std::str::from_utf8(&call.payload)) {
+                        signals.heard(queue, call);
+                    }
+                }
+            }
+        }
+    }
+}

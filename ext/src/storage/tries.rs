@@ -1,0 +1,113 @@
+//! Operations on a server, which are tried again when their connection was lost.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::{StorageError, StorageFuture};
+
+/// The first pause before an operation is tried again, which doubles up to the second.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// The operations under way on a server, each a task of the runtime on which its client lives.
+pub(crate) struct Operations {
+    waiting: Arc<Semaphore>,
+    max: usize,
+}
+
+impl Operations {
+    /// At most so many at the same time. Further ones fail.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            waiting: Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS))),
+            max,
+        }
+    }
+
+    /// Begins an operation with the client. It goes on if its future is dropped.
+    pub(crate) fn run<C, T, F>(
+        &self,
+        client: impl FnOnce() -> Result<(Handle, C), StorageError>,
+        operation: impl FnOnce(C) -> F,
+    ) -> StorageFuture<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StorageError>> + Send + 'static,
+    {
+        let begun = match self.waiting.clone().try_acquire_owned() {
+            Err(_) => Err(StorageError::Overloaded(self.max)),
+            Ok(permit) => client().map(|(runtime, client)| {
+                let operation = operation(client);
+                runtime.spawn(async move {
+                    let _permit = permit;
+                    operation.await
+                })
+            }),
+        };
+        Box::pin(async move {
+            let ended = begun?.await;
+            ended.unwrap_or_else(|_| {
+                Err(StorageError::Failed(
+                    "the runtime of the server's client has ended".to_owned(),
+                ))
+            })
+        })
+    }
+}
+
+/// The failure of a try.
+#[derive(Debug)]
+pub(crate) enum Tried {
+    /// Another try may succeed.
+    Lost(String),
+    /// The operation has failed.
+    Failed(StorageError),
+}
+
+/// The tries of an operation.
+pub(crate) struct Tries {
+    /// Name and place of the server, for errors.
+    pub(crate) server: String,
+    pub(crate) timeout: Duration,
+}
+
+impl Tries {
+    /// Tries an operation once the server is `ready`, until it ends or its time is over.
+    pub(crate) async fn run<T, F>(
+        &self,
+        ready: impl Future<Output = Result<(), StorageError>>,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, StorageError>
+    where
+        F: Future<Output = Result<T, Tried>>,
+    {
+        let deadline = Instant::now() + self.timeout;
+        let mut last = None;
+        let tried = tokio::time::timeout_at(deadline.into(), async {
+            // Without a server at the beginning, the configuration may be wrong, and that is told at once.
+            ready.await?;
+            let (mut pause, pause_max) = AGAIN;
+            loop {
+                match attempt().await {
+                    Ok(done) => return Ok(done),
+                    Err(Tried::Failed(error)) => return Err(error),
+                    Err(Tried::Lost(reason)) => {
+                        last = Some(reason);
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(pause_max);
+                    }
+                }
+            }
+        });
+        let ended = tried.await;
+        ended.unwrap_or_else(|_| Err(self.late(self.timeout, last.as_deref())))
+    }
+
+    /// The error of what has taken too long.
+    pub(crate) fn late(&self, timeout: Duration, last: Option<&str>) -> StorageError {
+        let last = last.map(|last| format!("; the last error: {last}")).unwrap_or_default();
+        StorageError::Failed(format!("{} has not answered within {timeout:?}{last}", self.server))
+    }
+}
