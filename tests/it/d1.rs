@@ -78,7 +78,7 @@ fn migrations_are_applied_once_and_the_worker_sees_them() {
         json!([[{ "id": 1, "name": "a; b", "price": 1.5 }], "string"])
     );
     assert_eq!(
-        succeeds(&project, &["migrations", "apply"]),
+        succeeds(&project, &["migrate"]),
         "orders: all 3 migrations are applied\n"
     );
     let listed = json_of(&succeeds(&project, &["migrations", "list", "--json"]));

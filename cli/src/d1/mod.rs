@@ -38,6 +38,14 @@ enum D1Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Apply the migrations that have not been applied, as `migrations apply` does
+    Migrate {
+        /// Print a JSON array of the migrations that were applied
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Create, list and apply the SQL files that a database is made by
     #[command(subcommand)]
     Migrations(MigrationsCommand),
@@ -116,7 +124,7 @@ pub(crate) fn d1(arguments: D1Arguments, environment: &BTreeMap<String, String>)
         D1Command::Migrations(MigrationsCommand::List { json, target }) => {
             migrations::list(&target.find(environment)?, json)?;
         }
-        D1Command::Migrations(MigrationsCommand::Apply { json, target }) => {
+        D1Command::Migrate { json, target } | D1Command::Migrations(MigrationsCommand::Apply { json, target }) => {
             migrations::apply(&target.find(environment)?, json)?;
         }
         D1Command::Export {
