@@ -188,7 +188,12 @@ fn examples(workspace: &Workspace) -> Result<Done> {
     }
     for example in checked {
         let mut command = Command::new(example.join("check"));
-        shell::run(command.current_dir(example).env("ISOPOD_BIN", test::program(workspace)))
+        let servers = workspace.target.join("servers/bin");
+        command
+            .current_dir(example)
+            .env("ISOPOD_BIN", test::program(workspace))
+            .env("ISOPOD_SERVERS", servers);
+        shell::run(&mut command)
             .with_context(|| format!("the example {} does not work as documented", example.display()))?;
     }
     Ok(Done::Passed)
