@@ -1,40 +1,39 @@
 //! The response with a file: conditional requests and ranges.
 
-use std::fs::{File, Metadata};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use futures::Stream as _;
 use http::header::{
     ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
     RANGE,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use tokio::io::AsyncReadExt as _;
-use tokio_util::io::ReaderStream;
 
 use crate::etag::names;
+use crate::files::{FileBytes, FileChunks, OpenFile};
 use crate::range::{Range, range_of};
 
-/// Files up to this size are read with their metadata.
-const SMALL_BYTES: u64 = 64 << 10;
-
-/// The body of a response: the bytes of a file, or none. A large file is read while it is sent, on Tokio's blocking threads.
-#[derive(Debug)]
+/// The body of a response: the bytes of a file, or none. A large file is read while it is sent.
 pub struct AssetBody {
     kind: Kind,
     left: u64,
 }
 
-#[derive(Debug)]
 enum Kind {
     Whole(Option<Bytes>),
-    File(Box<ReaderStream<tokio::io::Take<tokio::fs::File>>>),
+    Chunks(FileChunks),
+}
+
+impl fmt::Debug for AssetBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AssetBody")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
 }
 
 impl AssetBody {
@@ -50,24 +49,17 @@ impl AssetBody {
     pub fn as_bytes(&self) -> Option<Bytes> {
         match &self.kind {
             Kind::Whole(bytes) => Some(bytes.clone().unwrap_or_default()),
-            Kind::File(_) => None,
+            Kind::Chunks(_) => None,
         }
     }
 
-    fn of(mut file: File, from: u64, length: u64) -> std::io::Result<Self> {
-        if from > 0 {
-            file.seek(SeekFrom::Start(from))?;
-        }
-        let kind = if length <= SMALL_BYTES {
-            let mut bytes = Vec::new();
-            file.take(length).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 != length {
+    fn of(bytes: FileBytes, length: u64) -> std::io::Result<Self> {
+        let kind = match bytes {
+            FileBytes::Whole(bytes) if bytes.len() as u64 != length => {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
-            Kind::Whole((!bytes.is_empty()).then(|| bytes.into()))
-        } else {
-            let file = tokio::fs::File::from_std(file).take(length);
-            Kind::File(Box::new(ReaderStream::with_capacity(file, 128 << 10)))
+            FileBytes::Whole(bytes) => Kind::Whole((!bytes.is_empty()).then_some(bytes)),
+            FileBytes::Chunks(chunks) => Kind::Chunks(chunks),
         };
         Ok(Self { kind, left: length })
     }
@@ -83,7 +75,7 @@ impl Body for AssetBody {
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let next = match &mut self.kind {
             Kind::Whole(bytes) => bytes.take().map(Ok),
-            Kind::File(stream) => std::task::ready!(Pin::new(stream).poll_next(context)),
+            Kind::Chunks(chunks) => std::task::ready!(chunks.as_mut().poll_next(context)),
         };
         Poll::Ready(match next {
             Some(Ok(bytes)) => {
@@ -116,19 +108,18 @@ pub(crate) fn bare(status: StatusCode) -> Response<AssetBody> {
     response
 }
 
-/// Returns the response with a file. Blocks.
+/// Returns the response with a file, whose name tells its type. Blocks.
 pub(crate) fn with_file(
-    path: &Path,
+    name: &str,
+    file: Box<dyn OpenFile>,
     status: StatusCode,
     method: &Method,
     headers: &HeaderMap,
 ) -> std::io::Result<Response<AssetBody>> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    let etag = etag(&metadata);
+    let etag = file.etag();
     let mut response = bare(status);
     let own = response.headers_mut();
-    if let Some(kind) = content_type(path) {
+    if let Some(kind) = content_type(Path::new(name)) {
         own.insert(CONTENT_TYPE, kind);
     }
     if !headers.contains_key(AUTHORIZATION) && !headers.contains_key(RANGE) {
@@ -144,7 +135,7 @@ pub(crate) fn with_file(
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }
-    let length = metadata.len();
+    let length = file.length();
     let range = match headers.get(RANGE).filter(|_| status == StatusCode::OK) {
         Some(range) => range_of(range, length),
         None => Range::Whole,
@@ -164,7 +155,7 @@ pub(crate) fn with_file(
     };
     insert(&mut response, CONTENT_LENGTH, &length.to_string())?;
     if *method != Method::HEAD {
-        *response.body_mut() = AssetBody::of(file, from, length)?;
+        *response.body_mut() = AssetBody::of(file.read(from, length)?, length)?;
     }
     Ok(response)
 }
@@ -173,16 +164,6 @@ fn insert(response: &mut Response<AssetBody>, name: http::HeaderName, value: &st
     let value = HeaderValue::from_str(value).map_err(std::io::Error::other)?;
     response.headers_mut().insert(name, value);
     Ok(())
-}
-
-/// A strong validator: it changes whenever the file is written.
-fn etag(metadata: &Metadata) -> String {
-    let modified = metadata
-        .modified()
-        .ok()
-        .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let modified = modified.map_or(0, |since| since.as_nanos());
-    format!("\"{:x}-{modified:x}\"", metadata.len())
 }
 
 fn content_type(path: &Path) -> Option<HeaderValue> {

@@ -1,44 +1,40 @@
-//! The files of a folder that may be served.
+//! The files of a site that may be served, and those of a folder.
 
+use std::fs::{File, Metadata};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use tokio::io::AsyncReadExt as _;
+use tokio_util::io::ReaderStream;
+
+use crate::files::{FileBytes, Files, OpenFile};
+
+/// Files up to this size are read with their metadata.
+const SMALL_BYTES: u64 = 64 << 10;
 
 /// Files with rules, which are not served themselves.
 const RULES: [&str; 3] = ["_headers", "_redirects", ".assetsignore"];
 
-/// A folder. Hidden files (except `.well-known`), `node_modules`, files with rules, those that `.assetsignore` names, and links
-/// that lead out of the folder are not served.
+/// The paths that may be served: hidden files (except in `.well-known`), `node_modules`, files with rules, and those that
+/// `.assetsignore` names are not.
 #[derive(Debug)]
-pub(crate) struct Folder {
-    root: PathBuf,
-    ignored: Gitignore,
-}
+struct Public(Gitignore);
 
-impl Folder {
-    pub(crate) fn open(root: &Path) -> std::io::Result<Self> {
-        let root = std::fs::canonicalize(root)?;
-        let mut ignored = GitignoreBuilder::new(&root);
-        let file = root.join(".assetsignore");
-        if file.is_file()
-            && let Some(error) = ignored.add(&file)
-        {
-            return Err(std::io::Error::other(error));
+impl Public {
+    /// The paths with these lines of `.assetsignore`.
+    fn new(ignored: &str) -> std::io::Result<Self> {
+        let mut patterns = GitignoreBuilder::new("");
+        for line in ignored.lines() {
+            patterns.add_line(None, line).map_err(std::io::Error::other)?;
         }
-        let ignored = ignored.build().map_err(std::io::Error::other)?;
-        Ok(Self { root, ignored })
+        patterns.build().map(Self).map_err(std::io::Error::other)
     }
 
-    /// Reads a file with rules.
-    pub(crate) fn rules(&self, name: &str) -> std::io::Result<String> {
-        match std::fs::read_to_string(self.root.join(name)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            read => read,
-        }
-    }
-
-    /// Returns the file at a decoded path of a URL, if there is one that may be served.
-    pub(crate) fn find(&self, path: &str) -> Option<PathBuf> {
+    /// Returns the part of a decoded path of a URL below the folder, if it may be served.
+    fn relative<'a>(&self, path: &'a str) -> Option<&'a Path> {
         let relative = Path::new(path.strip_prefix('/')?);
         let is_plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
         // A path that ends with a slash, or has a point in it, is not that of a file.
@@ -46,14 +42,127 @@ impl Folder {
         if !is_plain || !is_canonical || path.contains('\0') || !is_public(relative) {
             return None;
         }
-        let file = self.root.join(relative);
-        if self.ignored.matched_path_or_any_parents(&file, false).is_ignore() {
-            return None;
-        }
-        // Where links lead to counts as well.
-        let real = std::fs::canonicalize(&file).ok()?;
+        let ignored = self.0.matched_path_or_any_parents(relative, false);
+        (!ignored.is_ignore()).then_some(relative)
+    }
+}
+
+/// A folder.
+#[derive(Debug)]
+struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The file at a path, if it is one. Links that lead out of the folder, or to what may not be served, are none.
+    fn find(&self, path: &str) -> Option<PathBuf> {
+        let real = std::fs::canonicalize(self.root.join(path.strip_prefix('/')?)).ok()?;
         let is_inside = real.strip_prefix(&self.root).is_ok_and(is_public);
         (is_inside && real.is_file()).then_some(real)
+    }
+}
+
+impl Files for Folder {
+    fn has(&self, path: &str) -> bool {
+        self.find(path).is_some()
+    }
+
+    fn open(&self, path: &str) -> std::io::Result<Option<Box<dyn OpenFile>>> {
+        match self.find(path) {
+            Some(file) => Ok(Some(Box::new(Opened::of(&file)?))),
+            None => Ok(None),
+        }
+    }
+
+    fn text(&self, path: &str) -> std::io::Result<String> {
+        match std::fs::read_to_string(self.root.join(path.trim_start_matches('/'))) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            read => read,
+        }
+    }
+}
+
+/// A file of a folder.
+struct Opened {
+    file: File,
+    metadata: Metadata,
+}
+
+impl Opened {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        Ok(Self { file, metadata })
+    }
+}
+
+impl OpenFile for Opened {
+    fn length(&self) -> u64 {
+        self.metadata.len()
+    }
+
+    /// It changes whenever the file is written.
+    fn etag(&self) -> String {
+        let modified = self.metadata.modified().ok();
+        let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.map_or(0, |since| since.as_nanos());
+        format!("\"{:x}-{modified:x}\"", self.metadata.len())
+    }
+
+    fn read(self: Box<Self>, from: u64, length: u64) -> std::io::Result<FileBytes> {
+        let mut file = self.file;
+        if from > 0 {
+            file.seek(SeekFrom::Start(from))?;
+        }
+        if length > SMALL_BYTES {
+            let file = tokio::fs::File::from_std(file).take(length);
+            return Ok(FileBytes::Chunks(Box::pin(ReaderStream::with_capacity(
+                file,
+                128 << 10,
+            ))));
+        }
+        let mut bytes = Vec::new();
+        std::io::Read::take(file, length).read_to_end(&mut bytes)?;
+        Ok(FileBytes::Whole(bytes.into()))
+    }
+}
+
+/// The files of a site that may be served.
+#[derive(Debug)]
+pub(crate) struct Site {
+    files: Arc<dyn Files>,
+    public: Public,
+}
+
+impl Site {
+    /// The files of a folder. Links that lead out of it are not served.
+    pub(crate) fn folder(root: &Path) -> std::io::Result<Self> {
+        let root = std::fs::canonicalize(root)?;
+        Self::of(Arc::new(Folder { root }))
+    }
+
+    /// Files that are kept elsewhere.
+    pub(crate) fn of(files: Arc<dyn Files>) -> std::io::Result<Self> {
+        let public = Public::new(&files.text("/.assetsignore")?)?;
+        Ok(Self { files, public })
+    }
+
+    /// Reads a file with rules; empty if there is none.
+    pub(crate) fn rules(&self, name: &str) -> std::io::Result<String> {
+        self.files.text(&format!("/{name}"))
+    }
+
+    /// Returns true if there is a file that may be served at a decoded path of a URL.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.public.relative(path).is_some() && self.files.has(path)
+    }
+
+    /// Opens the file at a decoded path of a URL, if there is one that may be served.
+    pub(crate) fn open(&self, path: &str) -> std::io::Result<Option<Box<dyn OpenFile>>> {
+        match self.public.relative(path) {
+            Some(_) => self.files.open(path),
+            None => Ok(None),
+        }
     }
 }
 
@@ -94,7 +203,7 @@ mod tests {
         std::os::unix::fs::symlink("../outside.txt", site.join("link.txt")).unwrap();
         std::os::unix::fs::symlink(".env", site.join("env.txt")).unwrap();
         std::os::unix::fs::symlink("a b/c.txt", site.join("inside.txt")).unwrap();
-        let folder = Folder::open(&site).unwrap();
+        let folder = Site::folder(&site).unwrap();
         for (path, is_found) in [
             ("/a b/c.txt", true),
             ("/inside.txt", true),
@@ -118,7 +227,8 @@ mod tests {
             ("/a\0b", false),
             ("/", false),
         ] {
-            assert_eq!(folder.find(path).is_some(), is_found, "{path}");
+            assert_eq!(folder.has(path), is_found, "{path}");
+            assert_eq!(folder.open(path).unwrap().is_some(), is_found, "{path}");
         }
     }
 }

@@ -17,13 +17,14 @@
 //! ```
 //!
 //! The path of a request: `first` decides whether the worker goes first, `redirects` applies `_redirects`, `html` finds the file
-//! of a path as a pure function, `folder` looks for it on the disk, `answer` makes the response, and `headers` applies `_headers`.
+//! of a path as a pure function, `folder` looks for it on the disk, or `Files` elsewhere, `answer` makes the response, and `headers` applies `_headers`.
 //!
 //! It knows nothing of V8, pools and servers.
 
 mod answer;
 #[doc(hidden)]
 pub mod etag;
+mod files;
 mod first;
 mod folder;
 mod headers;
@@ -43,13 +44,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
 use self::answer::{bare, with_file};
 use self::first::Goes;
-use self::folder::Folder;
+use self::folder::Site;
 use self::headers::Headers;
 use self::html::Found;
 use self::pattern::Target;
 use self::redirects::{Redirect, Redirects};
 
 pub use self::answer::AssetBody;
+pub use self::files::{FileBytes, FileChunks, Files, OpenFile};
 pub use self::first::{RulesError, WorkerFirst};
 pub use self::html::{HtmlHandling, NotFoundHandling};
 
@@ -104,7 +106,7 @@ pub struct Assets(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    folder: Folder,
+    site: Site,
     options: Options,
     headers: Headers,
     redirects: Redirects,
@@ -125,12 +127,23 @@ impl Assets {
     /// # Errors
     /// The folder or one of these files cannot be read, or `.assetsignore` is invalid.
     pub fn open(folder: &Path, options: Options) -> std::io::Result<(Self, Vec<Mistake>)> {
-        let folder = Folder::open(folder)?;
+        Self::of(Site::folder(folder)?, options)
+    }
+
+    /// Opens files that are kept elsewhere, in the same way. Blocks.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of_files(files: impl Files, options: Options) -> std::io::Result<(Self, Vec<Mistake>)> {
+        Self::of(Site::of(Arc::new(files))?, options)
+    }
+
+    fn of(site: Site, options: Options) -> std::io::Result<(Self, Vec<Mistake>)> {
         let mut mistakes = Vec::new();
         let inner = Inner {
-            headers: Headers::read(&folder.rules("_headers")?, &mut mistakes),
-            redirects: Redirects::read(&folder.rules("_redirects")?, &mut mistakes),
-            folder,
+            headers: Headers::read(&site.rules("_headers")?, &mut mistakes),
+            redirects: Redirects::read(&site.rules("_redirects")?, &mut mistakes),
+            site,
             options,
         };
         Ok((Self(Arc::new(inner)), mistakes))
@@ -212,7 +225,7 @@ impl Inner {
             None => (asked.target.path.clone(), false),
         };
         let decoded = paths::decode(&path);
-        let mut exists = |file: &str| self.folder.find(file).is_some();
+        let mut exists = |file: &str| self.site.has(file);
         let found = html::find(&decoded, self.options.html_handling, not_found, &mut exists);
         let Some(found) = found else {
             return is_proxied.then(|| self.finish(asked, bare(StatusCode::NOT_FOUND)));
@@ -234,10 +247,14 @@ impl Inner {
             let to = format!("{to}{}", query.unwrap_or_default());
             return Some(self.finish(asked, redirect(&to, StatusCode::TEMPORARY_REDIRECT)));
         }
-        // It may have been removed since.
-        let file = self.folder.find(&file)?;
-        let response = with_file(&file, status, &asked.method, &asked.headers).unwrap_or_else(|error| {
-            tracing::error!(target: "isopod::assets", "cannot read {}: {error}", file.display());
+        let response = match self.site.open(&file) {
+            Ok(Some(opened)) => with_file(&file, opened, status, &asked.method, &asked.headers),
+            // It has been removed since.
+            Ok(None) => return None,
+            Err(error) => Err(error),
+        };
+        let response = response.unwrap_or_else(|error| {
+            tracing::error!(target: "isopod::assets", "cannot read {file}: {error}");
             bare(StatusCode::INTERNAL_SERVER_ERROR)
         });
         Some(self.finish(asked, response))

@@ -71,6 +71,8 @@ mod seaweed;
 mod secrets;
 mod services;
 mod serving;
+mod shared_assets;
+mod shared_events;
 mod shared_queues;
 mod shared_storage;
 mod small_bindings;

@@ -170,7 +170,7 @@ fn what_was_acknowledged_survives_a_killed_process_and_a_crash_of_the_server() {
             .collect()
     });
     assert!(acknowledged.len() >= 150, "{}", acknowledged.len());
-    // Those that the killed process had come again when their leases are over.
+    // Those that the killed process had are delivered again when their leases are over.
     until("every message is had", || {
         let had = had(&two);
         acknowledged.iter().all(|name| had.contains_key(name)).then_some(())

@@ -28,8 +28,11 @@ impl Reading<'_> {
         (self.engines.kv, self.engines.crons) = (kv, crons);
         let queues = self.queue_engine(of(&overrides.queues, section.queues), &at.key("queues"));
         self.engines.queues = queues.unwrap_or_default();
+        self.engines.events = self.events(of(&overrides.events, section.events), &at.key("events"));
         let r2 = self.bucket(of(&overrides.r2, section.r2), &at.key("r2"));
         self.engines.r2 = r2.flatten();
+        let assets = self.bucket(of(&overrides.assets, section.assets), &at.key("assets"));
+        self.engines.assets = assets.flatten();
     }
 
     /// The engine of a namespace or ticks at a URL, which stands `at` this place. One that cannot be used is a problem.
@@ -37,7 +40,7 @@ impl Reading<'_> {
         match self.looked_up(url, at)? {
             StorageUrl::Postgres(url) => self.server(&url, at).map(Engine::Server),
             StorageUrl::Nats(_) => self.wrong(&at.to_string(), "NATS keeps queues only", at),
-            StorageUrl::S3(_) => self.wrong(&at.to_string(), "S3 keeps R2 buckets only", at),
+            StorageUrl::S3(_) => self.wrong(&at.to_string(), "S3 keeps R2 buckets and static assets only", at),
             StorageUrl::Local | StorageUrl::Variable(_) => Some(Engine::Local),
         }
     }
@@ -56,11 +59,26 @@ impl Reading<'_> {
         }
     }
 
+    /// The server for messages between processes at a URL, which stands `at` this place.
+    fn events(&mut self, url: StorageUrl, at: &KeyPath) -> Option<NatsServer> {
+        match self.looked_up(url, at)? {
+            StorageUrl::Nats(url) => self.nats(&url, at),
+            StorageUrl::Postgres(_) | StorageUrl::S3(_) => {
+                self.wrong(&at.to_string(), "messages between processes go by NATS only", at)
+            }
+            StorageUrl::Local | StorageUrl::Variable(_) => None,
+        }
+    }
+
     /// The bucket at a URL, which stands `at` this place; `Some(None)` for folders of this machine.
     pub(super) fn bucket(&mut self, url: StorageUrl, at: &KeyPath) -> Option<Option<S3R2>> {
         match self.looked_up(url, at)? {
             StorageUrl::S3(url) => self.service(url, at).map(Some),
-            StorageUrl::Postgres(_) => self.wrong(&at.to_string(), "PostgreSQL keeps no R2 buckets", at),
+            StorageUrl::Postgres(_) => self.wrong(
+                &at.to_string(),
+                "PostgreSQL keeps neither R2 buckets nor static assets",
+                at,
+            ),
             StorageUrl::Nats(_) => self.wrong(&at.to_string(), "NATS keeps queues only", at),
             StorageUrl::Local | StorageUrl::Variable(_) => Some(None),
         }

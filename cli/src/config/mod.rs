@@ -52,8 +52,8 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 pub use bindings::{
-    Assets, Bound, Configured, Consumer, Events, KvNamespace, Materials, OpenQueues, Producer, Queue, R2Bucket,
-    Service, SqlDatabase,
+    Assets, AssetsPlace, Bound, Configured, Consumer, Events, KvNamespace, Materials, OpenQueues, Producer, Queue,
+    R2Bucket, Service, SqlDatabase,
 };
 pub use command::CommandSettings;
 pub use cron::Cron;

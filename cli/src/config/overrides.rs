@@ -37,7 +37,9 @@ pub struct Overrides {
     pub log_level: Option<LogLevel>,
     /// Format of log lines. `ISOPOD_LOG_FORMAT`.
     pub log_format: Option<LogFormat>,
-    /// Engines for the data of bindings. `ISOPOD_STORAGE_KV`, `ISOPOD_STORAGE_QUEUES`, `ISOPOD_STORAGE_R2`, `ISOPOD_STORAGE_CRONS`.
+    /// Engines for the data of bindings. `ISOPOD_STORAGE_KV`, `ISOPOD_STORAGE_QUEUES`, `ISOPOD_STORAGE_R2`, `ISOPOD_STORAGE_ASSETS`,
+    /// `ISOPOD_STORAGE_CRONS`,
+    /// `ISOPOD_STORAGE_EVENTS`.
     pub storage: StorageOverrides,
 }
 
@@ -72,7 +74,9 @@ impl Overrides {
                 kv: reader.secret("ISOPOD_STORAGE_KV"),
                 queues: reader.secret("ISOPOD_STORAGE_QUEUES"),
                 r2: reader.secret("ISOPOD_STORAGE_R2"),
+                assets: reader.secret("ISOPOD_STORAGE_ASSETS"),
                 crons: reader.secret("ISOPOD_STORAGE_CRONS"),
+                events: reader.secret("ISOPOD_STORAGE_EVENTS"),
             },
         };
         if reader.problems.is_empty() {

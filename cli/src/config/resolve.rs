@@ -80,6 +80,7 @@ impl Reading<'_> {
             routes,
             pool: file.pool,
             ticks: self.engines.crons,
+            events: self.engines.events,
             ingress: file.ingress,
             shutdown: file.shutdown,
             notes: self.notes,

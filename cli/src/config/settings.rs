@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use isopod::Compatibility;
+use isopod::storage::NatsServer;
 
 use super::bindings::{Assets, Bound, Configured, Consumer, Events};
 use super::cron::Cron;
@@ -44,6 +45,8 @@ pub struct Config {
     pub pool: Pool,
     /// The engine of the record of cron ticks.
     pub ticks: Engine,
+    /// The server by which the messages of workers reach those of other processes.
+    pub events: Option<NatsServer>,
     /// Limits on incoming HTTP.
     pub ingress: Ingress,
     /// Shutdown of the process.

@@ -23,8 +23,13 @@ pub(super) struct Storage {
     pub(super) queues: StorageUrl,
     /// R2 buckets: `local`, an `s3://` URL, below which each bucket has a folder of its name, or `$NAME`.
     pub(super) r2: StorageUrl,
+    /// Static assets: `local`, an `s3://` URL, below which the files of each worker have a folder of the name of `assets.directory`, or
+    /// `$NAME`.
+    pub(super) assets: StorageUrl,
     /// The record of the cron ticks that have run: `local`, a `postgres://` URL, or `$NAME`.
     pub(super) crons: StorageUrl,
+    /// Messages of `events` for workers of other processes: `local`, which is none, a `nats://` URL, or `$NAME`.
+    pub(super) events: StorageUrl,
     /// Maximum number of connections to a PostgreSQL server. Up to three more are used for queues.
     #[schemars(range(min = 1))]
     pub(super) max_connections: u32,
@@ -42,7 +47,9 @@ impl Default for Storage {
             kv: StorageUrl::Local,
             queues: StorageUrl::Local,
             r2: StorageUrl::Local,
+            assets: StorageUrl::Local,
             crons: StorageUrl::Local,
+            events: StorageUrl::Local,
             max_connections: PostgresServer::MAX_CONNECTIONS,
             timeout: PostgresServer::TIMEOUT,
             queue_len_max: PostgresServer::QUEUE_LEN_MAX,
@@ -59,8 +66,12 @@ pub struct StorageOverrides {
     pub queues: Option<StorageUrl>,
     /// The engine of R2 buckets. `ISOPOD_STORAGE_R2`.
     pub r2: Option<StorageUrl>,
-    /// The engine of cron ticks. `ISOPOD_STORAGE_CRONS`.
+    /// That of static assets. `ISOPOD_STORAGE_ASSETS`.
+    pub assets: Option<StorageUrl>,
+    /// That of cron ticks. `ISOPOD_STORAGE_CRONS`.
     pub crons: Option<StorageUrl>,
+    /// That of messages between processes. `ISOPOD_STORAGE_EVENTS`.
+    pub events: Option<StorageUrl>,
 }
 
 impl StorageOverrides {
@@ -69,7 +80,9 @@ impl StorageOverrides {
             kv: self.kv.or(under.kv),
             queues: self.queues.or(under.queues),
             r2: self.r2.or(under.r2),
+            assets: self.assets.or(under.assets),
             crons: self.crons.or(under.crons),
+            events: self.events.or(under.events),
         }
     }
 }
@@ -148,9 +161,12 @@ pub(super) struct Engines {
     pub(super) kv: Engine,
     pub(super) queues: Engine<QueueServer>,
     pub(super) crons: Engine,
+    /// The server by which messages reach other processes.
+    pub(super) events: Option<NatsServer>,
     pub(super) limits: Storage,
     pub(super) r2: Option<S3R2>,
-    /// Servers by URL: bindings on the same server share its connections.
+    pub(super) assets: Option<S3R2>,
+    /// By their URLs: bindings on a server share its connections.
     pub(super) servers: BTreeMap<String, PostgresServer>,
     pub(super) nats: BTreeMap<String, NatsServer>,
 }

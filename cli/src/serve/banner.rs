@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{Config, Mode, Worker};
+use crate::config::{AssetsPlace, Config, Mode, Worker};
 
 /// Maximum number of listed workers; above it only their number is shown.
 const WORKERS_MAX: usize = 12;
@@ -21,7 +21,7 @@ pub(super) fn lines(config: &Config, workers_max: usize) -> Vec<String> {
     };
     let mut lines = vec![format!("isopod {}, {mode} mode, {size}", env!("CARGO_PKG_VERSION"))];
     if let Some(assets) = &config.assets {
-        lines.push(format!("  files of {}", assets.directory.display()));
+        lines.push(format!("  files of {}", assets.place));
     }
     let width = config.workers.keys().map(String::len).max().unwrap_or_default();
     for (name, worker) in config.workers.iter().take(WORKERS_MAX) {
@@ -39,7 +39,10 @@ fn described(config: &Config, name: &str, worker: &Worker) -> String {
     let mut parts = vec![shortened(&config.root, &worker.main)];
     parts.extend(listed("routes", &routes));
     if let Some(assets) = &worker.assets {
-        parts.push(format!("files of {}", shortened(&config.root, &assets.directory)));
+        parts.push(match &assets.place {
+            AssetsPlace::Folder(folder) => format!("files of {}", shortened(&config.root, folder)),
+            place @ AssetsPlace::Bucket(_) => format!("files of {place}"),
+        });
     }
     parts.extend(listed("bindings", &bindings(worker)));
     let crons: Vec<_> = worker.crons.iter().map(ToString::to_string).collect();

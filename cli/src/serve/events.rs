@@ -1,7 +1,9 @@
-//! Host module that logs the bus's messages.
+//! Host modules that log the bus's messages, and pass them on to other processes.
 
-use isopod::host::bus::{Delivery, SubscribeOptions};
+use bytes::Bytes;
+use isopod::host::bus::{BusLink, Delivery, Heard, SubscribeOptions, Wire, WireFuture};
 use isopod::host::{Context, Module, PhaseResult, async_trait};
+use isopod::storage::NatsServer;
 
 pub(super) struct EventLog;
 
@@ -32,5 +34,56 @@ impl Module for EventLog {
             Ok(())
         });
         Ok(())
+    }
+}
+
+/// Links the bus with those of other processes.
+pub(super) struct EventLink {
+    server: Option<NatsServer>,
+    link: Option<BusLink>,
+}
+
+impl EventLink {
+    /// By this server, if there is one.
+    pub(super) const fn new(server: Option<NatsServer>) -> Self {
+        Self { server, link: None }
+    }
+}
+
+#[async_trait]
+impl Module for EventLink {
+    fn name(&self) -> &str {
+        "event-link"
+    }
+
+    async fn start(&mut self, ctx: &Context) -> PhaseResult {
+        if let Some(server) = &self.server {
+            let link = ctx.bus().link(ctx.runtime(), NatsWire(server.clone()));
+            self.link = Some(link.await?);
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self, _ctx: &Context) -> PhaseResult {
+        self.link = None;
+        Ok(())
+    }
+}
+
+/// The subject of NATS on which the processes send messages.
+struct NatsWire(NatsServer);
+
+/// The last part of the subject.
+const CHANNEL: &str = "events";
+
+impl Wire for NatsWire {
+    fn send(&self, frame: Bytes) -> WireFuture {
+        let sent = self.0.publish(CHANNEL, frame);
+        Box::pin(async { sent.await.map_err(|error| error.to_string()) })
+    }
+
+    fn receive(&self, heard: Heard) -> WireFuture {
+        let heard = self.0.subscribe(CHANNEL, heard);
+        Box::pin(async { heard.await.map_err(|error| error.to_string()) })
     }
 }

@@ -42,7 +42,7 @@ use self::admin::Admin;
 pub(crate) use self::changes::{Changes, Interest};
 use self::deploy::{Deploy, Mistake};
 pub(crate) use self::deployments::told;
-use self::events::EventLog;
+use self::events::{EventLink, EventLog};
 use self::ingress::Ingress;
 use self::life::Life;
 use self::memory::Returns;
@@ -92,8 +92,9 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
         .shutdown(Shutdown::signals())
         .limit(Phase::Start, start_limit(config))
         .limit(Phase::Drain, life.deadline().saturating_add(SLACK))
-        .module(EventLog);
-    // Added before the pool, so that it starts first and stops last.
+        .module(EventLog)
+        .module(EventLink::new(config.events.clone()));
+    // Before the pool, on which it does not depend for its order: it is there first, and goes last.
     if let Some((address, access)) = http::admin(config)? {
         host = host.module(Admin::new(address, access, Arc::clone(life)));
     }

@@ -18,7 +18,7 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
-    /// At most so many at the same time. Further ones fail.
+    /// At most this many at the same time. Further ones fail.
     pub(crate) fn new(max: usize) -> Self {
         Self {
             waiting: Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS))),

@@ -27,7 +27,7 @@ fn count(store: &dyn QueueStore) -> u64 {
     block_on(store.metrics()).expect("a backlog").count
 }
 
-/// Takes until there are so many.
+/// Takes until there are this many.
 fn await_all(store: &dyn QueueStore, count: usize) -> (Vec<Receipt>, Vec<(String, u32)>) {
     let (mut receipts, mut texts) = (Vec::new(), Vec::new());
     while texts.len() < count {
@@ -172,7 +172,7 @@ fn a_delayed_message_comes_at_its_time_alone_and_in_a_batch() {
         2,
         "{peeked:?}"
     );
-    // The other process is told of the time.
+    // The other process is notified of the time.
     block_on(other.changed(seen)).expect("a change");
     let mut next = None;
     while next.is_none() && count(&store) == 3 {

@@ -146,7 +146,11 @@ impl Bus {
         self.broker.subscribers()
     }
 
-    /// Returns a handle that does not keep the bus open.
+    pub(super) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// A handle that does not keep the bus open.
     pub(crate) fn downgrade(&self) -> WeakBus {
         WeakBus(Arc::downgrade(&self.broker))
     }

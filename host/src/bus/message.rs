@@ -212,8 +212,9 @@ pub struct Message {
     pub payload: Payload,
     /// Its depth: the number of messages that led to it, each published while the previous one was handled.
     pub depth: u32,
-    /// When it was published; the Unix epoch until then.
+    /// When it was published, or arrived from another process; the Unix epoch until then.
     pub at: SystemTime,
+    is_remote: bool,
     trail: Option<Arc<Trail>>,
 }
 
@@ -234,6 +235,7 @@ impl Message {
             payload: payload.into(),
             depth: 0,
             at: SystemTime::UNIX_EPOCH,
+            is_remote: false,
             trail: None,
         }
     }
@@ -260,6 +262,21 @@ impl Message {
     #[must_use]
     pub const fn at_depth(mut self, depth: u32) -> Self {
         self.depth = depth;
+        self
+    }
+
+    /// Returns true if another process has published it.
+    #[must_use]
+    pub const fn is_remote(&self) -> bool {
+        self.is_remote
+    }
+
+    /// Marks it as one of another process, to which these topics led, oldest first.
+    pub(super) fn remote(mut self, topics: Vec<Topic>) -> Self {
+        self.is_remote = true;
+        self.trail = topics
+            .into_iter()
+            .fold(None, |before, topic| Some(Arc::new(Trail { topic, before })));
         self
     }
 

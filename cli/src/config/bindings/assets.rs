@@ -1,5 +1,6 @@
 //! `[assets]`, and `assets` of wrangler's files: the files that are served beside a worker, or without one.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use anyhow::{Context as _, Result};
 use isopod::FetcherBinding;
 use isopod::assets::{self, HtmlHandling, NotFoundHandling, WorkerFirst};
 use isopod::bindings::Binding;
+use isopod::bindings::r2::{R2Files, S3R2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,21 +16,43 @@ use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
+use crate::config::values::StorageUrl;
+
+/// Maximum number of large files that are read at the same time.
+const TRANSFERS_MAX: usize = 1024;
 
 /// The static assets of a worker.
 #[derive(Clone, Debug)]
 pub struct Assets {
-    /// The folder.
-    pub directory: PathBuf,
+    /// The place of the files.
+    pub place: AssetsPlace,
     /// The settings.
     pub options: assets::Options,
+}
+
+/// The place of static assets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AssetsPlace {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A bucket of S3.
+    Bucket(S3R2),
+}
+
+impl fmt::Display for AssetsPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Bucket(bucket) => f.write_str(&bucket.address()),
+        }
+    }
 }
 
 impl Assets {
     /// The files of a folder, with the default options.
     pub(in crate::config) fn of_folder(directory: PathBuf) -> Self {
         Self {
-            directory,
+            place: AssetsPlace::Folder(directory),
             options: assets::Options::default(),
         }
     }
@@ -38,19 +62,26 @@ impl Assets {
     /// # Errors
     /// The folder, or a file with rules in it, cannot be read.
     pub fn open(&self) -> Result<assets::Assets> {
-        let opened = assets::Assets::open(&self.directory, self.options.clone());
-        let (assets, mistakes) = opened.with_context(|| format!("cannot serve {}", self.directory.display()))?;
+        let (place, options) = (&self.place, self.options.clone());
+        let opened = match place {
+            AssetsPlace::Folder(folder) => assets::Assets::open(folder, options),
+            AssetsPlace::Bucket(bucket) => assets::Assets::of_files(R2Files::new(bucket.clone()), options),
+        };
+        let (assets, mistakes) = opened.with_context(|| format!("cannot serve {place}"))?;
         for mistake in mistakes {
-            tracing::warn!(target: "isopod::assets", "{}/{mistake}", self.directory.display());
+            tracing::warn!(target: "isopod::assets", "{place}: {mistake}");
         }
         Ok(assets)
     }
 
-    /// The files with rules, which need not exist.
-    pub fn rules(&self) -> impl Iterator<Item = PathBuf> {
-        ["_headers", "_redirects", ".assetsignore"]
-            .map(|name| self.directory.join(name))
-            .into_iter()
+    /// The files with rules in a folder, which may not exist.
+    pub fn rules(&self) -> Vec<PathBuf> {
+        match &self.place {
+            AssetsPlace::Folder(folder) => ["_headers", "_redirects", ".assetsignore"]
+                .map(|name| folder.join(name))
+                .into(),
+            AssetsPlace::Bucket(_) => Vec::new(),
+        }
     }
 }
 
@@ -63,28 +94,9 @@ impl Configure for AssetsKind {
     const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Section>()];
 
     fn resolve(section: Section, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
-        let Some(directory) = section.directory else {
-            if section != Section::default() {
-                let key = at.key("directory").to_string();
-                reading.tell(
-                    at,
-                    Fault::Missing { key },
-                    "add the folder, for example `directory = \"public\"`",
-                );
-            }
+        let Some(place) = section.place(at, reading) else {
             return;
         };
-        let directory = reading.source.folder().join(directory);
-        if !directory.is_dir() {
-            let key = at.key("directory");
-            let fault = Fault::BadValue {
-                key: key.to_string(),
-                value: format!("\"{}\"", directory.display()),
-                reason: "there is no such folder".to_owned(),
-            };
-            reading.tell(&key, fault, "build the project first, or correct the path");
-            return;
-        }
         let worker_first = match section.run_worker_first {
             First::Always(false) => WorkerFirst::default(),
             First::Always(true) => WorkerFirst::always(),
@@ -101,7 +113,7 @@ impl Configure for AssetsKind {
             .html_handling(section.html_handling.into())
             .not_found_handling(section.not_found_handling.into())
             .worker_first(worker_first);
-        let assets = Assets { directory, options };
+        let assets = Assets { place, options };
         if let Some(binding) = section.binding {
             env.claim(&binding, &at.key("binding"), reading);
             env.bind(binding, Bound(assets.clone()));
@@ -128,12 +140,57 @@ impl Configured for Bound {
     }
 }
 
+impl Section {
+    /// The place of the files. One that is missing is a problem, if there are other settings.
+    fn place(&self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<AssetsPlace> {
+        if let Some(url) = &self.storage
+            && let Some(bucket) = reading.bucket(url.clone(), &at.key("storage"))?
+        {
+            // As it is, with files of other programs.
+            return Some(AssetsPlace::Bucket(bucket.transfers_max(TRANSFERS_MAX)));
+        }
+        let Some(directory) = &self.directory else {
+            if *self != Self::default() {
+                let key = at.key("directory").to_string();
+                reading.tell(
+                    at,
+                    Fault::Missing { key },
+                    "add the folder, for example `directory = \"public\"`",
+                );
+            }
+            return None;
+        };
+        if self.storage.is_none()
+            && let Some(bucket) = &reading.engines.assets
+        {
+            let name = directory.file_name().unwrap_or_default().to_string_lossy();
+            let bucket = bucket.clone().transfers_max(TRANSFERS_MAX);
+            return Some(AssetsPlace::Bucket(bucket.below(&format!("{name}/"))));
+        }
+        let directory = reading.source.folder().join(directory);
+        if !directory.is_dir() {
+            let key = at.key("directory");
+            let fault = Fault::BadValue {
+                key: key.to_string(),
+                value: format!("\"{}\"", directory.display()),
+                reason: "there is no such folder".to_owned(),
+            };
+            reading.tell(&key, fault, "build the project first, or correct the path");
+            return None;
+        }
+        Some(AssetsPlace::Folder(directory))
+    }
+}
+
 /// Static assets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Section {
     /// Folder with the files, relative to this file's folder.
     directory: Option<PathBuf>,
+    /// `local`, an `s3://` URL with the files, or `$NAME`. Default: `storage.assets`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage: Option<StorageUrl>,
     /// Name in `env`: `env.ASSETS.fetch(request)`. Default: not in `env`.
     binding: Option<String>,
     /// URLs of HTML files.

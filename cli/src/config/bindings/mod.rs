@@ -37,7 +37,7 @@ use super::document::KeyPath;
 use super::problem::Fault;
 use super::reading::Reading;
 
-pub use self::assets::Assets;
+pub use self::assets::{Assets, AssetsPlace};
 pub use self::databases::SqlDatabase;
 pub use self::events::Events;
 pub use self::kv_namespaces::KvNamespace;

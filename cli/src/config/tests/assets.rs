@@ -21,7 +21,7 @@ fn both_files_say_the_same() {
         let config = project.config();
         let worker = config.workers.values().next().expect("a worker");
         let assets = worker.assets.as_ref().expect("assets");
-        assert_eq!(assets.directory, project.path().join("public"));
+        assert_eq!(assets.place, AssetsPlace::Folder(project.path().join("public")));
         format!("{:?}", assets.options)
     };
     let expected = "Options { html_handling: DropTrailingSlash, not_found_handling: NotFoundPage, worker_first: ";
@@ -45,7 +45,7 @@ fn an_environment_inherits_assets() {
         let config = project.config();
         let worker = &config.workers[&format!("x-{environment}")];
         let assets = worker.assets.as_ref().expect("assets");
-        assert_eq!(assets.directory, project.path().join(folder));
+        assert_eq!(assets.place, AssetsPlace::Folder(project.path().join(folder)));
         assert_eq!(config.notes, []);
     }
 }

@@ -174,8 +174,14 @@ fn a_bucket_is_on_s3_by_the_section_or_by_itself() {
     assert_eq!(bucket(&project), "s3://mine/");
     assert!(!format!("{:?}", project.config()).contains("hidden"));
     for (text, part) in [
-        ("[storage]\nkv = 's3://all'", "S3 keeps R2 buckets only"),
-        ("[storage]\nr2 = 'postgres://host/x'", "PostgreSQL keeps no R2 buckets"),
+        (
+            "[storage]\nkv = 's3://all'",
+            "S3 keeps R2 buckets and static assets only",
+        ),
+        (
+            "[storage]\nr2 = 'postgres://host/x'",
+            "PostgreSQL keeps neither R2 buckets nor",
+        ),
         (
             "[storage]\nr2 = 's3://id:hidden@all'",
             "credentials are AWS_ACCESS_KEY_ID",

@@ -1,8 +1,8 @@
 //! `env.BUCKET`: a bucket with the interface of R2.
 //!
 //! [`R2Binding`] is the binding, over an [`R2Store`]: [`LocalR2`], `S3R2` or a program's own. `rules` has the platform's limits and errors,
-//! `condition` and `range` the options of reads and writes, `object` an object's metadata. `options` reads a script's arguments,
-//! and `ops` check them before a store is asked.
+//! `condition` and `range` what a read or write may ask for, `object` what is known of an object. `site` has the files of a site in a bucket. `ops` check what a script
+//! passes before a store is asked, and `options` reads it.
 
 mod condition;
 #[cfg(any(feature = "sql", feature = "s3"))]
@@ -18,6 +18,7 @@ mod remote;
 mod rules;
 #[cfg(feature = "s3")]
 mod s3;
+mod site;
 mod store;
 
 use std::fmt;
@@ -39,6 +40,7 @@ pub(crate) use self::remote::RemoteR2;
 pub use self::rules::{R2Fault, check_key, check_metadata};
 #[cfg(feature = "s3")]
 pub use self::s3::S3R2;
+pub use self::site::R2Files;
 pub use self::store::{R2Error, R2Found, R2Future, R2Get, R2Listing, R2NewUpload, R2Page, R2Part, R2Put, R2Store};
 
 /// An R2 bucket in `env`, over any [`R2Store`].

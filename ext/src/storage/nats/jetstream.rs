@@ -28,6 +28,7 @@ const VERSION: (i64, i64, i64) = (2, 12, 0);
 /// A connection, made when it is first asked for.
 pub(super) struct Connection {
     place: Place,
+    client: OnceCell<Client>,
     jetstream: OnceCell<JetStream>,
     /// Counts the times that it was lost.
     lost: watch::Sender<u64>,
@@ -37,18 +38,25 @@ impl Connection {
     pub(super) fn new(place: Place) -> Self {
         Self {
             place,
+            client: OnceCell::new(),
             jetstream: OnceCell::new(),
             lost: watch::Sender::new(0),
         }
     }
 
     /// Connects, if it is the first time. `server` is the server's name for errors.
-    pub(super) async fn jetstream(&self, server: &str) -> Result<JetStream, StorageError> {
-        let connected = self.jetstream.get_or_try_init(|| self.connect(server)).await;
+    pub(super) async fn client(&self, server: &str) -> Result<Client, StorageError> {
+        let connected = self.client.get_or_try_init(|| self.connect(server)).await;
         connected.cloned()
     }
 
-    async fn connect(&self, server: &str) -> Result<JetStream, StorageError> {
+    /// Connects, and makes sure that there is JetStream, if it is the first time.
+    pub(super) async fn jetstream(&self, server: &str) -> Result<JetStream, StorageError> {
+        let found = self.jetstream.get_or_try_init(|| self.find(server)).await;
+        found.cloned()
+    }
+
+    async fn connect(&self, server: &str) -> Result<Client, StorageError> {
         let failed = |reason: String| StorageError::Failed(format!("{server}: {reason}"));
         let tls = tls_config(&[]).map_err(|error| failed(error.to_string()))?;
         let lost = self.lost.clone();
@@ -75,10 +83,15 @@ impl Connection {
             Login::Password(user, password) => options.user_and_password(user.clone(), password.clone()),
         };
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect(&*self.place.servers)).await;
-        let client = match connected {
-            Ok(client) => client.map_err(|error| failed(error.to_string()))?,
-            Err(_) => return Err(failed(format!("it has not answered within {CONNECT_TIMEOUT:?}"))),
-        };
+        match connected {
+            Ok(client) => client.map_err(|error| failed(error.to_string())),
+            Err(_) => Err(failed(format!("it has not answered within {CONNECT_TIMEOUT:?}"))),
+        }
+    }
+
+    async fn find(&self, server: &str) -> Result<JetStream, StorageError> {
+        let failed = |reason: String| StorageError::Failed(format!("{server}: {reason}"));
+        let client = self.client(server).await?;
         let (major, minor, patch) = VERSION;
         if !client.is_server_compatible(major, minor, patch) {
             let version = client.server_info().version;

@@ -1,4 +1,4 @@
-//! A NATS server that keeps the messages of queues, for processes that share it.
+//! A NATS server that keeps the messages of queues, and passes others on, for processes that share it.
 //!
 //! The connection of a [`NatsServer`] lives on a runtime of its own ([`Hosted`]): an operation is a task there, and its caller
 //! awaits the result wherever it runs. Every operation is one that may be repeated. One whose connection is lost is tried again
@@ -12,6 +12,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::Client;
+use bytes::Bytes;
+use futures::StreamExt as _;
 use tokio::runtime::Handle;
 
 use super::hosted::Hosted;
@@ -149,6 +152,52 @@ impl NatsServer {
                     }
                 };
                 tries.run(ready, attempt).await
+            },
+        )
+    }
+
+    /// Publishes bytes under the subject `PREFIX.CHANNEL`, to all processes that [listen](Self::subscribe) now. They are not kept.
+    #[must_use = "the future tells whether they were sent"]
+    pub fn publish(&self, channel: &str, bytes: Bytes) -> StorageFuture<()> {
+        let subject = format!("{}.{channel}", self.prefix());
+        self.with_client(move |client| async move {
+            let sent = client.publish(subject, bytes).await;
+            sent.map_err(|error| StorageError::Failed(error.to_string()))
+        })
+    }
+
+    /// Calls `heard` for the bytes that all processes, this one as well, publish under the subject `PREFIX.CHANNEL` from the time on at
+    /// which the future resolves, on the server's thread, until the server is dropped.
+    #[must_use = "the future tells whether they are heard"]
+    pub fn subscribe(&self, channel: &str, heard: impl Fn(Bytes) + Send + 'static) -> StorageFuture<()> {
+        let subject = format!("{}.{channel}", self.prefix());
+        let runtime = self.shared.connection().map(|(runtime, _)| runtime);
+        self.with_client(move |client| async move {
+            let failed = |error: &dyn fmt::Display| StorageError::Failed(error.to_string());
+            let mut messages = client.subscribe(subject).await.map_err(|error| failed(&error))?;
+            // The server knows of the subscription once it has answered.
+            client.flush().await.map_err(|error| failed(&error))?;
+            runtime?.spawn(async move {
+                while let Some(message) = messages.next().await {
+                    heard(message.payload);
+                }
+            });
+            Ok(())
+        })
+    }
+
+    /// Does something with the client, once.
+    fn with_client<T: Send + 'static, F>(&self, work: impl FnOnce(Client) -> F + Send + 'static) -> StorageFuture<T>
+    where
+        F: Future<Output = Result<T, StorageError>> + Send,
+    {
+        let (server, timeout) = (format!("NATS at {}", self.address()), self.options.timeout);
+        self.shared.operations.run(
+            || self.shared.connection(),
+            |connection| async move {
+                let done = async { work(connection.client(&server).await?).await };
+                let late = StorageError::Failed(format!("{server} has not answered within {timeout:?}"));
+                tokio::time::timeout(timeout, done).await.unwrap_or(Err(late))
             },
         )
     }

@@ -32,7 +32,7 @@ pub(super) struct Parcel {
 }
 
 impl Parcel {
-    /// A message that has had so many attempts.
+    /// A message with the number of its attempts.
     pub(super) fn new(message: &QueueMessage, attempts: u32) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ID, written(&message.id));

@@ -89,7 +89,7 @@ async fn waiting(jetstream: &JetStream, queue: &Queue, wanted: &Take) -> Result<
         return Ok(Waiting::Enough);
     }
     let consumer = look::consumer(jetstream, queue).await?.unwrap_or_default();
-    // Messages that come again are not counted by the server: those whose time is over, and those of others, whose leases may be.
+    // Messages that are delivered again are not counted by the server: those whose time is over, and those of others, whose leases may be.
     let comes_again = queue.signal.takes_due() || consumer.num_ack_pending > queue.leases.count();
     let waiting = consumer.num_pending;
     Ok(match (waiting >= at_least, comes_again) {
