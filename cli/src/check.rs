@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
+use isopod::bindings::rate_limit::RateLimitNamespaces;
 use isopod::host::bus::Bus;
 use isopod::{OwnServers, Pool, ResponseCache};
 
@@ -119,6 +120,7 @@ async fn start(
         cache: &ResponseCache::default(),
         bridge: &bridge,
         queues: &queues,
+        rate_limits: &RateLimitNamespaces::default(),
     };
     let (script, options) = match expect {
         Expect::Handlers => scripts::inspected(config, name, worker, &from)?,

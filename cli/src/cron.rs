@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
+use isopod::bindings::rate_limit::RateLimitNamespaces;
 use isopod::host::bus::Bus;
 use isopod::{OwnServers, Pool, ResponseCache};
 use serde_json::{Value as Json, json};
@@ -108,6 +109,7 @@ async fn run(pool: &Pool, config: &Config, name: &str, cron: &str) -> Result<()>
             cache: &ResponseCache::default(),
             bridge: &bridge,
             queues: &queues,
+            rate_limits: &RateLimitNamespaces::default(),
         };
         let (script, mut options) = scripts::script(config, name, worker, &from, &OwnServers::default())?;
         options.workers_min = 0;

@@ -126,6 +126,12 @@ pub enum ScriptError {
         /// The missing feature.
         feature: &'static str,
     },
+    /// The memory limit is below [`Limits::MEMORY_BYTES_MIN`].
+    #[error(
+        "the script {0:?} cannot start with a memory limit of {1} bytes: set `memory_bytes` to {min} (16 MiB) or more",
+        min = Limits::MEMORY_BYTES_MIN
+    )]
+    LittleMemory(String, usize),
     /// The name of an in-memory module is not a relative path.
     #[error("{0:?} cannot name a module: {1}; use a relative path such as ./util.js")]
     ModuleName(String, String),
@@ -304,7 +310,8 @@ impl ScriptBuilder {
         self
     }
 
-    /// Sets the limits of the script's workers. Default: [`Limits::default`].
+    /// Sets the limits of the script's workers. Building it fails if they are below the minimum of `memory_bytes`. Default:
+    /// [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -381,8 +388,11 @@ impl ScriptBuilder {
     /// Builds the script. The first worker reads its modules; later ones use them from memory.
     ///
     /// # Errors
-    /// [`ScriptError`]: no code, a duplicate binding, a missing file and others.
+    /// [`ScriptError`]: no code, a duplicate binding, a missing file, too little memory and others.
     pub fn build(self) -> Result<Script, ScriptError> {
+        if self.limits.memory_bytes < Limits::MEMORY_BYTES_MIN {
+            return Err(ScriptError::LittleMemory(self.name, self.limits.memory_bytes));
+        }
         let (options, entry) = match self.source {
             None => return Err(ScriptError::NoCode(self.name)),
             Some(Source::File(path)) => {

@@ -1,5 +1,6 @@
 //! Rate limits of the built program, from its configuration.
 
+use crate::process::until;
 use crate::program::Serving;
 use crate::project::Project;
 
@@ -49,4 +50,43 @@ fn a_key_that_is_no_string_or_too_long_is_an_error() {
         status == 400 && body.contains("2049 characters long, and may have 2048"),
         "{body}"
     );
+}
+
+/// A namespace is an identifier of the account and not of a version or a worker:
+/// <https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/>.
+#[test]
+fn counts_survive_a_redeployment_and_are_those_of_the_namespace() {
+    let configuration = |version: u32, limit: u32| {
+        let limiter = |more: &str| format!("[{{ binding = 'LIMITER', limit = {limit}, period = '60s'{more} }}]");
+        format!(
+            "routes = [{{ path = '/own', worker = 'own' }}, {{ path = '/*', worker = 'shared' }}, {{ path = '/other', worker = 'other' }}]\n\
+             [workers.own]\nmain = 'worker.js'\nvars = {{ VERSION = '{version}' }}\nrate_limits = {}\n\
+             [workers.shared]\nmain = 'worker.js'\nvars = {{ VERSION = '{version}' }}\nrate_limits = {shared}\n\
+             [workers.other]\nmain = 'worker.js'\nvars = {{ VERSION = '{version}' }}\nrate_limits = {shared}\n",
+            limiter(""),
+            shared = limiter(", namespace_id = '1001'"),
+        )
+    };
+    let worker = "export default { async fetch(request, { LIMITER, VERSION }) {
+        if (request.method === 'OPTIONS') return new Response(VERSION);
+        return new Response(String((await LIMITER.limit({ key: 'k' })).success));
+    } }";
+    let project = Project::new(&[("isopod.toml", &configuration(1, 2)), ("worker.js", worker)]);
+    let server = Serving::start_with(project.path(), &["--watch"]);
+    let take = |path: &str| server.get(path).body;
+    assert_eq!(
+        ["/own", "/shared", "/other", "/shared"].map(take),
+        ["true", "true", "true", "false"]
+    );
+    project.write("isopod.toml", &configuration(2, 3));
+    for path in ["/own", "/shared", "/other"] {
+        until("the next version answers", || {
+            let asked = format!("OPTIONS {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            let answer = server.connect().send(&asked).unwrap();
+            (answer.body == "2").then_some(())
+        });
+    }
+    // Two of three are taken in the shared namespace, one in the other.
+    assert_eq!(["/shared", "/other"].map(take), ["true", "false"]);
+    assert_eq!(["/own", "/own", "/own"].map(take), ["true", "true", "false"]);
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use futures::future::join_all;
+use isopod::bindings::rate_limit::RateLimitNamespaces;
 use isopod::host::Context;
 use isopod::host::bus::Bus;
 use isopod::host::workers::{DeliverOptions, EventBridge, WorkerSubscription};
@@ -29,6 +30,7 @@ pub(super) struct Deployments {
     servers: OwnServers,
     sites: Sites,
     queues: Arc<OpenQueues>,
+    rate_limits: RateLimitNamespaces,
     deployed: BTreeMap<String, Place>,
     /// A worker of the last deployment could not start.
     is_broken: bool,
@@ -80,6 +82,7 @@ impl Deployments {
             servers,
             sites,
             queues,
+            rate_limits: RateLimitNamespaces::default(),
             deployed: BTreeMap::new(),
             is_broken: false,
         }
@@ -127,6 +130,7 @@ impl Deployments {
             cache: &self.cache,
             bridge: &bridge,
             queues: &self.queues,
+            rate_limits: &self.rate_limits,
         };
         let (script, mut options) = scripts::script(config, name, worker, &from, &self.servers)?;
         options.workers_min = 0;
@@ -172,6 +176,7 @@ impl Deployments {
             cache: &self.cache,
             bridge: &place.bridge,
             queues: &self.queues,
+            rate_limits: &self.rate_limits,
         };
         let (script, options) = scripts::script(config, name, worker, &from, &self.servers)?;
         place.modules = script.modules_loaded();

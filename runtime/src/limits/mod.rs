@@ -45,8 +45,8 @@ pub struct Limits {
     /// CPU time of starting a worker. Default: 5 s.
     pub boot_cpu: Duration,
     /// Memory in bytes: the heap, array buffers, WebAssembly memories, `Intl` objects, and data held for the worker outside of its
-    /// isolate (bodies, messages, blobs). The script is warned at four fifths. Minimum: [`Limits::MEMORY_BYTES_MIN`].
-    /// Default: 128 MiB.
+    /// isolate (bodies, messages, blobs). The script is warned at four fifths. Default: 128 MiB.
+    /// A script with less than [`Limits::MEMORY_BYTES_MIN`] is not built.
     pub memory_bytes: usize,
     /// Size in bytes of the code cache that a script version's workers share. Default: 32 MiB.
     pub code_cache_bytes: usize,
@@ -76,10 +76,6 @@ impl Limits {
             soft: self.cpu_soft.unwrap_or(self.cpu / 5 * 4),
             boot: self.boot_cpu,
         }
-    }
-
-    pub(crate) fn enforced_memory_bytes(&self) -> usize {
-        self.memory_bytes.max(Self::MEMORY_BYTES_MIN)
     }
 }
 

@@ -111,7 +111,7 @@ impl Worker {
         let not_in_snapshot: Vec<_> = template.extends().flat_map(|extend| extend.extensions()).collect();
         let has_all_ops = not_in_snapshot.is_empty();
         extensions.extend(not_in_snapshot);
-        let memory_bytes = limits.enforced_memory_bytes();
+        let memory_bytes = limits.memory_bytes;
         let meter = MemoryMeter::new(memory_bytes, memory_bytes / 5 * 4, MemoryLedger::default());
         let mut runtime = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(loader.clone()),
@@ -342,7 +342,7 @@ impl Worker {
             Limit::Wall => "the script's top-level code did not finish within the time to start".to_owned(),
             Limit::Memory => format!(
                 "the script exceeded its memory limit of {} MiB while starting",
-                limits.enforced_memory_bytes() >> 20
+                limits.memory_bytes >> 20
             ),
         };
         Err(Fault::new(FaultKind::BootFailed, message))

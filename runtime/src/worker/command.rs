@@ -73,7 +73,7 @@ impl Worker {
                 FaultKind::ExceededMemory,
                 format!(
                     "the script exceeded its memory limit of {} MiB",
-                    limits.enforced_memory_bytes() >> 20
+                    limits.memory_bytes >> 20
                 ),
             ),
         }

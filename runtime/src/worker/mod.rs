@@ -312,7 +312,7 @@ impl Worker {
                 FaultKind::ExceededMemory,
                 format!(
                     "the worker exceeded its memory limit of {} MiB",
-                    self.script.limits.enforced_memory_bytes() >> 20
+                    self.script.limits.memory_bytes >> 20
                 ),
             ),
         };

@@ -58,6 +58,23 @@ fn a_full_heap_ends_the_script_and_not_the_process() {
 }
 
 #[test]
+fn a_script_with_less_memory_than_a_worker_needs_is_not_built() {
+    let with = |bytes| {
+        let limits = Limits::default().memory_bytes(bytes);
+        script("export default {}").limits(limits).build()
+    };
+    for little in [0, 1024, Limits::MEMORY_BYTES_MIN - 1] {
+        let error = with(little).unwrap_err().to_string();
+        let (given, remedy) = (
+            format!("a memory limit of {little} bytes"),
+            "set `memory_bytes` to 16777216 (16 MiB) or more",
+        );
+        assert!(error.contains(&given) && error.contains(remedy), "{error}");
+    }
+    assert!(with(Limits::MEMORY_BYTES_MIN).is_ok());
+}
+
+#[test]
 fn deep_recursion_and_deep_json_are_range_errors() {
     let deep = "export function recurse() { const f = () => f(); try { f() } catch (e) { return e.name } }
         export function json() { let o = {}; for (let i = 0; i < 1e6; i++) o = { o };

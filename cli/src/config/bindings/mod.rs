@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use isopod::bindings::Binding;
+use isopod::bindings::rate_limit::RateLimitNamespaces;
 use isopod::host::workers::EventBridge;
 use isopod::{Pool, ResponseCache};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -184,6 +185,8 @@ pub struct Materials<'a> {
     pub bridge: &'a EventBridge,
     /// The queues that are open in the process.
     pub queues: &'a OpenQueues,
+    /// The counts of rate limits.
+    pub rate_limits: &'a RateLimitNamespaces,
 }
 
 /// A binding and its name in `env`.

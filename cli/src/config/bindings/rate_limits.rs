@@ -40,6 +40,11 @@ pub(super) struct Section {
     limit: u32,
     /// Length of a window.
     period: Period,
+    /// Namespace of the counts. Rate limits of one namespace share them, also those of other workers, if their periods are the
+    /// same; each has its own `limit`. Counts survive a redeployment. Default: a namespace of this worker and binding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    namespace_id: Option<String>,
     /// Maximum number of keys that are counted at a time. If there are more, the counts of keys with few calls are dropped.
     #[serde(default = "keys_max")]
     #[schemars(range(min = 1, max = 10_000_000))]
@@ -68,21 +73,28 @@ impl Configured for Section {
         "RateLimit".to_owned()
     }
 
-    fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
+    fn make(&self, from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         let window = match self.period {
             Period::TenSeconds => Duration::from_secs(10),
             Period::Minute => Duration::from_secs(60),
         };
-        Ok(Arc::new(RateLimit::with_keys_max(self.limit, window, self.keys_max)))
+        let namespace = match &self.namespace_id {
+            Some(id) => format!("namespace {id}"),
+            None => format!("worker {}, binding {}", from.worker, self.binding),
+        };
+        let limit = from
+            .rate_limits
+            .rate_limit(&namespace, self.limit, window, self.keys_max);
+        Ok(Arc::new(limit))
     }
 }
 
-/// A rate limit in wrangler's files. The namespace has no effect: each rate limit has its own counts.
+/// A rate limit in wrangler's files.
 #[derive(Deserialize, JsonSchema)]
 struct Written {
     name: String,
-    #[serde(default, rename = "namespace_id")]
-    _namespace_id: Option<String>,
+    #[serde(default)]
+    namespace_id: Option<String>,
     simple: Simple,
 }
 
@@ -98,11 +110,17 @@ impl WranglerRow for Written {
     type Row = Section;
 
     fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Section> {
-        section(self.name, &self.simple, at, reading)
+        section(self.name, self.namespace_id, &self.simple, at, reading)
     }
 }
 
-fn section(binding: String, simple: &Simple, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Section> {
+fn section(
+    binding: String,
+    namespace_id: Option<String>,
+    simple: &Simple,
+    at: &KeyPath,
+    reading: &mut Reading<'_>,
+) -> Option<Section> {
     let period = match simple.period {
         10 => Period::TenSeconds,
         60 => Period::Minute,
@@ -121,6 +139,7 @@ fn section(binding: String, simple: &Simple, at: &KeyPath, reading: &mut Reading
         binding,
         limit: simple.limit,
         period,
+        namespace_id,
         keys_max: keys_max(),
     })
 }
@@ -141,8 +160,8 @@ struct UnsafeBinding {
     #[serde(rename = "type")]
     kind: String,
     name: String,
-    #[serde(default, rename = "namespace_id")]
-    _namespace_id: Option<String>,
+    #[serde(default)]
+    namespace_id: Option<String>,
     #[serde(default)]
     simple: Option<Simple>,
 }
@@ -154,10 +173,10 @@ impl Wrangler for Unsafe {
     fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Section> {
         let mut sections = Vec::new();
         let mut refused = Vec::new();
-        for (index, UnsafeBinding { kind, name, simple, .. }) in self.bindings.into_iter().enumerate() {
+        for (index, written) in self.bindings.into_iter().enumerate() {
             let at = at.key("bindings").index(index);
-            match simple.filter(|_| kind == "ratelimit") {
-                Some(simple) => sections.extend(section(name, &simple, &at, reading)),
+            match written.simple.filter(|_| written.kind == "ratelimit") {
+                Some(simple) => sections.extend(section(written.name, written.namespace_id, &simple, &at, reading)),
                 None => refused.push(at),
             }
         }

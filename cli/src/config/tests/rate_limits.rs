@@ -17,10 +17,10 @@ fn bindings(project: &Project) -> Vec<String> {
 #[test]
 fn they_are_read_from_isopod_toml() {
     let text = "main = 'a.ts'\n[[rate_limits]]\nbinding = 'L'\nlimit = 5\nperiod = '10s'\n\
-                [[rate_limits]]\nbinding = 'M'\nlimit = 6\nperiod = '60s'\nkeys_max = 9";
+                [[rate_limits]]\nbinding = 'M'\nlimit = 6\nperiod = '60s'\nkeys_max = 9\nnamespace_id = '1002'";
     let expected = [
-        "L (rate limit) Section { binding: \"L\", limit: 5, period: TenSeconds, keys_max: 65536 }",
-        "M (rate limit) Section { binding: \"M\", limit: 6, period: Minute, keys_max: 9 }",
+        "L (rate limit) Section { binding: \"L\", limit: 5, period: TenSeconds, namespace_id: None, keys_max: 65536 }",
+        "M (rate limit) Section { binding: \"M\", limit: 6, period: Minute, namespace_id: Some(\"1002\"), keys_max: 9 }",
     ];
     assert_eq!(bindings(&Project::isopod(text)), expected);
 }
@@ -29,7 +29,7 @@ fn they_are_read_from_isopod_toml() {
 fn both_wrangler_forms_have_the_same_effect() {
     let now = "[[ratelimits]]\nname = 'L'\nnamespace_id = '1001'\nsimple = { limit = 5, period = 10 }\n";
     let before = "[[unsafe.bindings]]\nname = 'L'\ntype = 'ratelimit'\nnamespace_id = '1001'\nsimple = { limit = 5, period = 10 }\n";
-    let expected = "L (rate limit) Section { binding: \"L\", limit: 5, period: TenSeconds, keys_max: 65536 }";
+    let expected = "L (rate limit) Section { binding: \"L\", limit: 5, period: TenSeconds, namespace_id: Some(\"1001\"), keys_max: 65536 }";
     assert_eq!(bindings(&wrangler(now)), [expected]);
     assert_eq!(bindings(&wrangler(before)), [expected]);
     let both = format!("{now}{}", before.replace("'L'", "'M'"));

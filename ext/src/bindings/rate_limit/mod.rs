@@ -1,7 +1,9 @@
 //! `env.LIMITER`: a rate limit in the shape of Workers', `const { success } = await env.LIMITER.limit({ key })`.
 //!
 //! It counts calls for each key in fixed windows. The counts belong to the binding's value, so that the workers of all threads
-//! share them; other processes count for themselves.
+//! share them, and to its namespace, if it has one: they outlive a version of a script. Other processes count for themselves.
+
+mod namespaces;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use deno_core::{OpState, op2};
 use serde_json::Value;
+
+pub use self::namespaces::RateLimitNamespaces;
 
 use super::{Asks, Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding, pack, unpack};
 
@@ -36,15 +40,18 @@ pub struct RateLimit(Counts);
 
 #[derive(Clone)]
 enum Counts {
-    Here(Arc<Inner>),
+    Here {
+        counters: Arc<Counters>,
+        limit: u32,
+        keys_max: usize,
+    },
     /// Counted in the pool's process.
     Elsewhere(Asks),
 }
 
-struct Inner {
-    limit: u32,
+/// The counts of a namespace. Rate limits with different limits may share them.
+struct Counters {
     window: Duration,
-    keys_max: usize,
     started: Instant,
     /// Randomly seeded, so that clients cannot choose keys whose hashes collide.
     hasher: RandomState,
@@ -72,20 +79,25 @@ impl RateLimit {
     /// Sets the number of keys that are counted at a time. Default: [`RateLimit::KEYS_MAX`]. If there are more in a window, keys with low counts
     /// are dropped, and start at zero at their next call.
     pub fn with_keys_max(limit: u32, window: Duration, keys_max: usize) -> Self {
-        Self(Counts::Here(Arc::new(Inner {
+        Self::of(Arc::new(Counters::new(window)), limit, keys_max)
+    }
+
+    const fn of(counters: Arc<Counters>, limit: u32, keys_max: usize) -> Self {
+        Self(Counts::Here {
+            counters,
             limit,
-            window: window.max(Duration::from_millis(1)),
             keys_max,
-            started: Instant::now(),
-            hasher: RandomState::new(),
-            shards: Default::default(),
-        })))
+        })
     }
 
     /// Counts a call for this key. Returns true if it is within the limit.
     pub fn take(&self, key: &str) -> bool {
         match &self.0 {
-            Counts::Here(inner) => inner.take_at(key, inner.started.elapsed()),
+            Counts::Here {
+                counters,
+                limit,
+                keys_max,
+            } => counters.take_at(key, counters.started.elapsed(), *limit, *keys_max),
             // A call that cannot be counted is not within the limit.
             Counts::Elsewhere(asks) => {
                 let answer = pack(&key).and_then(|bytes| asks.ask_now(Parcel::new(bytes)));
@@ -103,19 +115,46 @@ impl RateLimit {
     #[cfg(test)]
     fn take_at(&self, key: &str, at: Duration) -> bool {
         match &self.0 {
-            Counts::Here(inner) => inner.take_at(key, at),
+            Counts::Here {
+                counters,
+                limit,
+                keys_max,
+            } => counters.take_at(key, at, *limit, *keys_max),
             Counts::Elsewhere(_) => false,
         }
     }
 }
 
-impl Inner {
-    /// Counts a call at a time after the rate limit was made.
-    fn take_at(&self, key: &str, at: Duration) -> bool {
-        let inner = self;
-        let hash = inner.hasher.hash_one(key);
-        let window = at.as_millis() / inner.window.as_millis();
-        let shard = &inner.shards[hash as usize % SHARDS];
+impl Counters {
+    /// Starts at zero. A window is at least one millisecond long.
+    fn new(window: Duration) -> Self {
+        Self {
+            window: window.max(Duration::from_millis(1)),
+            started: Instant::now(),
+            hasher: RandomState::new(),
+            shards: Default::default(),
+        }
+    }
+
+    /// The number of the window at a time after the start.
+    const fn window_at(&self, at: Duration) -> u128 {
+        at.as_millis() / self.window.as_millis()
+    }
+
+    /// Returns true if nothing was counted in the window at this time.
+    fn is_idle_at(&self, at: Duration) -> bool {
+        let window = self.window_at(at);
+        self.shards.iter().all(|shard| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.window < window || shard.counts.is_empty()
+        })
+    }
+
+    /// Counts a call at a time after the start.
+    fn take_at(&self, key: &str, at: Duration, limit: u32, keys_max: usize) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let window = self.window_at(at);
+        let shard = &self.shards[hash as usize % SHARDS];
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         // A delayed thread may have a time of an earlier window; its call counts for the current one.
         if shard.window < window {
@@ -125,14 +164,14 @@ impl Inner {
             };
         }
         if let Some(count) = shard.counts.get_mut(&hash) {
-            let is_within = *count < inner.limit;
+            let is_within = *count < limit;
             *count += u32::from(is_within);
             return is_within;
         }
-        if inner.limit == 0 {
+        if limit == 0 {
             return false;
         }
-        if shard.counts.len() >= (inner.keys_max / SHARDS).max(1) {
+        if shard.counts.len() >= (keys_max / SHARDS).max(1) {
             shard.drop_one();
         }
         shard.counts.insert(hash, 1);
@@ -152,8 +191,8 @@ impl Shard {
 impl fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("RateLimit");
-        if let Counts::Here(inner) = &self.0 {
-            shown.field("limit", &inner.limit).field("window", &inner.window);
+        if let Counts::Here { counters, limit, .. } = &self.0 {
+            shown.field("limit", limit).field("window", &counters.window);
         }
         shown.finish_non_exhaustive()
     }
@@ -250,10 +289,10 @@ mod tests {
         for number in 0..10_000 {
             assert!(limit.take_at(&format!("flood-{number}"), at(1)), "{number}");
         }
-        let Counts::Here(inner) = &limit.0 else {
+        let Counts::Here { counters, .. } = &limit.0 else {
             panic!("it counts here")
         };
-        let counted = inner.shards.iter().map(|shard| shard.lock().unwrap().counts.len());
+        let counted = counters.shards.iter().map(|shard| shard.lock().unwrap().counts.len());
         assert_eq!(counted.collect::<Vec<_>>(), [32; SHARDS]);
         assert!(!limit.take_at("abuser", at(2)));
     }
