@@ -1,4 +1,7 @@
 // Limits on cryptography, which copies its inputs and runs outside of the CPU limit.
+//
+// Arguments are converted here, as Web IDL says. deno_crypto's ops convert them too, and what a script's `toString` or getter calls
+// meanwhile would be an op within an op, for which deno_core aborts in builds with debug assertions.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -6,6 +9,7 @@ const { op_isopod_begin_op, op_isopod_check_key, op_isopod_end_op, op_isopod_roo
 const { unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { byteLengthOf, LARGE_BYTES } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const { renamed } = core.loadExtScript("ext:isopod_quotas/guards.js");
+const { converters } = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const {
   MathCeil,
   ObjectDefineProperty,
@@ -41,22 +45,37 @@ const members = [
   "domainSeparation",
 ];
 
+const numbers = [
+  "iterations",
+  "modulusLength",
+  "length",
+  "outputLength",
+  "tagLength",
+  "saltLength",
+  "domainSeparation",
+];
+
 /** Bits per block of PBKDF2, by hash; each block takes all iterations. */
 const blockBits = { __proto__: null, "SHA-1": 160, "SHA-256": 256, "SHA-384": 384, "SHA-512": 512 };
 
 function copiedAlgorithm(algorithm) {
-  if (algorithm === null || typeof algorithm !== "object") return algorithm;
+  if (!isObject(algorithm)) return algorithm;
   const copy = { __proto__: null };
   for (const member of new SafeArrayIterator(members)) {
     const value = algorithm[member];
     if (value !== undefined) copy[member] = value;
   }
-  for (const member of new SafeArrayIterator(["iterations", "modulusLength", "length", "outputLength"])) {
+  for (const member of new SafeArrayIterator(numbers)) {
     if (copy[member] !== undefined) copy[member] = +copy[member];
   }
-  if (isObject(copy.hash)) copy.hash = { __proto__: null, name: copy.hash.name };
+  copy.name = textOf(copy.name);
+  copy.namedCurve = textOf(copy.namedCurve);
+  if (isObject(copy.hash)) copy.hash = { __proto__: null, name: textOf(copy.hash.name) };
   return copy;
 }
+
+/** Other values are converted by the op, without calls of a script's code. */
+const textOf = (value) => isObject(value) ? `${value}` : value;
 
 /** Rejects key derivations that take too long, because no CPU limit applies. `bits`: the derived length. */
 function checkCost({ hash, iterations, modulusLength }, bits) {
@@ -87,6 +106,21 @@ function byteLengths(args) {
   }
   return bytes;
 }
+
+/** The positions of key usages among the arguments of a method. */
+const usagesAt = {
+  __proto__: null,
+  decapsulateKey: 5,
+  deriveKey: 4,
+  encapsulateKey: 4,
+  generateKey: 2,
+  getPublicKey: 1,
+  importKey: 4,
+  unwrapKey: 6,
+};
+
+/** Methods whose first argument is a format. */
+const formats = { __proto__: null, exportKey: true, importKey: true, unwrapKey: true, wrapKey: true };
 
 /** The positions of algorithms among the arguments of a method. */
 const algorithmsAt = {
@@ -128,6 +162,11 @@ function limitCryptography(prototype) {
     const places = algorithmsAt[name] ?? [0];
     const begin = async function (...args) {
       let bytes = byteLengths(args);
+      if (formats[name]) args[0] = textOf(args[0]);
+      const usages = usagesAt[name];
+      if (usages !== undefined && isObject(args[usages])) {
+        args[usages] = converters["sequence<DOMString>"](args[usages], `Failed to execute '${name}' on 'SubtleCrypto'`);
+      }
       for (const place of new SafeArrayIterator(places)) {
         if (place < args.length) args[place] = copiedAlgorithm(args[place]);
         bytes += bytesOfAlgorithm(args[place]);

@@ -74,8 +74,11 @@ function copyOfJwk(jwk) {
   for (const member of new SafeArrayIterator(members)) {
     const value = jwk[member];
     if (value === undefined) continue;
-    const isText = member !== "ext" && member !== "key_ops" && member !== "oth";
-    copy[member] = isText ? textOf(value) : member === "key_ops" ? [...value] : value;
+    if (member === "key_ops") copy[member] = converters["sequence<DOMString>"](value);
+    else if (member === "ext") copy[member] = !!value;
+    // What is in it does not matter: such keys are rejected.
+    else if (member === "oth") copy[member] = [];
+    else copy[member] = textOf(value);
   }
   return copy;
 }
@@ -193,9 +196,9 @@ async function checkBytes(subtle, format, keyData, key) {
 }
 
 async function importChecked(subtle, args) {
-  if (typeof args[0] === "object" && args[0] !== null) args[0] = String(args[0]);
-  const jwk = args[0] === "jwk" && isJwk(args[1]);
-  if (jwk) args[1] = copyOfJwk(args[1]);
+  const isKey = isJwk(args[1]);
+  if (isKey) args[1] = copyOfJwk(args[1]);
+  const jwk = isKey && args[0] === "jwk";
   const key = await ReflectApply(importKey, subtle, args);
   try {
     if (jwk) await checkJwk(subtle, key, args[1]);

@@ -22,7 +22,8 @@ const isBufferSource = (value) => ArrayBufferIsView(value) || core.isAnyArrayBuf
 const copyOf = (source) =>
   TypedArrayPrototypeSlice(ArrayBufferIsView(source) ? bytesOfView(source) : new Uint8Array(source));
 
-const isJwk = (keyData) => keyData !== null && typeof keyData === "object" && !isBufferSource(keyData);
+const isJwk = (keyData) =>
+  keyData !== null && (typeof keyData === "object" || typeof keyData === "function") && !isBufferSource(keyData);
 
 /** The unwrapped bytes: those of a key that accepts any. */
 async function unwrappedBytes(subtle, args) {

@@ -174,8 +174,12 @@ class Cipher {
   }
 }
 
+/** The op converts a name too, but what a script's `toString` calls would be an op within it. */
+const nameOf = (algorithm) =>
+  typeof algorithm === "object" || typeof algorithm === "function" ? `${algorithm}` : algorithm;
+
 const startOf = (decrypts) => (algorithm, key, iv, tagBytes) =>
-  new Cipher(own, ops.op_isopod_cipher_start(algorithm, decrypts, key, iv, tagBytes));
+  new Cipher(own, ops.op_isopod_cipher_start(nameOf(algorithm), decrypts, key, iv, tagBytes));
 
 /** Ends a cipher, whatever comes of it. */
 function ended(cipher, end) {

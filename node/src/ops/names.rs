@@ -1,4 +1,6 @@
 //! Domain names: `node:punycode`, `url.domainToASCII` and `url.domainToUnicode`.
+//!
+//! The ops are reentrant: an argument may be an object, whose `toString` calls others while it is converted.
 
 use std::borrow::Cow;
 
@@ -45,7 +47,7 @@ fn decode(label: &str) -> Result<String, PunycodeError> {
     idna::punycode::decode_to_string(label).ok_or(PunycodeError::Invalid)
 }
 
-#[op2]
+#[op2(reentrant)]
 #[string]
 pub(super) fn op_node_idna_punycode_to_ascii(#[string] domain: &str) -> Result<String, PunycodeError> {
     map_labels(domain, |label| match label.is_ascii() {
@@ -56,7 +58,7 @@ pub(super) fn op_node_idna_punycode_to_ascii(#[string] domain: &str) -> Result<S
     })
 }
 
-#[op2]
+#[op2(reentrant)]
 #[string]
 pub(super) fn op_node_idna_punycode_to_unicode(#[string] domain: &str) -> Result<String, PunycodeError> {
     map_labels(domain, |label| match label.strip_prefix(PREFIX) {
@@ -65,26 +67,26 @@ pub(super) fn op_node_idna_punycode_to_unicode(#[string] domain: &str) -> Result
     })
 }
 
-#[op2]
+#[op2(reentrant)]
 #[string]
 pub(super) fn op_node_idna_punycode_decode(#[string] text: &str) -> Result<String, PunycodeError> {
     decode(text)
 }
 
-#[op2]
+#[op2(reentrant)]
 #[string]
 pub(super) fn op_node_idna_punycode_encode(#[string] text: &str) -> String {
     idna::punycode::encode_str(text).unwrap_or_default()
 }
 
-#[op2]
+#[op2(reentrant)]
 #[string]
 pub(super) fn op_node_idna_to_ascii(#[string] domain: &str) -> String {
     idna::domain_to_ascii(domain).unwrap_or_default()
 }
 
 /// The host of a URL with this domain; empty if it is none: <https://url.spec.whatwg.org/#concept-host-parser>.
-#[op2]
+#[op2(reentrant)]
 #[string]
 pub(super) fn op_node_idna_domain_to_ascii(#[string] domain: &str) -> String {
     let host: String = domain
@@ -95,7 +97,7 @@ pub(super) fn op_node_idna_domain_to_ascii(#[string] domain: &str) -> String {
     Host::parse(&host).map_or_else(|_| String::new(), |host| host.to_string())
 }
 
-#[op2]
+#[op2(reentrant)]
 #[string]
 pub(super) fn op_node_idna_domain_to_unicode(#[string] domain: &str) -> String {
     idna::domain_to_unicode(domain).0

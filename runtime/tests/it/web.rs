@@ -38,6 +38,7 @@ checks! {
     rsa_keys_are_cloned: "keys.js", "rsaCopies";
     keys_that_come_as_bytes_are_whole: "keys.js", "asBytes";
     errors_of_an_import_have_their_order: "keys.js", "order";
+    arguments_of_cryptography_may_call_operations: "conversions.js", "cryptography";
     interfaces_have_the_members_of_their_standards: "interfaces.js", "members";
     requests_for_parts_of_blobs_are_answered: "interfaces.js", "requests";
     digests_of_streams_are_those_of_their_standards: "workers.js", "digests";

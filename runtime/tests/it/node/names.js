@@ -32,6 +32,10 @@ export const urls = () =>
     "format": () => format({ protocol: "https", hostname: "example.com", pathname: "/some/path", query: { page: 1, format: "json" } }) === "https://example.com/some/path?page=1&format=json",
     "format of a URL": () => format(new URL("https://a:b@測試?abc#foo"), { fragment: false, unicode: true, auth: false }) === "https://測試/?abc",
     "resolve": () => url.resolve("http://example.com/one", "/two") === "http://example.com/two",
+    "objects that call operations while they are converted": () => {
+      const domain = { toString: () => (crypto.getRandomValues(new Uint8Array(1)), "español.com") };
+      return domainToASCII(domain) === "xn--espaol-zwa.com" && domainToUnicode(domain) === "español.com";
+    },
     "domains": () => domainToASCII("español.com") === "xn--espaol-zwa.com" && domainToASCII("xn--iñvalid.com") === "" && domainToUnicode("xn--espaol-zwa.com") === "español.com",
     "urlToHttpOptions": () => urlToHttpOptions(new URL("https://a:b@xn--g6w251d/?abc#foo")).path === "/?abc",
     "querystring": () => querystring.stringify({ foo: "bar", baz: ["qux", "quux"], corge: "" }) === "foo=bar&baz=qux&baz=quux&corge=" && querystring.parse("foo=bar&abc=xyz&abc=123").abc.join() === "xyz,123" && querystring.escape("a b") === "a%20b",
