@@ -19,6 +19,12 @@ const GREEDY: &str = r#"
         collators: () => keep(() => new Intl.Collator("zh")),
         plurals: () => keep(() => new Intl.PluralRules("ru")),
         names: () => keep(() => new Intl.DisplayNames("en", { type: "region" })),
+        numbers: () => keep(() => new Intl.NumberFormat("en", { style: "currency", currency: "EUR" })),
+        durations: () => keep(() => new Intl.DurationFormat("en")),
+        lists: () => keep(() => new Intl.ListFormat("en")),
+        locales: () => keep(() => new Intl.Locale("de-DE-u-co-phonebk")),
+        instants: () => keep(() => Temporal.Now.instant()),
+        days: () => keep(() => Temporal.PlainDate.from("2024-01-01[u-ca=hebrew]")),
         segments: () => keep(() => segmenter.segment(text)),
         expressions: () => keep((n) => {
             let source = "" + n;
@@ -56,7 +62,20 @@ fn serve() -> (Serving, Project) {
 #[test]
 fn objects_of_intl_and_compiled_expressions_are_held_to_the_limit() {
     let (server, _project) = serve();
-    let acts = ["dates", "collators", "plurals", "names", "segments", "expressions"];
+    let acts = [
+        "dates",
+        "collators",
+        "plurals",
+        "names",
+        "numbers",
+        "durations",
+        "lists",
+        "locales",
+        "instants",
+        "days",
+        "segments",
+        "expressions",
+    ];
     for (count, act) in (1..).zip(acts) {
         assert_eq!(
             server.get("/good").body,

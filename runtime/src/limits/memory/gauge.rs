@@ -34,6 +34,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// V8 is notified of memory held outside of the isolate when it has changed by more than this.
 const TELL_BYTES: usize = 1024 * 1024;
 
+/// Memory outside of the heap for each byte of V8's global handles. An object of `Intl` or `Temporal` has one of 32 bytes, by which
+/// V8 frees its C++ part. That part takes 300 to 900 bytes, which neither V8 nor ICU counts.
+const BYTES_PER_HANDLE_BYTE: usize = 12;
+
 /// Watches the memory of an isolate, on its thread. In a slot of the isolate, where V8's callbacks find it as long as
 /// the isolate is alive.
 #[derive(Clone)]
@@ -42,10 +46,13 @@ pub(crate) struct Gauge(Rc<Inner>);
 struct Inner {
     meter: MemoryMeter,
     watched: Arc<Watched>,
-    /// The amount of the ledger and of ICU that V8 knows.
+    /// The amount of the ledger, of ICU and of global handles that V8 knows.
     told: Cell<usize>,
     /// ICU's memory on this thread before the isolate ran any code.
     icu_before: isize,
+    /// Bytes of global handles before the isolate ran any code, and at the last reading.
+    handles_before: usize,
+    handles: Cell<usize>,
     /// Memory held after the last full collection.
     live: Cell<usize>,
     isolate: UnsafeRawIsolatePtr,
@@ -62,11 +69,14 @@ impl Gauge {
     pub(crate) fn install(runtime: &mut JsRuntime, meter: MemoryMeter, watched: Arc<Watched>) -> Self {
         let icu_before = icu::balance();
         let isolate = runtime.v8_isolate();
+        let handles_before = isolate.get_heap_statistics().used_global_handles_size();
         let gauge = Self(Rc::new(Inner {
             meter,
             watched,
             told: Cell::new(0),
             icu_before,
+            handles_before,
+            handles: Cell::new(handles_before),
             live: Cell::new(0),
             looked: Cell::new(Instant::now()),
             // SAFETY: the isolate is alive, and this is its thread. Only callbacks of this isolate use the pointer.
@@ -136,8 +146,13 @@ impl Gauge {
     /// Reads the sizes from V8.
     fn look(&self, isolate: &mut v8::Isolate) {
         self.0.looked.set(Instant::now());
-        let heap = isolate.get_heap_statistics().used_heap_size();
-        self.0.meter.0.heap.store(heap, Ordering::Relaxed);
+        let statistics = isolate.get_heap_statistics();
+        self.0
+            .meter
+            .0
+            .heap
+            .store(statistics.used_heap_size(), Ordering::Relaxed);
+        self.0.handles.set(statistics.used_global_handles_size());
         self.count_external(isolate);
     }
 
@@ -145,20 +160,26 @@ impl Gauge {
     fn look_closely(&self, isolate: &mut v8::Isolate) {
         self.look(isolate);
         let meter = &self.0.meter.0;
-        let icu = self.icu();
+        let objects = self.icu() + self.behind_handles();
         // Measuring takes a while, and matters only if there is little room.
-        let room = meter.soft.saturating_sub(meter.bytes_without_native() + icu);
+        let room = meter.soft.saturating_sub(meter.bytes_without_native() + objects);
         let zones = zones::bytes(isolate, room);
-        meter.native.store(icu + zones, Ordering::Relaxed);
+        meter.native.store(objects + zones, Ordering::Relaxed);
     }
 
     fn icu(&self) -> usize {
         usize::try_from(icu::balance().wrapping_sub(self.0.icu_before)).unwrap_or(0)
     }
 
+    /// Memory behind global handles, estimated.
+    fn behind_handles(&self) -> usize {
+        let added = self.0.handles.get().saturating_sub(self.0.handles_before);
+        added * BYTES_PER_HANDLE_BYTE
+    }
+
     fn count_external(&self, isolate: &mut v8::Isolate) {
         // V8 collects garbage in time only if it knows of this memory.
-        let held = self.0.meter.ledger().held() + self.icu();
+        let held = self.0.meter.ledger().held() + self.icu() + self.behind_handles();
         let told = self.0.told.get();
         let mut change = 0;
         if held.abs_diff(told) > TELL_BYTES {
