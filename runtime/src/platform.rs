@@ -165,6 +165,8 @@ fn initialise() {
         " --no-turboshaft-loop-unrolling",
     ));
     crate::limits::count_icu();
+    #[cfg(feature = "sql")]
+    crate::limits::make_sqlite_stoppable();
     crate::limits::handle_fatal_errors();
     // By default, V8 opens and reads /dev/urandom several times per isolate.
     v8::V8::set_entropy_source(|bytes: &mut [u8]| getrandom::fill(bytes).is_ok());

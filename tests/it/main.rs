@@ -25,6 +25,7 @@ mod email;
 mod embedding;
 mod encodings;
 mod frames;
+mod full_text;
 mod hosted;
 mod hostile;
 mod hostile_host;

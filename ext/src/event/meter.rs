@@ -104,6 +104,11 @@ impl CpuBudget {
         self.max
     }
 
+    /// Returns true if the code that runs in the worker is being ended.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.used.is_ending()
+    }
+
     /// Charges time used by this thread. Returns `true` if the limit is reached.
     pub(crate) fn charge(&self, used: Duration) -> bool {
         let charged = self.used.charge(used);

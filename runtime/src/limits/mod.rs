@@ -2,12 +2,15 @@
 //!
 //! [`Limits`] has the settings. `watchdog` ends code that exceeds its CPU time or its deadline, and `memory` keeps a
 //! worker within its memory limit; both refer to an isolate by the watchdog's `Watched`. [`OnNotice`] is called when a
-//! worker is told to stop. `cpu_clock` and `os_priority` are the watchdog's interfaces to the operating system.
+//! worker is told to stop. `cpu_clock` and `os_priority` are the watchdog's interfaces to the operating system. `sqlite` makes
+//! SQLite end what the watchdog has ended.
 
 mod cpu_clock;
 mod memory;
 mod on_notice;
 mod os_priority;
+#[cfg(feature = "sql")]
+mod sqlite;
 mod watchdog;
 
 use std::time::Duration;
@@ -21,6 +24,8 @@ pub(crate) use self::memory::{Gauge, capped_allocator, count_icu, handle_fatal_e
 pub use self::memory::{MemoryMeter, give_back_memory};
 pub use self::on_notice::{Noticed, OnNotice};
 pub use self::os_priority::{OsScheduling, run_in_short_slices};
+#[cfg(feature = "sql")]
+pub(crate) use self::sqlite::install as make_sqlite_stoppable;
 pub use self::watchdog::Watchdog;
 pub(crate) use self::watchdog::{Breach, Ended, Limit, Sampler, Soft, Watch};
 

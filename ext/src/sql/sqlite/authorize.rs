@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
+use super::stop::unstopped;
 use crate::sql::statement::{FUNCTIONS_DENIED, PRAGMAS, PRAGMAS_READ, VIRTUAL_TABLES};
 
 /// A temporary table of each connection: an insert into it resets `last_insert_rowid()` between calls.
@@ -39,7 +40,7 @@ impl Guard {
     /// Runs the connection's own statements, without restrictions.
     pub(super) fn lifted<T>(&self, run: impl FnOnce() -> T) -> T {
         self.0.open.store(true, Ordering::Relaxed);
-        let done = run();
+        let done = unstopped(run);
         self.0.open.store(false, Ordering::Relaxed);
         done
     }

@@ -265,7 +265,7 @@ fn hide_own_table(result: &mut ResultSet) {
 fn told(connection: &Connection, error: &rusqlite::Error, stop: &Stop) -> SqlError {
     let refused = connection.guard.take_refused();
     let stopped = match error.sqlite_error_code() {
-        Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy) => stop.reason(),
+        Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy | ErrorCode::OutOfMemory) => stop.reason(),
         Some(ErrorCode::AuthorizationForStatementDenied) => {
             return refused.map_or_else(|| failed(error), |refused| StatementError::NotAllowed(refused).into());
         }

@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::connection::Place;
 pub(crate) use self::local::{LocalDatabase, StatementStack};
+pub use self::stop::is_call_stopped;
 use self::stop::{Stop, StopOnDrop};
 use super::call::{Call, SqlError};
 use super::config::SqlConfig;

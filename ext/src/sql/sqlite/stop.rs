@@ -1,5 +1,9 @@
 //! Stops a call early: its event has ended, its time is over, or its CPU time is used up.
+//!
+//! SQLite's virtual machine asks for that itself. Its native code does where it allocates memory, and in full-text search where
+//! it looks at a hit ([`is_call_stopped`]).
 
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,6 +11,46 @@ use rusqlite::InterruptHandle;
 
 use crate::event::{CpuBudget, thread_cpu};
 use crate::sql::call::SqlError;
+
+/// Number of questions of native code for each look at the clocks.
+const QUESTIONS_PER_LOOK: u32 = 16;
+
+thread_local! {
+    /// The call that runs on this thread.
+    static RUNNING: RefCell<Option<Arc<Stop>>> = const { RefCell::new(None) };
+    /// Number of questions since the last look.
+    static QUESTIONS: Cell<u32> = const { Cell::new(0) };
+    /// True while the connection's own statements run, which are short and must succeed.
+    static IS_OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns true if the statement that runs on this thread has to stop. Native code of SQLite asks that in its loops. False outside
+/// of calls of scripts.
+#[must_use]
+pub fn is_call_stopped() -> bool {
+    let asked = (QUESTIONS.get() + 1).min(QUESTIONS_PER_LOOK);
+    QUESTIONS.set(asked);
+    if asked < QUESTIONS_PER_LOOK || IS_OWN.get() {
+        return false;
+    }
+    // The thread may be ending, and the call may be beginning.
+    let stopped = RUNNING.try_with(|running| match running.try_borrow().as_deref() {
+        Ok(Some(stop)) => stop.reason().is_some() || stop.cpu.is_ending(),
+        _ => false,
+    });
+    // Once it has to stop, each question is answered with yes.
+    let is_stopped = stopped.unwrap_or(false);
+    QUESTIONS.set(if is_stopped { QUESTIONS_PER_LOOK } else { 0 });
+    is_stopped
+}
+
+/// Runs statements of the connection's own, which are not stopped.
+pub(super) fn unstopped<T>(run: impl FnOnce() -> T) -> T {
+    let before = IS_OWN.replace(true);
+    let done = run();
+    IS_OWN.set(before);
+    done
+}
 
 /// The reason for stopping a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +86,9 @@ impl Stop {
     }
 
     /// Begins the call on this thread.
-    pub(super) fn begin(&self, interrupt: InterruptHandle) {
+    pub(super) fn begin(self: &Arc<Self>, interrupt: InterruptHandle) {
+        QUESTIONS.set(0);
+        RUNNING.set(Some(Arc::clone(self)));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.running = Some(interrupt);
         state.charged = thread_cpu();
@@ -50,6 +96,7 @@ impl Stop {
 
     /// Ends the call on this thread.
     pub(super) fn end(&self) {
+        RUNNING.take();
         self.charge();
         self.state.lock().unwrap_or_else(PoisonError::into_inner).running = None;
     }
