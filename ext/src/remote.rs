@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use crate::bindings::analytics::{AnalyticsBinding, RemoteAnalytics};
 use crate::bindings::kv::{KvBinding, RemoteKv};
 use crate::bindings::queue::{QueueBinding, RemoteQueue};
 use crate::bindings::r2::{R2Binding, RemoteR2};
 use crate::bindings::rate_limit::RateLimit;
 use crate::bindings::{Asks, Binding, Custom, Hyperdrive, Json, Secret, StoreSecret, Text, WrittenBinding, unpack};
+use crate::cache::{CacheLimits, ResponseCache};
 use crate::fetcher::{Fetcher, Loopback};
 use crate::native::NativeFunction;
 use crate::publish::{PublishBinding, RemotePublish};
 use crate::sql::SqlConfig;
-use crate::{fetcher, native, sql};
+use crate::{cache, fetcher, native, sql};
 
-pub use crate::bindings::{Parcel, ParcelFuture, Remote, Target};
+pub use crate::bindings::{Lent, Parcel, ParcelFuture, Remote, Target};
 
 /// Makes a binding of its written form. What it does not hold itself, it asks for.
 ///
@@ -32,6 +34,19 @@ pub fn binding_of(written: WrittenBinding, name: &str, remote: &Arc<dyn Remote>)
         WrittenBinding::Custom { script, options } => Arc::new(Custom::new(script, json(&options)?)),
         WrittenBinding::StoreSecret { name, value } => Arc::new(StoreSecret::new(name, value)),
         WrittenBinding::Hyperdrive(url) => Arc::new(Hyperdrive::new(&url).map_err(|error| error.to_string())?),
+        WrittenBinding::Analytics => Arc::new(AnalyticsBinding::new(RemoteAnalytics(asks))),
+        #[cfg(feature = "sql")]
+        WrittenBinding::Objects {
+            script,
+            class,
+            key,
+            folder,
+        } => Arc::new(crate::objects::remote_binding(
+            asks,
+            crate::objects::ObjectClass::new(script, class, folder).key(key),
+        )),
+        #[cfg(not(feature = "sql"))]
+        WrittenBinding::Objects { .. } => return Err("Durable Objects need the feature `sql`".to_owned()),
         WrittenBinding::Kv => Arc::new(KvBinding::new(RemoteKv(asks))),
         WrittenBinding::R2 => Arc::new(R2Binding::new(RemoteR2(asks))),
         WrittenBinding::Queue { delay } => Arc::new(QueueBinding::new(RemoteQueue(asks)).delivery_delay(delay)),
@@ -60,7 +75,7 @@ pub fn function_of(event: u64, number: u32, remote: &Arc<dyn Remote>) -> NativeF
     native::remote_function(asks, None)
 }
 
-/// The entry points of the worker itself, for `ctx.exports`: their requests are made in the pool's process.
+/// The entry points of the worker itself, for `ctx.exports`: their requests and calls are made in the pool's process.
 #[must_use]
 pub fn loopback_of(script: &str, remote: &Arc<dyn Remote>) -> Loopback {
     let remote = Arc::clone(remote);
@@ -74,10 +89,26 @@ pub fn loopback_of(script: &str, remote: &Arc<dyn Remote>) -> Loopback {
     })
 }
 
-/// Answers a request of a worker in another process to one of its own entry points, which `fetcher` leads to.
+/// The responses behind `caches`, which are in the pool's process.
 #[must_use]
-pub fn serve_own(fetcher: Arc<dyn Fetcher>, script: &str, asked: Parcel) -> ParcelFuture {
-    fetcher::serve_remote(fetcher, script, None, asked)
+pub fn cache_of(limits: CacheLimits, remote: &Arc<dyn Remote>) -> ResponseCache {
+    let asks = Asks {
+        remote: Arc::clone(remote),
+        target: Target::Cache,
+    };
+    ResponseCache::elsewhere(limits, asks)
+}
+
+/// Does what a worker in another process asks of `caches`.
+#[must_use]
+pub fn serve_cache(cache: ResponseCache, script: &str, asked: Parcel) -> ParcelFuture {
+    cache::serve_remote(cache, script, asked)
+}
+
+/// Answers a request or a call of a worker in another process to one of its own entry points, which `fetcher` leads to.
+#[must_use]
+pub fn serve_own(fetcher: Arc<dyn Fetcher>, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+    fetcher::serve_remote(fetcher, script, None, asked, bytes_max)
 }
 
 /// Calls a function that an event brought, for a worker in another process.

@@ -96,10 +96,7 @@ fn check(text: &str) {
         Arc::new(RateLimit::new(1, Duration::from_secs(60))),
     ];
     for binding in bindings {
-        let asked = Parcel {
-            bytes: bytes.clone(),
-            bodies: vec![Body::from("body")],
-        };
+        let asked = Parcel::with_bodies(bytes.clone(), vec![Body::from("body")]);
         // An answer or an error, as long as there is one.
         drop(block_on(binding.serve("script", asked, VALUE_BYTES_MAX)));
     }

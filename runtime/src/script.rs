@@ -178,6 +178,11 @@ impl Script {
         self.isolation
     }
 
+    /// The responses behind its workers' `caches`.
+    pub const fn cache(&self) -> &ResponseCache {
+        &self.cache
+    }
+
     /// The configuration of its workers' `fetch`.
     pub const fn fetch(&self) -> &FetchConfig {
         &self.fetch

@@ -125,24 +125,7 @@ fn bindings_are_those_of_the_servers_process() {
 }
 
 #[test]
-fn a_binding_that_cannot_cross_is_named_when_the_server_starts() {
-    let configuration =
-        r#"{ "name": "x", "main": "worker.js", "analytics_engine_datasets": [{ "binding": "POINTS" }] }"#;
-    let worker = "export default { fetch: () => new Response('') };";
-    let project = Project::new(&[("wrangler.json", configuration), ("worker.js", worker)]);
-    let path = project.path().to_str().expect("UTF-8");
-    let ended = isopod(&["serve", path, "--listen", "127.0.0.1:0", "--isolation", "process"]);
-    assert_ne!(ended.code, Some(0));
-    let says = |text: &str| ended.stderr.contains(text);
-    assert!(
-        says("\"POINTS\" (Analytics Engine)") && says("isolation"),
-        "{}",
-        ended.stderr
-    );
-}
-
-#[test]
-fn an_invalid_isolation_is_an_error_that_lists_the_valid_ones() {
+fn an_isolation_that_is_none_is_an_error_that_says_what_there_is() {
     let project = Project::new(&[
         ("isopod.toml", "main = 'worker.js'\nisolation = 'jail'"),
         ("worker.js", ""),

@@ -8,6 +8,7 @@ mod bus_tasks;
 mod cache;
 mod callbacks;
 mod cells;
+mod cells_between;
 mod check;
 mod client;
 mod command_end;

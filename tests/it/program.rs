@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use crate::client::{Answer, Connection};
 use crate::process::until;
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let beside = || {
         let test = std::env::current_exe().expect("this test's own path");
         test.parent()
@@ -33,7 +33,9 @@ fn command(arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        // With this one, its workers run in processes of their own.
+        .envs(std::env::var_os("ISOPOD_ISOLATION").map(|isolation| ("ISOPOD_ISOLATION", isolation)));
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -17,7 +17,7 @@ use isopod::engine::{
 use isopod::{Failure, Outcome, Script};
 use tokio::runtime::Runtime;
 
-use crate::wires::{passed, wires};
+use crate::wires::{passed, taken, wires};
 
 /// What the parts of a value may count where it is read.
 const VALUE_BYTES_MAX: usize = 32 << 20;
@@ -94,12 +94,13 @@ impl WrittenWorker {
             event,
             bodies,
             functions,
+            stubs,
             recipient,
         } = export(event).ok()?;
         let imported = passed(Frame::Event(event)).and_then(|frame| match frame {
             Frame::Event(event) => {
                 let function = |number| functions.get(number as usize).cloned();
-                import(event, wires(bodies), function, VALUE_BYTES_MAX)
+                import(event, wires(bodies), function, taken(stubs), VALUE_BYTES_MAX)
             }
             other => panic!("an event became {other:?}"),
         });
@@ -133,12 +134,19 @@ async fn carry(mut owed: Owed, mut recipient: Recipient) -> Option<Delivered> {
             owed.close_items();
         }
     }
-    let Answered { answer, bodies, socket } = owed.answer().await?;
+    let Answered {
+        answer,
+        bodies,
+        stubs,
+        socket,
+    } = owed.answer().await?;
     match passed(Frame::Answer(answer)) {
-        Ok(Frame::Answer(answer)) => match recipient.answer(answer, wires(bodies), socket, VALUE_BYTES_MAX) {
-            Ok(()) => Some(Delivered::Taken),
-            Err(_) => Some(Delivered::Refused),
-        },
+        Ok(Frame::Answer(answer)) => {
+            match recipient.answer(answer, wires(bodies), taken(stubs), socket, VALUE_BYTES_MAX) {
+                Ok(()) => Some(Delivered::Taken),
+                Err(_) => Some(Delivered::Refused),
+            }
+        }
         Ok(other) => panic!("an answer became {other:?}"),
         Err(error @ FrameError::TooLarge(_)) => {
             recipient.fail(Fault::new(FaultKind::Exception, error.to_string()));

@@ -25,8 +25,14 @@ enum Piece {
 
 /// The other ends of bodies, by number and once each.
 pub(crate) fn wires(bodies: Vec<Body>) -> impl FnMut(u32) -> Option<Body> {
-    let mut bodies: Vec<_> = bodies.into_iter().map(Some).collect();
-    move |number| Some(wire(bodies.get_mut(number as usize)?.take()?))
+    let mut bodies = taken(bodies);
+    move |number| bodies(number).map(wire)
+}
+
+/// What goes with a frame, by number and once each.
+pub(crate) fn taken<T>(list: Vec<T>) -> impl FnMut(u32) -> Option<T> {
+    let mut list: Vec<_> = list.into_iter().map(Some).collect();
+    move |number| list.get_mut(number as usize)?.take()
 }
 
 fn wire(body: Body) -> Body {

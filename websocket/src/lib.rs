@@ -4,6 +4,8 @@
 //! byte stream, on the runtime that owns it, [`Wire::run`] reads and writes the frames: pings, the close handshake, limits and
 //! backpressure. [`pair`] creates the two ends; between them are bounded channels.
 //!
+//! Where the worker and the byte stream are in different processes, [`relay`] is between two such pairs.
+//!
 //! The server and the client of a handshake are in [`handshake`]: pure functions on HTTP heads.
 //!
 //! The crate knows no V8, no pool and no HTTP server.
@@ -17,6 +19,7 @@ mod limits;
 mod message;
 mod pair;
 mod rate;
+pub mod relay;
 mod run;
 mod upgrade;
 

@@ -118,6 +118,11 @@ impl Close {
         Self(Some((code, reason.chars().take(REASON_BYTES_MAX / 4).collect())))
     }
 
+    /// Returns the code and the reason, if there are any.
+    pub(crate) fn into_parts(self) -> Option<(u16, String)> {
+        self.0
+    }
+
     /// Returns the code, 1005 if there is none.
     #[must_use]
     pub fn code(&self) -> u16 {

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use isopod_outcome::Outcome;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -72,6 +72,7 @@ pub struct Port {
     close: Option<mpsc::OwnedPermit<Sent>>,
     received: mpsc::Receiver<Received>,
     unsent: Arc<AtomicUsize>,
+    drained: Arc<Notify>,
     overflow: CancellationToken,
     buffered_bytes_max: usize,
 }
@@ -86,6 +87,8 @@ pub struct Wire {
     pub(crate) room: Arc<Semaphore>,
     pub(crate) room_bytes: u32,
     pub(crate) unsent: Arc<AtomicUsize>,
+    /// Told when unsent bytes have become fewer, and when the wire has gone.
+    pub(crate) drained: Arc<Notify>,
     pub(crate) overflow: CancellationToken,
     pub(crate) limits: Limits,
     pub(crate) hooks: Hooks,
@@ -98,12 +101,14 @@ pub fn pair(limits: &Limits, hooks: Hooks) -> (Port, Wire) {
     let (sent, to_send) = mpsc::channel(MESSAGES_UNSENT_MAX + 1);
     let (receives, received) = mpsc::channel(limits.messages_waiting_max.clamp(1, 1 << 16) + 1);
     let (unsent, overflow) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+    let drained = Arc::new(Notify::new());
     let room_bytes = u32::try_from(limits.message_bytes_max.max(1)).unwrap_or(u32::MAX >> 4);
     let port = Port {
         close: sent.clone().try_reserve_owned().ok(),
         sent,
         received,
         unsent: unsent.clone(),
+        drained: drained.clone(),
         overflow: overflow.clone(),
         buffered_bytes_max: limits.buffered_bytes_max,
     };
@@ -114,6 +119,7 @@ pub fn pair(limits: &Limits, hooks: Hooks) -> (Port, Wire) {
         room: Arc::new(Semaphore::new(room_bytes as usize)),
         room_bytes,
         unsent,
+        drained,
         overflow,
         limits: limits.clone(),
         hooks,
@@ -158,6 +164,34 @@ impl Port {
         self.unsent.load(Ordering::Acquire)
     }
 
+    /// Waits until fewer than `bytes` are unsent and there is room for a message, or the connection is closed.
+    pub(crate) async fn has_room(&self, bytes: usize) {
+        loop {
+            let drained = self.drained.notified();
+            let has_room = self.unsent_bytes() < bytes && self.sent.capacity() > 0;
+            if has_room || self.sent.is_closed() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Takes what is received: it is not polled for any more.
+    pub(crate) fn take_receiver(&mut self) -> mpsc::Receiver<Received> {
+        let (_, none) = mpsc::channel(1);
+        std::mem::replace(&mut self.received, none)
+    }
+
+    /// Disconnects the peer, which reads too slowly.
+    pub(crate) fn overflow(&self) {
+        self.overflow.cancel();
+    }
+
+    /// The most bytes that may be unsent.
+    pub(crate) const fn buffered_bytes_max(&self) -> usize {
+        self.buffered_bytes_max
+    }
+
     /// Receives the next message, or the end. `None` after the end.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
         Poll::Ready(ready!(self.received.poll_recv(cx)).map(|received| match received {
@@ -173,6 +207,12 @@ impl Wire {
         self.guard = Some(guard);
     }
 
+    /// Bytes of a message have been sent.
+    pub(crate) fn has_sent(&self, bytes: usize) {
+        self.unsent.fetch_sub(bytes, Ordering::AcqRel);
+        self.drained.notify_one();
+    }
+
     /// Tells the worker of the end, once.
     pub(crate) fn tell(&mut self, closed: Closed) {
         if let Some(permit) = self.closed.take() {
@@ -184,6 +224,8 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         self.tell(Closed::lost(None));
+        self.sent.close();
+        self.drained.notify_one();
     }
 }
 

@@ -286,7 +286,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
                 self.needs_flush = false;
                 self.stalled_since = None;
                 let sent = mem::take(&mut self.in_buffer);
-                self.wire.unsent.fetch_sub(sent, std::sync::atomic::Ordering::AcqRel);
+                self.wire.has_sent(sent);
                 if matches!(self.phase, Phase::Failing | Phase::Answering) {
                     self.phase = Phase::Done;
                 }

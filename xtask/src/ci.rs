@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{api, autobahn, conformance, embedding, fuzz, hostile, package, packages, setup, shell, test, tidy, v8};
+use crate::{
+    api, autobahn, conformance, embedding, fuzz, hostile, in_cells, package, packages, setup, shell, test, tidy, v8,
+};
 
 /// The result of a step that did not fail.
 enum Done {
@@ -38,6 +40,7 @@ const STEPS: &[Step] = &[
     ("public interface", public_interface),
     ("programs", |w| passed(test::programs(w))),
     ("tests", |w| passed(test::run(w, &[]))),
+    ("tests in cells", |w| passed(in_cells::in_ci(w))),
     ("fuzz", |w| passed(fuzz::in_ci(w))),
     ("hostile scenarios", hostile_scenarios),
     ("doc tests", |w| passed(test::docs(w))),

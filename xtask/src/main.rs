@@ -12,6 +12,7 @@ mod dist;
 mod embedding;
 mod fuzz;
 mod hostile;
+mod in_cells;
 mod package;
 mod packages;
 mod serve;
@@ -64,6 +65,9 @@ enum Command {
         /// Run the tests that take minutes and need an idle machine, instead of the others
         #[arg(long)]
         nightly: bool,
+        /// Run those of `tests/in-cells.toml`, with every worker in a process of its own
+        #[arg(long, conflicts_with = "nightly")]
+        cells: bool,
     },
     /// Run every check that a change must pass; stops at the first failure
     Ci,
@@ -142,13 +146,18 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::V8(options) => v8::command(&workspace, &options),
         Command::Serve { release, args } => serve::command(&workspace, release, &args),
-        Command::Test { filter, nightly: false } => test::command(&workspace, &filter),
-        Command::Test { filter, nightly: true } => {
-            test::nightly(&workspace, &filter).and_then(|()| match filter.is_empty() {
-                true => autobahn::nightly(&workspace),
-                false => Ok(()),
-            })
-        }
+        Command::Test {
+            filter, cells: true, ..
+        } => in_cells::command(&workspace, &filter),
+        Command::Test {
+            filter, nightly: false, ..
+        } => test::command(&workspace, &filter),
+        Command::Test {
+            filter, nightly: true, ..
+        } => test::nightly(&workspace, &filter).and_then(|()| match filter.is_empty() {
+            true => autobahn::nightly(&workspace),
+            false => Ok(()),
+        }),
         Command::Ci => ci::command(&workspace),
         Command::Fuzz(options) => fuzz::command(&workspace, &options),
         Command::Tidy => tidy::command(&workspace),

@@ -1,33 +1,66 @@
 //! Requests of a worker in a process of its own to the bindings in its pool's process.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use isopod_websocket::Upgrade;
 
 use crate::event::Body;
 
-/// A request to a binding in another process, or its answer: bytes and streams.
+/// A question to a binding in another process, or its answer: bytes, and what cannot be written beside them.
 #[derive(Default)]
 pub struct Parcel {
     /// The bytes.
     pub bytes: Bytes,
     /// The streams.
     pub bodies: Vec<Body>,
+    /// The functions and objects.
+    pub stubs: Vec<Arc<dyn Lent>>,
+    /// The WebSocket that an answer is.
+    pub socket: Option<Upgrade>,
+}
+
+/// A function or an object of a script that is called from another process, for as long as this is held.
+pub trait Lent: Send + Sync + 'static {
+    /// Calls it with a message, and waits for the answer. A message may have `bytes_max` bytes.
+    fn call(&self, asked: Parcel, bytes_max: usize) -> ParcelFuture;
 }
 
 impl Parcel {
-    /// Creates a parcel without streams.
+    /// The most streams that go with one.
+    pub const BODIES_MAX: usize = 64;
+
+    /// A parcel of bytes alone.
     #[must_use]
     pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Self::with_bodies(bytes, Vec::new())
+    }
+
+    /// A parcel with streams.
+    #[must_use]
+    pub fn with_bodies(bytes: impl Into<Bytes>, bodies: Vec<Body>) -> Self {
         Self {
             bytes: bytes.into(),
-            bodies: Vec::new(),
+            bodies,
+            ..Self::default()
         }
     }
 }
 
-/// The answer of a binding, or the reason why there is none. Dropping it cancels the operation.
+/// A value of the host's that came from another process.
+pub(crate) struct Crossed {
+    /// Its written form.
+    pub(crate) bytes: Bytes,
+    /// The part that stays in the other process, for as long as this is held.
+    pub(crate) lent: Arc<dyn Lent>,
+}
+
+/// Takes a value of the host's apart, for a worker in another process. `None`: it is not of the type that this knows.
+pub(crate) type Cross = fn(Box<dyn Any + Send>) -> Option<Crossed>;
+
+/// The answer of a binding, or the reason why there is none. Dropping it ends what it does.
 pub type ParcelFuture = BoxFuture<'static, Result<Parcel, String>>;
 
 /// The target of a request of a worker in a process of its own.
@@ -45,6 +78,10 @@ pub enum Target {
     Network,
     /// The database of this binding, for a worker in a sandbox.
     Database(String),
+    /// A function or an object that the other side lent, by its number.
+    Lent(u64),
+    /// The responses behind `caches`.
+    Cache,
 }
 
 /// A connection to the pool's process, for a worker in one of its own.

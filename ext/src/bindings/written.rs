@@ -1,6 +1,7 @@
 //! Bindings in written form, for workers in processes of their own.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,19 @@ pub enum WrittenBinding {
     },
     /// The URL of a database that the script connects to.
     Hyperdrive(String),
+    /// An Analytics Engine dataset of the pool's process.
+    Analytics,
+    /// A namespace of Durable Objects, which the pool's process finds.
+    Objects {
+        /// The script that exports the class.
+        script: String,
+        /// The class.
+        class: String,
+        /// The name of the namespace, from which ids are derived.
+        key: String,
+        /// The folder of the objects' files, which no script may read as modules.
+        folder: PathBuf,
+    },
     /// A KV namespace of the pool's process.
     Kv,
     /// A service of the pool's process.
@@ -71,6 +85,8 @@ impl fmt::Debug for WrittenBinding {
             Self::Custom { .. } => "Custom(…)",
             Self::StoreSecret { .. } => "StoreSecret(…)",
             Self::Hyperdrive(_) => "Hyperdrive(…)",
+            Self::Analytics => "Analytics",
+            Self::Objects { .. } => "Objects(…)",
             Self::Kv => "Kv",
             Self::R2 => "R2",
             Self::Queue { .. } => "Queue",

@@ -38,7 +38,7 @@ const isOther = (request, options) => request.method !== "GET" && !options?.igno
 async function find(name, input, options) {
   const request = requestOf(input, "match");
   if (isOther(request, options)) return undefined;
-  const found = op_isopod_cache_match(name, request.currentUrl(), request.headerList, currentEvent());
+  const found = await op_isopod_cache_match(name, request.currentUrl(), request.headerList, currentEvent());
   if (found === null) return undefined;
   const response = newInnerResponse(found.status, found.statusText);
   response.headerList = found.headers;
@@ -92,7 +92,7 @@ async function put(name, input, response) {
 async function remove(name, input, options) {
   const request = requestOf(input, "delete");
   if (isOther(request, options)) return false;
-  return op_isopod_cache_delete(name, request.currentUrl(), currentEvent());
+  return await op_isopod_cache_delete(name, request.currentUrl(), currentEvent());
 }
 
 /** The methods of the standard that Workers do not have. */

@@ -4,6 +4,7 @@
 //! request gets of it. The runtime places a [`CacheAccess`] in the worker's state.
 
 mod entry;
+mod remote;
 mod store;
 
 use std::cell::RefCell;
@@ -18,10 +19,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 
 use self::entry::{Entry, Offered, check};
+pub(crate) use self::remote::serve as serve_remote;
+use self::remote::{Found as Answered, RemoteCache};
 use self::store::Key;
 use crate::context::{begin_operation, end_with_event};
 use crate::event::{Body, EventEnded, EventKey};
-use crate::fetch::{FetchError, body_of};
+use crate::fetch::{FetchError, streamed};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 use crate::values::Outgoing;
@@ -44,6 +47,10 @@ impl CacheAccess {
             cache,
             worker: worker.into(),
         }
+    }
+
+    fn away(&self) -> Option<RemoteCache> {
+        self.cache.away().cloned().map(RemoteCache)
     }
 
     fn key(&self, cache: Option<String>, url: &str) -> Key {
@@ -86,6 +93,9 @@ enum CacheError {
     #[class(inherit)]
     #[error(transparent)]
     Panicked(#[from] unwind::Panicked),
+    #[class(generic)]
+    #[error("the cache does not answer: {0}")]
+    Away(String),
 }
 
 type Pairs = Vec<(ByteString, ByteString)>;
@@ -117,25 +127,51 @@ struct Found {
     is_encoded: bool,
 }
 
+/// Ends with an event what is awaited for it.
+fn until_end(state: &OpState, event: EventKey) -> Result<Rc<CancelHandle>, CacheError> {
+    let ended = CancelHandle::new_rc();
+    end_with_event(state, event, &ended)?;
+    Ok(ended)
+}
+
 /// Returns the response to a request, `null` if there is no fresh one.
 #[op2]
-fn op_isopod_cache_match(
-    state: &mut OpState,
+async fn op_isopod_cache_match(
+    state: Rc<RefCell<OpState>>,
     #[string] cache: Option<String>,
     #[string] url: String,
     #[scoped] headers: Pairs,
     #[smi] event: EventKey,
 ) -> Result<Option<Found>, CacheError> {
-    unwind::catch(|| {
-        let access = begin(state, event)?;
-        let entry = access.cache.get(&access.key(cache, &url));
-        let request = header_map(headers)?;
-        let answer = entry.and_then(|entry| Some((entry.answer(&request, SystemTime::now())?, entry.is_encoded)));
-        let Some((answer, is_encoded)) = answer else {
+    unwind::catch_async(async {
+        let access = begin(&state.borrow(), event)?;
+        let (request, key) = (header_map(headers)?, access.key(cache, &url));
+        let answered = match access.away() {
+            Some(away) => {
+                let (ended, usage) = {
+                    let state = state.borrow();
+                    (until_end(&state, event)?, Usage::of(&state))
+                };
+                let _slot = usage.begin_op()?;
+                let found = away.find(key, &request).or_cancel(&ended).await;
+                found.map_err(|_| EventEnded)?.map_err(CacheError::Away)?
+            }
+            None => access.cache.get(&key).and_then(|entry| {
+                let answer = entry.answer(&request, SystemTime::now())?;
+                Some(Answered {
+                    status: answer.status,
+                    headers: answer.headers,
+                    body: answer.body.into(),
+                    is_encoded: entry.is_encoded,
+                })
+            }),
+        };
+        let Some(answer) = answered else {
             return Ok(None);
         };
         let has_body = !matches!(answer.status.as_u16(), 204 | 205 | 304);
-        let body = has_body.then(|| body_of(state, event, answer.body)).transpose()?;
+        let state = &mut state.borrow_mut();
+        let body = has_body.then(|| streamed(state, event, answer.body)).transpose()?;
         let headers = answer.headers.iter();
         Ok(Some(Found {
             status: answer.status.as_u16(),
@@ -144,9 +180,10 @@ fn op_isopod_cache_match(
                 .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
                 .collect(),
             body,
-            is_encoded,
+            is_encoded: answer.is_encoded,
         }))
-    })?
+    })
+    .await?
 }
 
 /// Checks for a response whose storing is a mistake.
@@ -177,8 +214,7 @@ async fn op_isopod_cache_put(
             let state = &mut state.borrow_mut();
             let access = begin(state, event)?;
             let body = content(state, event, data, resource)?;
-            let ended = CancelHandle::new_rc();
-            end_with_event(state, event, &ended)?;
+            let ended = until_end(state, event)?;
             (access, body, Usage::of(state), ended)
         };
         let offered = Offered {
@@ -189,9 +225,14 @@ async fn op_isopod_cache_put(
         let _slot = usage.begin_op()?;
         let whole = collect(body, &usage, access.cache.limits().object_bytes_max);
         let whole = whole.or_cancel(&ended).await.map_err(|_| EventEnded)??;
-        let entry = whole.and_then(|body| Entry::new(offered, body, is_encoded, SystemTime::now()));
-        if let Some(entry) = entry {
-            access.cache.put(access.key(cache, &url), entry);
+        let Some(body) = whole else { return Ok(()) };
+        let key = access.key(cache, &url);
+        if let Some(away) = access.away() {
+            let put = away.put(key, offered, body, is_encoded).or_cancel(&ended).await;
+            return put.map_err(|_| EventEnded)?.map_err(CacheError::Away);
+        }
+        if let Some(entry) = Entry::new(offered, body, is_encoded, SystemTime::now()) {
+            access.cache.put(key, entry);
         }
         Ok(())
     })
@@ -247,16 +288,26 @@ async fn collect(mut body: Body, usage: &Rc<Usage>, bytes_max: usize) -> Result<
 }
 
 #[op2]
-fn op_isopod_cache_delete(
-    state: &mut OpState,
+async fn op_isopod_cache_delete(
+    state: Rc<RefCell<OpState>>,
     #[string] cache: Option<String>,
     #[string] url: String,
     #[smi] event: EventKey,
 ) -> Result<bool, CacheError> {
-    unwind::catch(|| {
-        let access = begin(state, event)?;
-        Ok(access.cache.remove(&access.key(cache, &url)))
-    })?
+    unwind::catch_async(async {
+        let (access, ended, usage) = {
+            let state = state.borrow();
+            (begin(&state, event)?, until_end(&state, event)?, Usage::of(&state))
+        };
+        let key = access.key(cache, &url);
+        let Some(away) = access.away() else {
+            return Ok(access.cache.remove(&key));
+        };
+        let _slot = usage.begin_op()?;
+        let removed = away.remove(key).or_cancel(&ended).await;
+        removed.map_err(|_| EventEnded)?.map_err(CacheError::Away)
+    })
+    .await?
 }
 
 /// A module of its own, because the macro creates a public type.

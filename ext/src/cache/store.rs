@@ -8,6 +8,7 @@ use moka::Expiry;
 use moka::sync::Cache;
 
 use super::entry::Entry;
+use crate::bindings::Asks;
 
 /// Limits of a [`ResponseCache`].
 ///
@@ -61,6 +62,8 @@ struct Shared {
     limits: CacheLimits,
     /// Created on first use.
     responses: OnceLock<Cache<Key, Arc<Entry>>>,
+    /// The responses are in another process.
+    away: Option<Asks>,
 }
 
 /// The place of a response.
@@ -79,8 +82,22 @@ impl ResponseCache {
     pub fn new(limits: CacheLimits) -> Self {
         Self(Arc::new(Shared {
             limits,
-            responses: OnceLock::new(),
+            ..Shared::default()
         }))
+    }
+
+    /// A cache in another process, which has these limits.
+    pub(crate) fn elsewhere(limits: CacheLimits, asks: Asks) -> Self {
+        Self(Arc::new(Shared {
+            limits,
+            away: Some(asks),
+            ..Shared::default()
+        }))
+    }
+
+    /// The connection to the responses, if they are in another process.
+    pub(super) fn away(&self) -> Option<&Asks> {
+        self.0.away.as_ref()
     }
 
     /// Bytes of the responses in it, approximately.

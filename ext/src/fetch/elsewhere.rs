@@ -124,11 +124,8 @@ pub(crate) async fn ask(
     asked: &Asked,
     stream: Option<Body>,
 ) -> Result<(Told, Option<Body>), String> {
-    let parcel = Parcel {
-        bytes: pack(asked)?,
-        bodies: stream.map(opened).into_iter().collect(),
-    };
-    let Parcel { bytes, bodies } = remote.ask(Target::Network, parcel).await?;
+    let parcel = Parcel::with_bodies(pack(asked)?, stream.map(opened).into_iter().collect());
+    let Parcel { bytes, bodies, .. } = remote.ask(Target::Network, parcel).await?;
     Ok((unpack(&bytes)?, bodies.into_iter().next()))
 }
 

@@ -29,6 +29,8 @@ use crate::rpc::{RpcCall, RpcError, RpcMessage, Told};
 use crate::unwind;
 use crate::websocket::{self, Upgrade};
 
+#[cfg(feature = "sql")]
+pub(crate) use self::remote::object as remote_object;
 pub(crate) use self::remote::{binding as remote_binding, fetcher as remote_fetcher, serve as serve_remote};
 
 /// Answers HTTP requests of scripts without a socket.
@@ -121,8 +123,8 @@ impl Binding for FetcherBinding {
         Some(WrittenBinding::Service)
     }
 
-    fn serve(&self, script: &str, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
-        serve_remote(self.fetcher.clone(), script, Some(self.props.clone()), asked)
+    fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+        serve_remote(self.fetcher.clone(), script, Some(self.props.clone()), asked, bytes_max)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 
+use crate::bindings::Cross;
 use crate::event::{Attachment, Caller, Data, Origin, TaskItem};
 use crate::values::{Arguments, IntoArguments, ToScript};
 
@@ -62,8 +63,10 @@ pub struct Input {
     pub origin: Origin,
     /// The worker that caused the event, if one did. Default: none.
     pub caller: Option<Box<Caller>>,
-    /// A value of the host's that an op takes. It does not reach workers in other processes. Default: none.
+    /// A value of the host's that an op takes. Those of Isopod's own types reach workers in other processes. Default: none.
     pub attachment: Option<Attachment>,
+    /// Takes the attachment apart for such a worker.
+    pub(crate) cross: Option<Cross>,
 }
 
 impl Input {
@@ -81,6 +84,7 @@ impl Input {
             origin: Origin::default(),
             caller: None,
             attachment: None,
+            cross: None,
         }
     }
 }

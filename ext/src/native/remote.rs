@@ -37,7 +37,7 @@ pub(crate) fn function(asks: Asks, method: Option<String>) -> NativeFunction {
             method: method.clone(),
             arguments: ByteBuf::from(Vec::from(arguments.into_bytes())),
         });
-        let answer = bytes.map(|bytes| asks.ask(Parcel { bytes, bodies }));
+        let answer = bytes.map(|bytes| asks.ask(Parcel::with_bodies(bytes, bodies)));
         Box::pin(async move {
             let lost = |error: String| NativeError::new("Error", error);
             let mut answer = answer.map_err(lost)?.await.map_err(lost)?;
@@ -106,7 +106,7 @@ pub(crate) fn serve<'f>(
             Err(error) => (Answered::Failed(chain_of(error)), Vec::new()),
         };
         let bytes = pack(&answered)?;
-        Ok(Parcel { bytes, bodies })
+        Ok(Parcel::with_bodies(bytes, bodies))
     })
 }
 

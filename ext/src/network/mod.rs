@@ -165,12 +165,9 @@ impl Brokered {
         self.broker.run(move |thread| {
             let thread = Rc::clone(thread);
             async move {
-                let Parcel { bytes, bodies } = asked;
+                let Parcel { bytes, bodies, .. } = asked;
                 let (told, body) = answer(&thread, &conditions, &bytes, bodies.into_iter().next()).await?;
-                Ok(Parcel {
-                    bytes: pack(&told)?,
-                    bodies: body.into_iter().collect(),
-                })
+                Ok(Parcel::with_bodies(pack(&told)?, body.into_iter().collect()))
             }
         })
     }

@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
+use super::addressed::{AlarmAsked, WrittenObject};
 use super::id::ObjectId;
 use super::namespace::ObjectClass;
+use crate::bindings::{Crossed, Lent, Parcel, ParcelFuture, pack, unpack};
+use crate::event::Attachment;
 use crate::handlers::{HandlerInput, Input};
-use crate::storage::StorageFuture;
+use crate::storage::{StorageFuture, WrittenStorageError};
 
 /// The script with the JavaScript rows of these events.
 const SCRIPT: Option<&str> = Some("ext:isopod_objects/objects.js");
@@ -100,7 +103,56 @@ impl HandlerInput for ObjectStart {
         );
         let mut input = Input::from_arguments(given);
         input.attachment = Some(Box::new(stored));
+        input.cross = Some(cross);
         input
+    }
+}
+
+/// The storage of an object whose worker has a process of its own, which opens the file. The alarms stay here, and so does what
+/// is called at the end: once that process has closed the file, or has ended.
+fn cross(attachment: Attachment) -> Option<Crossed> {
+    let StoredObject {
+        folder,
+        id,
+        bytes_max,
+        alarms,
+        on_end,
+    } = *attachment.downcast::<StoredObject>().ok()?;
+    let written = WrittenObject {
+        folder,
+        id: id.as_hex().to_owned(),
+        name: id.name().map(ToOwned::to_owned),
+        bytes_max,
+    };
+    Some(Crossed {
+        bytes: pack(&written).ok()?,
+        lent: Arc::new(Home {
+            id,
+            alarms,
+            _on_end: Mutex::new(on_end),
+        }),
+    })
+}
+
+/// The part of an object that stays in the pool's process.
+struct Home {
+    id: ObjectId,
+    alarms: Arc<dyn AlarmStore>,
+    /// Never locked: it is dropped with this.
+    _on_end: Mutex<OnEnd>,
+}
+
+impl Lent for Home {
+    fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
+        // Begun at once, as calls take effect in their order.
+        let done: Result<StorageFuture<bool>, String> = unpack(&asked.bytes).map(|asked| match asked {
+            AlarmAsked::Set(at_ms) => {
+                let set = self.alarms.set(&self.id, at_ms);
+                Box::pin(async move { set.await.map(|()| true) }) as StorageFuture<bool>
+            }
+            AlarmAsked::BringForward(at_ms) => self.alarms.bring_forward(&self.id, at_ms),
+        });
+        Box::pin(async move { pack(&done?.await.map_err(WrittenStorageError::from)).map(Parcel::new) })
     }
 }
 

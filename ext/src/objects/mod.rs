@@ -7,12 +7,15 @@
 //!
 //! Storage is one SQLite file for each object (`place`, `store`), used on the thread of the object's worker. Feature `sql`.
 
+mod addressed;
 mod alarms;
+mod arrival;
 mod events;
 mod id;
 mod namespace;
 mod ops;
 mod place;
+mod remote;
 mod store;
 
 use crate::quotas::QuotaError;
@@ -26,6 +29,7 @@ pub use self::events::{
 };
 pub use self::id::ObjectId;
 pub use self::namespace::{ObjectClass, ObjectHost, ObjectNamespace};
+pub(crate) use self::remote::binding as remote_binding;
 
 /// An error of an op of this folder.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
@@ -40,7 +44,7 @@ enum ObjectError {
     #[error("Durable Object ID is not valid for this namespace.")]
     OtherNamespace,
     #[class(generic)]
-    #[error("Durable Objects need a worker in the process of its pool")]
+    #[error("the storage of this Durable Object did not come with its start")]
     NoStorage,
     #[class(generic)]
     #[error("{0}")]

@@ -9,9 +9,11 @@ use deno_core::{OpState, op2};
 use serde_json::Value;
 
 use super::ObjectError;
+use super::addressed::Addressed;
 use super::id::{Ids, ObjectId};
-use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
-use crate::fetcher::{Fetcher, Stubs};
+use crate::bindings::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding, unpack};
+use crate::event::Data;
+use crate::fetcher::{Fetcher, Stubs, serve_remote};
 
 /// A class of Durable Objects, and the place of their storage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -120,6 +122,37 @@ impl Binding for ObjectNamespace {
 
     fn withheld(&self) -> Vec<PathBuf> {
         vec![PathBuf::clone(&self.class.folder)]
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::Objects {
+            script: (*self.class.script).to_owned(),
+            class: (*self.class.class).to_owned(),
+            key: (*self.class.key).to_owned(),
+            folder: PathBuf::clone(&self.class.folder),
+        })
+    }
+
+    fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+        let object = unpack::<Addressed>(&asked.bytes).and_then(|Addressed { id, name, bytes }| {
+            match Ids::new(&self.class.script, &self.class.key).check(&id) {
+                Some(true) => Ok((
+                    self.host.object(&self.class, ObjectId::new(id, name.map(Arc::from))),
+                    bytes,
+                )),
+                _ => Err("the id is none of this namespace".to_owned()),
+            }
+        });
+        match object {
+            Ok((object, bytes)) => {
+                let asked = Parcel {
+                    bytes: bytes.into_vec().into(),
+                    ..asked
+                };
+                serve_remote(object, script, Some(Data::Empty), asked, bytes_max)
+            }
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 }
 

@@ -8,8 +8,10 @@ use deno_core::convert::Uint8Array;
 use deno_core::{OpState, ResourceId, ToV8, op2};
 
 use super::ObjectError;
+use super::arrival::arrived;
 use super::events::StoredObject;
 use super::store::{ObjectStore, OpenStores};
+use crate::bindings::Crossed;
 use crate::context::cpu_of;
 use crate::event::{EventKey, Stage};
 use crate::quotas::{QuotaError, Usage};
@@ -29,8 +31,14 @@ const LIST_BYTES_MAX: usize = 64 << 20;
 pub(super) fn op_isopod_object_open(state: &mut OpState, #[smi] key: EventKey) -> Result<ResourceId, ObjectError> {
     unwind::catch(|| {
         let attached = events(state).borrow_mut().take_attachment(key);
-        let stored = attached.and_then(|attached| attached.downcast::<StoredObject>().ok());
-        let stored = stored.ok_or(ObjectError::NoStorage)?;
+        let attached = attached.ok_or(ObjectError::NoStorage)?;
+        let stored = match attached.downcast::<StoredObject>() {
+            Ok(stored) => *stored,
+            Err(attached) => match attached.downcast::<Crossed>() {
+                Ok(crossed) => arrived(*crossed)?,
+                Err(_) => return Err(ObjectError::NoStorage),
+            },
+        };
         let usage = Usage::of(state);
         usage.room_for_handle(state)?;
         if !state.has::<Rc<FileThreads>>() {
@@ -39,7 +47,7 @@ pub(super) fn op_isopod_object_open(state: &mut OpState, #[smi] key: EventKey) -
             state.put(OpenStores::default());
         }
         let threads = state.borrow::<Rc<FileThreads>>().clone();
-        let store = ObjectStore::open(*stored, threads, usage, state.borrow::<OpenStores>().clone())?;
+        let store = ObjectStore::open(stored, threads, usage, state.borrow::<OpenStores>().clone())?;
         Ok(state.resource_table.add(store))
     })?
 }

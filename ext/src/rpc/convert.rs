@@ -3,16 +3,16 @@
 //! From a script, the parts are `[kind, resource, …]`, or `null` if there are none. To a script, they are the resource of a
 //! parcel, which is opened as part of the receiving event.
 
+use std::any::Any;
 use std::cell::RefCell;
 
 use deno_core::{JsRuntime, OpState, ResourceId, v8};
-use serde_bytes::ByteBuf;
 
 use super::failure::RpcError;
 use super::message::{Part, RpcMessage};
 use super::resources::{OutgoingStream, Parcel, StubResource};
 use crate::quotas::Usage;
-use crate::values::{Encoded, FromScript, ToScript, ValueError};
+use crate::values::{FromScript, ToScript, ValueError};
 
 /// The kinds of parts, as `values.js` has them.
 const STUB: u32 = 0;
@@ -42,27 +42,14 @@ impl ToScript for RpcMessage {
         Ok(v8::Array::new_with_elements(scope, &[view.into(), parcel]).into())
     }
 
-    fn to_encoded(&mut self) -> Result<Encoded, ValueError> {
-        if self.has_parts() {
-            let message = "functions, objects and streams cannot be passed to a worker in another process";
-            return Err(ValueError::ToScript(message.to_owned()));
-        }
-        self.charge = None;
-        Encoded::of(&(ByteBuf::from(std::mem::take(&mut self.bytes)), ()))
+    fn as_any(&mut self) -> Option<&mut dyn Any> {
+        Some(self)
     }
 }
 
 impl FromScript for RpcMessage {
     fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError> {
         read(scope, value).map_err(|error| ValueError::FromScript(error.to_string()))
-    }
-
-    fn from_encoded(value: Encoded, bytes_max: usize) -> Result<Self, ValueError> {
-        let (bytes, ()): (ByteBuf, ()) = value.read(bytes_max)?;
-        Ok(Self {
-            bytes: bytes.into_vec(),
-            ..Self::default()
-        })
     }
 }
 

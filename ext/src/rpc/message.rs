@@ -1,32 +1,45 @@
 //! The messages of a call: a value with its parts.
 
+mod stub;
+
 use std::fmt;
 
 use futures::future::BoxFuture;
 use isopod_outcome::Failure;
 
-use super::stub::{Owner, Stub};
+use self::stub::Owner;
 use crate::event::Body;
 use crate::ledger::Charge;
+
+pub(crate) use self::stub::{Away, Stub, StubError, StubFuture};
 
 /// The arguments of a call, or its result: a value of the structured clone algorithm, with the stubs and streams in it.
 ///
 /// Its bytes count as memory of the worker that created it until the other side has read it.
 #[derive(Default)]
 pub struct RpcMessage {
-    pub(super) bytes: Vec<u8>,
-    pub(super) parts: Vec<Part>,
-    /// The charge for its bytes at the worker that created it.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) parts: Vec<Part>,
+    /// Its bytes in the memory of the worker that made it.
     pub(super) charge: Option<Charge>,
 }
 
 /// A part of a message that is more than data.
-pub(super) enum Part {
+pub(crate) enum Part {
     Stub(Stub),
     Stream(Body),
 }
 
 impl RpcMessage {
+    /// Returns a message of another process.
+    pub(crate) const fn new(bytes: Vec<u8>, parts: Vec<Part>) -> Self {
+        Self {
+            bytes,
+            parts,
+            charge: None,
+        }
+    }
+
     /// Returns the size of its data in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -52,7 +65,7 @@ impl RpcMessage {
         self.owned(&Owner::new(lost))
     }
 
-    pub(super) fn owned(mut self, owner: &Owner) -> Self {
+    fn owned(mut self, owner: &Owner) -> Self {
         for part in &mut self.parts {
             if let Part::Stub(stub) = part {
                 stub.owner.get_or_insert_with(|| owner.clone());

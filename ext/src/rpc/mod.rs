@@ -16,13 +16,13 @@ mod failure;
 mod message;
 mod ops;
 mod resources;
-mod stub;
 
 pub use self::call::RpcCall;
 pub(crate) use self::convert::read;
 pub use self::failure::RpcError;
 pub(crate) use self::failure::{Returned, Told};
 pub use self::message::RpcMessage;
+pub(crate) use self::message::{Away, Part, Stub, StubError, StubFuture};
 
 deno_core::extension!(
     isopod_rpc,

@@ -4,19 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use deno_core::{CancelFuture, CancelHandle, OpState, Resource, ResourceId, op2, v8};
-use futures::future::{Either, select};
 
 use super::convert::read;
 use super::failure::{Returned, RpcError, Told};
-use super::message::{Part, RpcMessage};
+use super::message::{Part, Stub, StubError, StubFuture};
 use super::resources::{OutgoingStream, Parcel, StubResource};
-use super::stub::Stub;
 use crate::context::{current_event, end_with_event};
 use crate::event::{EventEnded, EventKey, Stage};
 use crate::native::lend;
-use crate::quotas::Usage;
+use crate::quotas::{OpSlot, Usage};
 use crate::unwind;
-use crate::values::{Arguments, Outgoing, RequestBody, StreamError, events};
+use crate::values::{Outgoing, RequestBody, StreamError, events};
 
 /// Adds something to the worker's resources, until the event ends.
 fn add<R: Resource>(state: &mut OpState, event: EventKey, resource: R) -> Result<ResourceId, RpcError> {
@@ -61,8 +59,7 @@ pub(super) fn op_isopod_rpc_lend<'s>(
     let function = v8::Global::new(scope, function);
     let mut state = state.borrow_mut();
     let callback = lend(&mut state, event, function)?;
-    let stub = Stub { callback, owner: None };
-    add(&mut state, event, StubResource(stub))
+    add(&mut state, event, StubResource(Stub::here(callback)))
 }
 
 /// Creates another stub for the same target.
@@ -98,30 +95,16 @@ pub(super) fn op_isopod_rpc_stub_call<'s>(
 ) -> impl Future<Output = Result<Returned, RpcError>> + use<> {
     let started = unwind::catch(|| start(&state, scope, rid, message)).unwrap_or_else(|panic| Err(panic.into()));
     async move {
-        let (running, owner, ended, _slot) = started?;
-        let lost = async move {
-            match owner {
-                Some(owner) => owner.lost().await,
-                None => std::future::pending().await,
-            }
-        };
-        let came = async move {
-            match select(Box::pin(running), Box::pin(lost)).await {
-                Either::Left((Ok(message), _)) => Returned::Message(message),
-                Either::Left((Err(error), _)) => Returned::Failed(error.into()),
-                Either::Right((failure, _)) => Returned::Failed(Told::new(&failure)),
-            }
-        };
-        Ok(came.or_cancel(&ended).await.map_err(|_| EventEnded)?)
+        let (running, ended, _slot) = started?;
+        Ok(match running.or_cancel(&ended).await.map_err(|_| EventEnded)? {
+            Ok(message) => Returned::Message(message),
+            Err(StubError::Callback(error)) => Returned::Failed(error.into()),
+            Err(StubError::Failed(failure)) => Returned::Failed(Told::new(&failure)),
+        })
     }
 }
 
-type Started = (
-    std::pin::Pin<Box<dyn Future<Output = Result<RpcMessage, crate::native::CallbackError>>>>,
-    Option<super::stub::Owner>,
-    Rc<CancelHandle>,
-    crate::quotas::OpSlot,
-);
+type Started = (StubFuture, Rc<CancelHandle>, OpSlot);
 
 fn start<'s>(
     state: &RefCell<OpState>,
@@ -137,17 +120,7 @@ fn start<'s>(
     let slot = Usage::of(&state).begin_op()?;
     let ended = CancelHandle::new_rc();
     end_with_event(&state, event, &ended)?;
-    let Stub { callback, owner } = stub;
-    let heir = owner.clone();
-    let running = callback.begin::<RpcMessage>(Arguments::whole(Box::new(message)));
-    let running = Box::pin(async move {
-        let message = running.await?;
-        Ok(match &heir {
-            Some(owner) => message.owned(owner),
-            None => message,
-        })
-    });
-    Ok((running, owner, ended, slot))
+    Ok((stub.begin(message), ended, slot))
 }
 
 /// Takes a stream for a message.

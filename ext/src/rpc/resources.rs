@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use deno_core::Resource;
 
-use super::message::Part;
-use super::stub::Stub;
+use super::message::{Part, Stub};
 use crate::event::Body;
 use crate::values::Outgoing;
 

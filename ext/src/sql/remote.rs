@@ -120,7 +120,7 @@ impl RemoteSql {
             bodies: vec![Body::from(pack(asked).map_err(lost)?)],
             ..Parcel::default()
         };
-        let Parcel { bytes, bodies } = self.0.ask(asked).await.map_err(lost)?;
+        let Parcel { bytes, bodies, .. } = self.0.ask(asked).await.map_err(lost)?;
         let told: Result<(), String> = unpack(&bytes).map_err(lost)?;
         told.map_err(SqlError::Elsewhere)?;
         let body = bodies.into_iter().next().unwrap_or_default();
@@ -153,10 +153,7 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel) -> Resul
         }
         Err(error) => (Err(error.to_string()), Vec::new()),
     };
-    Ok(Parcel {
-        bytes: pack::<Result<(), String>>(&told)?,
-        bodies,
-    })
+    Ok(Parcel::with_bodies(pack::<Result<(), String>>(&told)?, bodies))
 }
 
 impl WrittenResult {

@@ -1,6 +1,6 @@
 //! Receivers of values that scripts return.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 
 use deno_core::v8;
 use futures::channel::oneshot;
@@ -26,6 +26,17 @@ pub trait Answer: Send {
     /// # Errors
     /// A value of another shape than the caller asked for.
     fn give_encoded(self: Box<Self>, value: Encoded, bytes_max: usize) -> Result<(), ValueError>;
+
+    /// Sends a value of the type that the caller asked for, for code that knows it. Default: an error.
+    ///
+    /// # Errors
+    /// A value of another type.
+    fn give_any(self: Box<Self>, value: Box<dyn Any + Send>) -> Result<(), ValueError> {
+        drop(value);
+        let error = ValueError::FromScript("the caller asked for another type".to_owned());
+        self.fail(Fault::new(FaultKind::Exception, error.to_string()));
+        Err(error)
+    }
 
     /// Returns true if the caller asked for no value, and accepts any.
     fn takes_any(&self) -> bool {
@@ -77,6 +88,11 @@ impl<R: FromScript> Answer for Typed<R> {
     fn give_encoded(self: Box<Self>, value: Encoded, bytes_max: usize) -> Result<(), ValueError> {
         let taken = R::from_encoded(value, bytes_max);
         self.send(taken)
+    }
+
+    fn give_any(self: Box<Self>, value: Box<dyn Any + Send>) -> Result<(), ValueError> {
+        let value = value.downcast::<R>().map(|value| *value);
+        self.send(value.map_err(|_| ValueError::FromScript("the caller asked for another type".to_owned())))
     }
 
     fn takes_any(&self) -> bool {

@@ -27,6 +27,7 @@ mod place;
 mod reader;
 mod request_body;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -103,6 +104,11 @@ pub trait ToScript: Send + 'static {
     /// A value that cannot be encoded. This is the default.
     fn to_encoded(&mut self) -> Result<Encoded, ValueError> {
         Err(ValueError::ToScript("it cannot be encoded".to_owned()))
+    }
+
+    /// Returns itself, for code that knows its type and takes from it what no encoding has. Default: none.
+    fn as_any(&mut self) -> Option<&mut dyn Any> {
+        None
     }
 }
 

@@ -18,7 +18,7 @@ use deno_core::convert::ByteString;
 use deno_core::{CancelFuture, OpState, ResourceId, op2, v8};
 use isopod_websocket::{Close, InvalidClose, Message, SendError};
 
-pub use isopod_websocket::{Ending, Guard, Limits as SocketLimits, Report, Role, Upgrade, Wire, handshake};
+pub use isopod_websocket::{Ending, Guard, Limits as SocketLimits, Report, Role, Upgrade, Wire, handshake, relay};
 
 pub(crate) use self::client::{ClientOpening, asks_for_socket, open_client};
 pub(crate) use self::service::connect;

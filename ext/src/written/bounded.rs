@@ -9,7 +9,10 @@ use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 pub const PARTS_MAX: usize = 32 << 10;
 
 /// Decodes a list of at most [`PARTS_MAX`] elements: they take more memory than bytes in the frame.
-pub(super) fn bounded<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+///
+/// # Errors
+/// There are more, or one is invalid.
+pub fn bounded<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     struct Bounded<T>(PhantomData<T>);
 
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {

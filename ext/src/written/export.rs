@@ -1,6 +1,7 @@
 //! The side of an event that waits for the answer.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{Response, StatusCode};
 use tokio::sync::mpsc;
@@ -9,9 +10,12 @@ use super::bodies::{Sent, body_of};
 use super::frame::{
     FrameError, WrittenAnswer, WrittenArgument, WrittenArguments, WrittenEvent, WrittenItem, WrittenKind,
 };
+use super::message::{message_of, written_message};
 use super::parts::{headers_of, item_of, written_caller, written_cf, written_data, written_headers};
+use crate::bindings::Lent;
 use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, Reply, RequestCf, RequestUrl, TaskItem, set_reason};
-use crate::handlers::{Event, EventKind};
+use crate::handlers::{Event, EventKind, HandlerInput as _};
+use crate::rpc::{RpcCall, RpcMessage};
 use crate::unwind;
 use crate::values::{Answer, Argument, Arguments, Encoded, NativeFunction, ToScript, ValueError};
 use crate::websocket::Upgrade;
@@ -24,6 +28,8 @@ pub struct Exported {
     pub bodies: Vec<Body>,
     /// The functions, by number.
     pub functions: Vec<NativeFunction>,
+    /// The functions and objects of the script that made a call between workers, by number.
+    pub stubs: Vec<Arc<dyn Lent>>,
     /// The side that waits for the answer.
     pub recipient: Recipient,
 }
@@ -67,11 +73,37 @@ pub fn export(event: Event) -> Result<Exported, ValueError> {
             (kind, Recipient::new(Waiting::Value(reply)))
         }
         EventKind::Handler {
+            handler, input, reply, ..
+        } if handler == RpcCall::HANDLER => {
+            let message = input.arguments.into_whole().ok().and_then(|mut whole| {
+                let message = whole.as_any()?.downcast_mut::<RpcMessage>();
+                message.map(std::mem::take)
+            });
+            let Some(message) = message else {
+                let error = ValueError::Internal("a call between workers has a message".to_owned());
+                reply.fail(Fault::new(FaultKind::Exception, error.to_string()));
+                return Err(error);
+            };
+            let kind = WrittenKind::Rpc {
+                message: written_message(message, &mut parts.sent, &mut parts.stubs),
+                caller: input.caller.map(|caller| written_caller(*caller)),
+            };
+            (kind, Recipient::new(Waiting::Value(reply)))
+        }
+        EventKind::Handler {
             handler,
             script,
             input,
             reply,
         } => {
+            let crossed = input
+                .attachment
+                .zip(input.cross)
+                .and_then(|(value, cross)| cross(value));
+            let attachment = crossed.map(|crossed| {
+                parts.stubs.push(crossed.lent);
+                serde_bytes::ByteBuf::from(Vec::from(crossed.bytes))
+            });
             let data = match written_data(input.data) {
                 Ok(data) => data,
                 Err(error) => {
@@ -89,6 +121,7 @@ pub fn export(event: Event) -> Result<Exported, ValueError> {
                 depth: input.origin.depth,
                 message: input.origin.message,
                 caller: input.caller.map(|caller| written_caller(*caller)),
+                attachment,
             };
             let recipient = Recipient {
                 items: input.items,
@@ -105,6 +138,7 @@ pub fn export(event: Event) -> Result<Exported, ValueError> {
         event,
         bodies: parts.sent.0,
         functions: parts.functions,
+        stubs: parts.stubs,
         recipient,
     })
 }
@@ -113,6 +147,7 @@ pub fn export(event: Event) -> Result<Exported, ValueError> {
 struct Parts {
     sent: Sent,
     functions: Vec<NativeFunction>,
+    stubs: Vec<Arc<dyn Lent>>,
 }
 
 impl Parts {
@@ -185,8 +220,8 @@ impl Recipient {
         })
     }
 
-    /// Answers the caller. `stream` gives the transport's body for a number, `socket` is its end of a WebSocket that the response
-    /// is. The parts of a value may count `bytes_max`.
+    /// Answers the caller. `stream` and `stub` give the transport's body and stand-in for a number, `socket` is its end of a
+    /// WebSocket that the response is. The parts of a value may count `bytes_max`.
     ///
     /// # Errors
     /// [`AnswerError`].
@@ -194,6 +229,7 @@ impl Recipient {
         self,
         answer: WrittenAnswer,
         mut stream: impl FnMut(u32) -> Option<Body>,
+        mut stub: impl FnMut(u32) -> Option<Arc<dyn Lent>>,
         socket: Option<Upgrade>,
         bytes_max: usize,
     ) -> Result<(), AnswerError> {
@@ -204,6 +240,12 @@ impl Recipient {
             }
             (Waiting::Value(reply), WrittenAnswer::Value(value)) => {
                 Ok(reply.give_encoded(Encoded::from_bytes(value.into()), bytes_max)?)
+            }
+            (Waiting::Value(reply), WrittenAnswer::Message(message)) => {
+                match message_of(message, &mut stream, &mut stub, bytes_max) {
+                    Ok(message) => Ok(reply.give_any(Box::new(message))?),
+                    Err(error) => Err(Waiting::Value(reply).lost(error)),
+                }
             }
             (Waiting::Value(reply), WrittenAnswer::Stream(body)) => match body_of(body, &mut stream) {
                 Ok(body) => Ok(reply.stream(body)?),

@@ -95,7 +95,36 @@ pub enum WrittenKind {
         message: Option<u64>,
         /// The worker that caused it, for a call between workers.
         caller: Option<WrittenCaller>,
+        /// A value of the host's. What stays where it comes from goes with the frame, as the only function.
+        attachment: Option<serde_bytes::ByteBuf>,
     },
+    /// A call between workers.
+    Rpc {
+        /// The arguments.
+        message: WrittenMessage,
+        /// The worker that makes it.
+        caller: Option<WrittenCaller>,
+    },
+}
+
+/// [`RpcMessage`](crate::rpc::RpcMessage) in written form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WrittenMessage {
+    /// Its data.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+    /// The functions, objects and streams in it.
+    #[serde(deserialize_with = "bounded")]
+    pub parts: Vec<WrittenPart>,
+}
+
+/// A part of a message in written form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum WrittenPart {
+    /// The number of a function or an object: its place among those that go with the frame, from 0.
+    Stub(u32),
+    /// A stream.
+    Stream(WrittenBody),
 }
 
 /// [`Caller`](crate::event::Caller) in written form.
@@ -220,6 +249,8 @@ pub enum WrittenAnswer {
     Stream(WrittenBody),
     /// A failure.
     Failed(WrittenFault),
+    /// The result of a call between workers.
+    Message(WrittenMessage),
 }
 
 /// The reason why bytes are not a frame, or a frame is invalid.

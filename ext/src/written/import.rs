@@ -1,5 +1,7 @@
 //! The worker's side of an event.
 
+use std::sync::Arc;
+
 use deno_core::v8;
 use futures::channel::oneshot;
 use http::{Method, Request, Response, Uri};
@@ -9,17 +11,20 @@ use super::bodies::{Sent, body_of};
 use super::frame::{
     FrameError, WrittenAnswer, WrittenArgument, WrittenArguments, WrittenEvent, WrittenItem, WrittenKind,
 };
+use super::message::{message_of, written_message};
 use super::parts::{caller_of, cf_of, data_of, headers_of, written_headers, written_item};
+use crate::bindings::{Crossed, Lent};
 use crate::event::{Body, CallDepth, Fault, FaultKind, Origin, RequestInfo, RequestUrl, TaskItem, own_reason};
 use crate::handlers::{Event, EventKind, Input};
-use crate::values::{Answer, Argument, Arguments, Encoded, FromScript, NativeFunction, ToScript, ValueError};
+use crate::rpc::{RpcCall, RpcMessage};
+use crate::values::{Answer, Argument, Arguments, Encoded, FromScript, NativeFunction, ToScript, ValueError, answer};
 use crate::websocket::Upgrade;
 
 /// Items of a task that wait for the transport.
 const ITEMS_WAITING_MAX: usize = 1;
 
-/// Recreates an event from its written form. `stream` gives the transport's body for a number, `function` the stand-in for the function
-/// of a number. The parts of a message's data may count `bytes_max`.
+/// Makes an event of its written form. `stream` gives the transport's body for a number, `function` the stand-in for the function
+/// of a number, `stub` that for a function or an object of a script. The parts of a message's data may count `bytes_max`.
 ///
 /// # Errors
 /// A part is invalid, such as a method with a space.
@@ -27,6 +32,7 @@ pub fn import(
     written: WrittenEvent,
     stream: impl FnMut(u32) -> Option<Body>,
     function: impl FnMut(u32) -> Option<NativeFunction>,
+    mut stub: impl FnMut(u32) -> Option<Arc<dyn Lent>>,
     bytes_max: usize,
 ) -> Result<(Event, Owed), FrameError> {
     let mut parts = Parts { stream, function };
@@ -82,12 +88,18 @@ pub fn import(
             depth,
             message,
             caller,
+            attachment,
         } => {
             let mut input = Input::from_arguments(parts.arguments(arguments)?);
             input.data = data_of(data, bytes_max)?;
             input.origin = Origin { depth, message };
             let caller = caller.map(|caller| caller_of(caller, bytes_max)).transpose()?;
             input.caller = caller.map(Box::new);
+            if let Some(bytes) = attachment {
+                let lent = stub(0).ok_or_else(|| FrameError::invalid("attachment", "nothing goes with it"))?;
+                let bytes = bytes.into_vec().into();
+                input.attachment = Some(Box::new(Crossed { bytes, lent }));
+            }
             if has_items {
                 let (sender, receiver) = mpsc::channel(ITEMS_WAITING_MAX);
                 input.items = Some(sender);
@@ -101,6 +113,14 @@ pub fn import(
                 reply,
             };
             (kind, answer)
+        }
+        WrittenKind::Rpc { message, caller } => {
+            let mut call = RpcCall::new(message_of(message, &mut parts.stream, &mut stub, bytes_max)?);
+            if let Some(caller) = caller {
+                call = call.by(caller_of(caller, bytes_max)?);
+            }
+            let (reply, message) = answer::<RpcMessage>();
+            (EventKind::handler(call, reply), Pending::Message(message))
         }
     };
     let event = Event {
@@ -162,6 +182,8 @@ pub struct Answered {
     pub answer: WrittenAnswer,
     /// The bodies that are streams, by number.
     pub bodies: Vec<Body>,
+    /// The functions and objects of the script, by number.
+    pub stubs: Vec<Arc<dyn Lent>>,
     /// The WebSocket that the response is.
     pub socket: Option<Upgrade>,
 }
@@ -169,6 +191,7 @@ pub struct Answered {
 enum Pending {
     Response(oneshot::Receiver<Result<Response<Body>, Fault>>),
     Value(oneshot::Receiver<Given>),
+    Message(oneshot::Receiver<Result<RpcMessage, Fault>>),
 }
 
 /// The answer of a script that gives a value.
@@ -199,7 +222,7 @@ impl Owed {
     /// Waits for the answer. `None`: the worker was lost.
     pub async fn answer(self) -> Option<Answered> {
         let mut sent = Sent::default();
-        let mut socket = None;
+        let (mut socket, mut stubs) = (None, Vec::new());
         let failed = |fault: &Fault| WrittenAnswer::Failed(fault.into());
         let answer = match self.answer {
             Pending::Response(response) => match response.await.ok()? {
@@ -221,10 +244,15 @@ impl Owed {
                 Given::Stream(body) => WrittenAnswer::Stream(sent.add(body)),
                 Given::Failed(fault) => failed(&fault),
             },
+            Pending::Message(message) => match message.await.ok()? {
+                Ok(message) => WrittenAnswer::Message(written_message(message, &mut sent, &mut stubs)),
+                Err(fault) => failed(&fault),
+            },
         };
         Some(Answered {
             answer,
             bodies: sent.0,
+            stubs,
             socket,
         })
     }

@@ -5,7 +5,9 @@
 //! [`Owed`] gives what it answers with. The two sides exchange [`Frame`]s: the event, the progress of a task, the answer.
 //!
 //! How the frames travel is the transport's part, and so are the chunks of bodies, which have numbers, and the messages of
-//! WebSockets: it knows flow control already. Functions have numbers as well, and the transport provides stand-ins for them.
+//! WebSockets: it knows flow control already. Functions have numbers as well, and the transport provides stand-ins for them; so do
+//! the functions and objects of scripts, each of which is [`Lent`](crate::remote::Lent) for as long as the other side holds its
+//! stand-in.
 //!
 //! ```
 //! use isopod_ext::written::{Frame, FrameError};
@@ -19,19 +21,23 @@
 mod bodies;
 mod bounded;
 mod export;
+mod failure;
 mod fault;
 mod frame;
 mod import;
+mod message;
 mod parts;
 #[cfg(test)]
 mod tests;
 
-pub use self::bounded::PARTS_MAX;
+pub use self::bounded::{PARTS_MAX, bounded};
 pub use self::export::{AnswerError, Exported, Recipient, export};
+pub(crate) use self::failure::{failure_of, fault_of};
 pub use self::fault::{WrittenCut, WrittenFault};
 pub use self::frame::{
     FRAME_BYTES_MAX, Frame, FrameError, INLINE_BYTES_MAX, VERSION, WrittenAnswer, WrittenArgument, WrittenArguments,
     WrittenBody, WrittenCaller, WrittenCf, WrittenData, WrittenEvent, WrittenHeaders, WrittenItem, WrittenKind,
+    WrittenMessage, WrittenPart,
 };
 pub use self::import::{Answered, Owed, import};
-pub(crate) use self::parts::{data_of, written_data};
+pub(crate) use self::parts::{data_of, headers_of, written_data, written_headers};

@@ -9,14 +9,14 @@ use super::frame::{FrameError, WrittenCaller, WrittenCf, WrittenData, WrittenHea
 use crate::event::{Caller, Data, RequestCf, TaskItem};
 use crate::values::{Encoded, ValueError};
 
-pub(super) fn written_headers(headers: &HeaderMap) -> WrittenHeaders {
+pub(crate) fn written_headers(headers: &HeaderMap) -> WrittenHeaders {
     let pair = |(name, value): (&HeaderName, &HeaderValue)| {
         (name.as_str().to_owned(), serde_bytes::ByteBuf::from(value.as_bytes()))
     };
     headers.iter().map(pair).collect()
 }
 
-pub(super) fn headers_of(written: WrittenHeaders) -> Result<HeaderMap, FrameError> {
+pub(crate) fn headers_of(written: WrittenHeaders) -> Result<HeaderMap, FrameError> {
     let mut headers = HeaderMap::new();
     for (name, value) in written {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| FrameError::invalid("header", error))?;

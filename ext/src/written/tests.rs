@@ -140,6 +140,7 @@ fn kind() -> impl Strategy<Value = WrittenKind> {
             .prop_map(
                 |(handler, script, arguments, [takes_any, has_items], data, depth, message, caller)| {
                     WrittenKind::Handler {
+                        attachment: None,
                         handler,
                         script,
                         arguments,
@@ -282,7 +283,7 @@ fn a_request_keeps_what_goes_with_it() {
     let Ok(Frame::Event(written)) = Frame::decode(&frame.encode().unwrap()) else {
         panic!("an event")
     };
-    let (event, _owed) = import(written, |_| None, |_| None, 0).unwrap();
+    let (event, _owed) = import(written, |_| None, |_| None, |_| None, 0).unwrap();
     let EventKind::Fetch { request, .. } = event.kind else {
         panic!("a request")
     };

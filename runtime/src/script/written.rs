@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use deno_core::url::Url;
 use isopod_ext::bindings::{Binding, WrittenBinding};
-use isopod_ext::cache::{CacheLimits, ResponseCache};
+use isopod_ext::cache::CacheLimits;
 use isopod_ext::fetch::{FetchConfig, Network, WrittenFetch};
-use isopod_ext::remote::{Remote, binding_of};
+use isopod_ext::remote::{Remote, binding_of, cache_of};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -216,7 +216,7 @@ impl WrittenScript {
             limits: written.limits,
             enforced: written.enforced,
             fetch,
-            cache: ResponseCache::new(written.cache),
+            cache: cache_of(written.cache, remote),
             console: Console::Tracing,
             command: None,
             compatibility: written.compatibility,

@@ -14,7 +14,7 @@ use isopod::{Body, Failure, FetcherBinding, Meta, Options, Pool, Script, ScriptB
 use serde_json::Value;
 
 pub(crate) fn pool(threads: usize) -> Pool {
-    Pool::builder().threads(threads).build().expect("a pool")
+    crate::pools::builder().threads(threads).build().expect("a pool")
 }
 
 pub(crate) fn deploy(pool: &Pool, name: &str, script: ScriptBuilder) {

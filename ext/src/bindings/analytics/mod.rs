@@ -3,6 +3,7 @@
 //! [`AnalyticsBinding`] is the binding, over an [`AnalyticsStore`]: [`SqliteAnalytics`] or a program's own. `rules` has the
 //! platform's limits.
 
+mod remote;
 mod rules;
 #[cfg(feature = "sql")]
 mod sqlite;
@@ -14,12 +15,13 @@ use std::sync::Arc;
 use deno_core::{OpState, op2};
 use serde_json::Value;
 
-use super::{Binding, EnvValue, Installed, NewWorker};
+use super::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding};
 use crate::context::begin_operation;
 use crate::event::EventKey;
 use crate::quotas::{QuotaError, Usage};
 use crate::storage::StorageError;
 
+pub(crate) use self::remote::RemoteAnalytics;
 pub use self::rules::{BLOBS, BLOBS_BYTES, DOUBLES, DataPoint, DataPointFault, INDEX_BYTES, INDEXES};
 #[cfg(feature = "sql")]
 pub use self::sqlite::SqliteAnalytics;
@@ -69,6 +71,14 @@ impl Binding for AnalyticsBinding {
 
     fn withheld(&self) -> Vec<PathBuf> {
         self.store.files()
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::Analytics)
+    }
+
+    fn serve(&self, _script: &str, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
+        Box::pin(std::future::ready(remote::serve(&*self.store, &asked)))
     }
 }
 

@@ -115,10 +115,8 @@ impl RemoteR2 {
         // As JSON, in which members may be omitted.
         let asked = serde_json::to_vec(asked).map_err(|error| error.to_string());
         let asked = asked.map(|bytes| {
-            self.0.ask(Parcel {
-                bytes: bytes.into(),
-                bodies: content.into_iter().collect(),
-            })
+            let bodies = content.into_iter().collect();
+            self.0.ask(Parcel::with_bodies(bytes, bodies))
         });
         Box::pin(async move {
             let failed = |error: String| R2Error::Storage(StorageError::Failed(error));

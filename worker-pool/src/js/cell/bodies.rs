@@ -1,11 +1,9 @@
 //! Bodies between a pool and its cells. The side that has one offers it, and the reader's side pulls it, by a request whose
 //! response it is: flow control is that of HTTP/2, and a reader that leaves resets the stream.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -25,37 +23,6 @@ const CUT: &str = "cut";
 
 /// The most bytes of that frame. Longer reasons are not told.
 const CUT_BYTES_MAX: usize = 64 << 10;
-
-/// Bodies that wait for their readers, by the number of their event and their own.
-#[derive(Clone, Default)]
-pub(super) struct Offers(Arc<Mutex<HashMap<u64, Vec<Option<Body>>>>>);
-
-impl Offers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<Option<Body>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds the bodies of an event's frame.
-    pub(super) fn add(&self, event: u64, bodies: Vec<Body>) {
-        if !bodies.is_empty() {
-            self.lock().insert(event, bodies.into_iter().map(Some).collect());
-        }
-    }
-
-    /// Takes the body that a path names: `/body/EVENT/NUMBER`.
-    pub(super) fn take(&self, path: &str) -> Option<Body> {
-        let (event, number) = path.strip_prefix("/body/")?.split_once('/')?;
-        let (event, number): (u64, usize) = (event.parse().ok()?, number.parse().ok()?);
-        self.lock().get_mut(&event)?.get_mut(number)?.take()
-    }
-
-    /// Drops what is left of an event.
-    pub(super) fn withdraw(&self, event: u64) {
-        // Its drop may run code of others: not under the lock.
-        let left = self.lock().remove(&event);
-        drop(left);
-    }
-}
 
 /// Sends a body to its reader.
 pub(super) async fn serve(body: Option<Body>, mut respond: SendResponse<Bytes>) {
@@ -240,26 +207,6 @@ impl Pulled {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_body_is_given_to_one_reader() {
-        let offers = Offers::default();
-        offers.add(7, vec!["a".into(), "b".into()]);
-        assert_eq!(offers.take("/body/7/1").unwrap().as_bytes().unwrap(), "b");
-        assert!(offers.take("/body/7/1").is_none());
-        for path in [
-            "/body/7/2",
-            "/body/8/0",
-            "/body/7",
-            "/body/7/0/0",
-            "/control",
-            "/body/-1/0",
-        ] {
-            assert!(offers.take(path).is_none(), "{path}");
-        }
-        offers.withdraw(7);
-        assert!(offers.take("/body/7/0").is_none());
-    }
 
     #[test]
     fn the_reason_of_a_cut_crosses_and_any_other_trailer_is_one_without_a_reason() {

@@ -2,15 +2,19 @@
 //!
 //! A thread of the pool drives a worker in a cell as it would one of its own: see [`worker`]. Two connections of HTTP/2 go to the
 //! cell, over socket pairs that are its standard input and output: events and their answers over the one, what the cell asks its
-//! pool for over the other. `wire` has the messages, `bodies` the streams. `process` starts a cell and sees to its end, `serve`
+//! pool for over the other. `wire` has the messages, `bodies` the streams, `sockets` the WebSockets, `offers` what a side has for the
+//! other, and `line` its questions. `process` starts a cell and sees to its end, `serve`
 //! answers what it asks, and `inside` is what runs in it.
 
 mod bodies;
 mod inside;
 mod keeper;
+mod line;
+mod offers;
 mod options;
 mod process;
 mod serve;
+mod sockets;
 mod spares;
 mod wire;
 pub(super) mod worker;
@@ -25,6 +29,7 @@ pub(super) use self::spares::Depot;
 pub fn understood(bytes: &[u8]) -> usize {
     use bytes::BytesMut;
     use isopod_runtime::sandbox::Confinement;
+    use isopod_runtime::websocket::relay::Relayed;
 
     fn is<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> usize {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
@@ -35,8 +40,10 @@ pub fn understood(bytes: &[u8]) -> usize {
     }
 
     is::<wire::FromCell>(bytes)
+        + is::<Relayed>(bytes)
         + is::<wire::Report>(bytes)
         + is::<wire::Asked>(bytes)
-        + is::<wire::Line>(bytes)
+        + is::<wire::Told>(bytes)
+        + is::<wire::LogLine>(bytes)
         + is::<Confinement>(bytes)
 }

@@ -1,29 +1,26 @@
 //! Answers to what a cell asks its pool for: the bodies of its events, bindings, and functions. Takes its log as well.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use h2::client::SendRequest;
 use h2::server::SendResponse;
-use http::{Request, Response};
+use http::Request;
 use isopod_runtime::Script;
 use isopod_runtime::fetcher::Fetcher;
 use isopod_runtime::native::NativeFunction;
 use isopod_runtime::network::{Broker, Brokered};
-use isopod_runtime::remote::{Parcel, ParcelFuture, Target, serve_function, serve_own};
+use isopod_runtime::remote::{Parcel, ParcelFuture, Target, serve_cache, serve_function, serve_own};
 use isopod_runtime::sandbox::Confinement;
-use serde_bytes::ByteBuf;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::bodies::{self, Offers, lengths, pull_all};
-use super::wire::{
-    ASK, Asked, Broken, CONNECTION_BYTES, HEADER_BYTES_MAX, Line, Messages, Told, WINDOW_BYTES, encode, write,
-};
+use super::line::Line;
+use super::offers::Offers;
+use super::wire::{ASK, Broken, CONNECTION_BYTES, HEADER_BYTES_MAX, LogLine, Messages, WINDOW_BYTES};
+use super::{bodies, sockets};
 
 /// Requests of a cell at a time.
 const REQUESTS_MAX: u32 = 4096;
@@ -31,7 +28,7 @@ const REQUESTS_MAX: u32 = 4096;
 /// All that a cell may ask for.
 #[derive(Default)]
 pub(super) struct Served {
-    /// The bodies of its events, and of answers.
+    /// The bodies of its events, and of answers; and what it may call.
     pub(super) offers: Offers,
     /// The functions of its events.
     functions: Mutex<HashMap<u64, Vec<NativeFunction>>>,
@@ -46,7 +43,7 @@ pub(super) struct Served {
 struct Runs {
     script: Arc<Script>,
     name: Arc<str>,
-    down: SendRequest<Bytes>,
+    line: Line,
     fetchers: Option<MakeFetcher>,
     /// The network of a sandbox.
     network: Option<Brokered>,
@@ -81,13 +78,7 @@ impl Served {
     }
 
     /// Sets the worker that it runs, and the connection to it.
-    pub(super) fn runs(
-        &self,
-        script: Arc<Script>,
-        name: Arc<str>,
-        down: SendRequest<Bytes>,
-        fetchers: Option<MakeFetcher>,
-    ) {
+    pub(super) fn runs(&self, script: Arc<Script>, name: Arc<str>, line: Line, fetchers: Option<MakeFetcher>) {
         let network = self.keeper.as_ref();
         let network = network.map(|(broker, _)| broker.network(script.fetch(), script.bindings()));
         // A process gets one worker.
@@ -95,7 +86,7 @@ impl Served {
             network,
             script,
             name,
-            down,
+            line,
             fetchers,
         }));
     }
@@ -133,7 +124,9 @@ impl Served {
 
 /// Answers the requests of a cell until it closes the connection.
 pub(super) async fn serve(up: UnixStream, served: Arc<Served>) {
-    if let Err(error) = answer(up, served).await {
+    let ended = answer(up, Arc::clone(&served)).await;
+    served.offers.close();
+    if let Err(error) = ended {
         tracing::debug!(%error, "a cell's connection ended");
     }
 }
@@ -162,6 +155,11 @@ async fn one(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>,
     let path = request.uri().path().to_owned();
     if path.starts_with("/body/") {
         bodies::serve(served.offers.take(&path), respond).await;
+    } else if path.starts_with("/socket/") {
+        sockets::serve(served.offers.take_socket(&path), request.into_body(), respond).await;
+    } else if path.starts_with("/release/") {
+        served.offers.release(&path);
+        drop(respond.send_response(http::Response::new(()), true));
     } else if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
         // The numbers of events are not those of questions.
         if number < ASK {
@@ -170,7 +168,6 @@ async fn one(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>,
         if let Err(error) = ask(served, number, Messages::new(request.into_body()), respond).await {
             tracing::debug!(%error, "a question of a cell broke off");
         }
-        served.offers.withdraw(number);
     } else if path == "/confinement" {
         // Before it runs anything: what it says later is not taken for it.
         if let Ok(Some(confinement)) = Messages::new(request.into_body()).next().await
@@ -178,10 +175,10 @@ async fn one(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>,
         {
             served.confinement.send_replace(Some(confinement));
         }
-        drop(respond.send_response(Response::new(()), true));
+        drop(respond.send_response(http::Response::new(()), true));
     } else if path == "/log" {
         let mut lines = Messages::new(request.into_body());
-        while let Ok(Some(line)) = lines.next::<Line>().await {
+        while let Ok(Some(line)) = lines.next::<LogLine>().await {
             log(line, served.script());
         }
     } else {
@@ -190,88 +187,53 @@ async fn one(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>,
 }
 
 /// Answers a question. Its streams are pulled, and those of the answer offered.
-async fn ask(
-    served: &Served,
-    number: u64,
-    mut heard: Messages,
-    mut respond: SendResponse<Bytes>,
-) -> Result<(), Broken> {
-    let asked = heard
-        .next::<Asked>()
-        .await?
-        .ok_or_else(|| Broken("nothing is asked".to_owned()))?;
+async fn ask(served: &Served, number: u64, heard: Messages, respond: SendResponse<Bytes>) -> Result<(), Broken> {
     let runs = served
         .runs
         .get()
         .ok_or_else(|| Broken("it runs nothing yet".to_owned()))?;
-    let bodies = pull_all(&runs.down, number, asked.bodies);
-    let parcel = Parcel {
-        bytes: asked.bytes.into_vec().into(),
-        bodies: bodies.map(|(body, _)| body).collect(),
-    };
     let bytes_max = runs.script.limits().quotas.message_bytes;
-    let answer: ParcelFuture = match asked.target {
-        Target::Binding(name) => match runs.script.binding(&name) {
-            Some(binding) => binding.serve(&runs.name, parcel, bytes_max),
-            None => Box::pin(std::future::ready(Err(format!("there is no binding named {name:?}")))),
-        },
-        Target::Own(name) => match runs.own(&name) {
-            Some(fetcher) => serve_own(fetcher, &runs.name, parcel),
-            None => Box::pin(std::future::ready(Err(format!(
-                "{name:?} is no entry point of this worker"
-            )))),
-        },
-        Target::Modules => match &served.keeper {
-            Some((_, handle)) => {
-                let script = Arc::clone(&runs.script);
-                let reading = handle.spawn_blocking(move || script.serve_modules(&parcel.bytes));
-                Box::pin(async move { reading.await.map_err(|error| error.to_string())?.map(Parcel::new) })
+    // The name by which its bindings know it, as in a thread.
+    let worker = runs.script.name();
+    let find = |target: Target, parcel: Parcel| -> ParcelFuture {
+        let nothing = |error: String| -> ParcelFuture { Box::pin(std::future::ready(Err(error))) };
+        match target {
+            Target::Binding(name) => match runs.script.binding(&name) {
+                Some(binding) => binding.serve(worker, parcel, bytes_max),
+                None => nothing(format!("there is no binding named {name:?}")),
+            },
+            Target::Own(name) => match runs.own(&name) {
+                Some(fetcher) => serve_own(fetcher, &runs.name, parcel, bytes_max),
+                None => nothing(format!("{name:?} is no entry point of this worker")),
+            },
+            Target::Function(event, function) => {
+                serve_function(served.function(event, function).as_ref(), parcel, bytes_max)
             }
-            None => Box::pin(std::future::ready(Err("the worker has files of its own".to_owned()))),
-        },
-        Target::Network => match &runs.network {
-            Some(network) => network.serve(parcel),
-            None => Box::pin(std::future::ready(
-                Err("the worker has a network of its own".to_owned()),
-            )),
-        },
-        Target::Database(name) => match (&runs.network, runs.script.binding(&name)) {
-            (Some(network), Some(binding)) => network.serve_database(&**binding, parcel),
-            _ => Box::pin(std::future::ready(Err(format!("there is no database named {name:?}")))),
-        },
-        Target::Function(event, function) => {
-            serve_function(served.function(event, function).as_ref(), parcel, bytes_max)
+            Target::Cache => serve_cache(runs.script.cache().clone(), worker, parcel),
+            Target::Modules => match &served.keeper {
+                Some((_, handle)) => {
+                    let script = Arc::clone(&runs.script);
+                    let reading = handle.spawn_blocking(move || script.serve_modules(&parcel.bytes));
+                    Box::pin(async move { reading.await.map_err(|error| error.to_string())?.map(Parcel::new) })
+                }
+                None => nothing("the worker has files of its own".to_owned()),
+            },
+            Target::Network => match &runs.network {
+                Some(network) => network.serve(parcel),
+                None => nothing("the worker has a network of its own".to_owned()),
+            },
+            Target::Database(name) => match (&runs.network, runs.script.binding(&name)) {
+                (Some(network), Some(binding)) => network.serve_database(&**binding, parcel),
+                _ => nothing(format!("there is no database named {name:?}")),
+            },
+            // The line has found it.
+            Target::Lent(_) => nothing("it is not lent".to_owned()),
         }
     };
-    let mut to = respond.send_response(Response::new(()), false)?;
-    let answer = tokio::select! {
-        answer = answer => answer,
-        // It does not wait any longer: what is done for it ends.
-        _ = poll_fn(|cx| to.poll_reset(cx)) => return Ok(()),
-    };
-    let (answer, bodies) = match answer {
-        Ok(Parcel { bytes, bodies }) => (Ok(ByteBuf::from(Vec::from(bytes))), bodies),
-        Err(error) => (Err(error), Vec::new()),
-    };
-    let told = Told {
-        answer,
-        bodies: lengths(&bodies),
-    };
-    served.offers.add(number, bodies);
-    let bytes = encode(&told).or_else(|Broken(error)| {
-        encode(&Told {
-            answer: Err(error),
-            bodies: Vec::new(),
-        })
-    });
-    write(&mut to, bytes?).await?;
-    // It closes its side once it has asked for all bodies.
-    drop(heard.next::<Asked>().await);
-    drop(to.send_data(Bytes::new(), true));
-    Ok(())
+    runs.line.answer(number, heard, respond, find).await
 }
 
-fn log(line: Line, script: &str) {
+fn log(line: LogLine, script: &str) {
     let level = match line.level {
         0 | 1 => tracing::Level::ERROR,
         2 => tracing::Level::WARN,

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use h2::{RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use isopod_outcome::Outcome;
 use isopod_runtime::WrittenScript;
 use isopod_runtime::fetch::WrittenServers;
-use isopod_runtime::remote::Target;
-use isopod_runtime::written::{FRAME_BYTES_MAX, WrittenAnswer, WrittenEvent, WrittenFault, WrittenItem};
+use isopod_runtime::remote::{Parcel, Target};
+use isopod_runtime::written::{
+    FRAME_BYTES_MAX, PARTS_MAX, WrittenAnswer, WrittenEvent, WrittenFault, WrittenItem, bounded,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -88,6 +90,8 @@ pub(super) enum Order {
         /// Index and generation.
         slot: (u32, u32),
         event: Box<WrittenEvent>,
+        /// The numbers of the functions and objects that a call brings.
+        stubs: Vec<u64>,
         /// The time after which its code is stopped by force.
         stop_in: Option<Duration>,
     },
@@ -101,8 +105,10 @@ pub(super) enum Order {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
     Item(WrittenItem),
-    /// At most once, after all items.
-    Answer(Box<WrittenAnswer>),
+    /// At most once, after all items. With the numbers of the functions and objects in it.
+    Answer(Box<WrittenAnswer>, #[serde(deserialize_with = "bounded")] Vec<u64>),
+    /// It stands until its connection has ended.
+    Session,
     Streaming,
     Answered,
     /// The last message.
@@ -115,29 +121,55 @@ pub(super) enum Report {
 /// The first number of a question of a cell. Those of events are below.
 pub(super) const ASK: u64 = 1 << 63;
 
-/// Streams of a question, and of an answer.
-pub(super) const BODIES_MAX: usize = 64;
+/// The first number of a question of a pool.
+pub(super) const CALL: u64 = 1 << 62;
 
-/// A question of a cell.
+/// Streams of a question, and of an answer.
+pub(super) const BODIES_MAX: usize = Parcel::BODIES_MAX;
+
+/// Functions and objects of an event, of a question, and of an answer.
+pub(super) const STUBS_MAX: usize = PARTS_MAX;
+
+/// A question: of a cell to its pool's process, or of that to a function of the cell's.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Asked {
     pub(super) target: Target,
     pub(super) bytes: ByteBuf,
-    /// The lengths of the streams that go with it, where they are known.
-    pub(super) bodies: Vec<Option<u64>>,
+    pub(super) beside: Beside,
 }
 
 /// The answer to a question.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Told {
     pub(super) answer: Result<ByteBuf, String>,
-    /// As above.
+    pub(super) beside: Beside,
+}
+
+impl Told {
+    pub(super) fn failed(error: String) -> Self {
+        Self {
+            answer: Err(error),
+            beside: Beside::default(),
+        }
+    }
+}
+
+/// The parts that go with a question or an answer.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Beside {
+    /// The lengths of its streams, where they are known.
+    #[serde(deserialize_with = "bounded")]
     pub(super) bodies: Vec<Option<u64>>,
+    /// The numbers of its functions and objects.
+    #[serde(deserialize_with = "bounded")]
+    pub(super) stubs: Vec<u64>,
+    /// It is a WebSocket.
+    pub(super) has_socket: bool,
 }
 
 /// A line of a cell's log.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Line {
+pub(super) struct LogLine {
     /// From 1, an error, to 5.
     pub(super) level: u8,
     /// For a line of a worker's `console`: the worker, the id of the request, and who made it.
@@ -201,6 +233,7 @@ pub(super) async fn write(stream: &mut SendStream<Bytes>, mut bytes: Bytes) -> R
 pub(super) struct Messages {
     stream: RecvStream,
     unread: BytesMut,
+    reset: Option<Reason>,
 }
 
 impl Messages {
@@ -208,7 +241,13 @@ impl Messages {
         Self {
             stream,
             unread: BytesMut::new(),
+            reset: None,
         }
+    }
+
+    /// Returns why the other side broke it off, once it has.
+    pub(super) const fn reset(&self) -> Option<Reason> {
+        self.reset
     }
 
     /// Waits for the next message. May be dropped and called again. `None`: there are no more.
@@ -223,7 +262,7 @@ impl Messages {
                     false => Err(Broken("the stream ends within a message".to_owned())),
                 };
             };
-            let chunk = chunk?;
+            let chunk = chunk.inspect_err(|error| self.reset = error.reason())?;
             self.unread.extend_from_slice(&chunk);
             self.stream.flow_control().release_capacity(chunk.len())?;
         }

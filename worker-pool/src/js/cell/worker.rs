@@ -7,22 +7,21 @@ mod event;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::SendStream;
-use h2::client::SendRequest;
 use isopod_outcome::{Failure, Outcome};
 use isopod_runtime::Script;
 use isopod_runtime::fetch::WrittenServers;
-use isopod_runtime::handlers::{Event as JsEvent, EventKind, Fault, FaultKind, HandlerInput as _};
-use isopod_runtime::rpc::RpcCall;
+use isopod_runtime::handlers::{Event as JsEvent, Fault, FaultKind};
 use isopod_runtime::written::{Exported, Recipient, export};
 
+use super::line::Line;
 use super::process::Launched;
-use super::wire::{Broken, Order, ToCell, encode, say};
+use super::wire::{Broken, Order, STUBS_MAX, ToCell, encode, say};
 use crate::engine::{SlotId, Trim, Turn};
 use crate::js::fault::fault;
 
@@ -32,7 +31,7 @@ pub(in crate::js) use self::boot::{Conditions, boot};
 pub(in crate::js) struct CellWorker {
     script: Arc<Script>,
     state: Rc<State>,
-    requests: SendRequest<Bytes>,
+    line: Line,
     control: SendStream<Bytes>,
     /// The places of this process's servers, as the cell knows them.
     servers: WrittenServers,
@@ -41,8 +40,6 @@ pub(in crate::js) struct CellWorker {
     /// When the code of the event that is begun next is to be ended.
     next_stop: Option<(SlotId, Instant)>,
     cancel_grace: Duration,
-    /// The maximum that the parts of a value may count.
-    value_bytes_max: usize,
     cell: Launched,
 }
 
@@ -67,6 +64,8 @@ struct Open {
     number: u64,
     recipient: RefCell<Option<Recipient>>,
     orders: RefCell<SendStream<Bytes>>,
+    /// Set once it has failed.
+    failed: Arc<OnceLock<Outcome>>,
     /// Set once it is canceled, and told to who waits for it.
     canceled: Cell<Option<Outcome>>,
     cancel: tokio::sync::Notify,
@@ -111,6 +110,10 @@ impl State {
 
     /// The first reason counts.
     fn condemn(&self, outcome: Outcome, reason: impl Into<String>) {
+        for open in self.open.borrow().values() {
+            // The first one counts here as well.
+            let _ = open.failed.set(outcome);
+        }
         self.condemned
             .borrow_mut()
             .get_or_insert_with(|| (outcome, reason.into()));
@@ -119,7 +122,12 @@ impl State {
 
     /// Ends an event that was answered.
     fn end(&self, slot: SlotId, outcome: Outcome) {
-        if self.open.borrow_mut().remove(&slot).is_some() {
+        let ended = self.open.borrow_mut().remove(&slot);
+        if let Some(open) = ended {
+            if outcome != Outcome::Ok {
+                // It was condemned, or is the first to say so.
+                let _ = open.failed.set(outcome);
+            }
             self.push(Turn::Ended { slot, outcome });
         }
     }
@@ -145,18 +153,11 @@ impl State {
 impl CellWorker {
     pub(in crate::js) fn begin(&mut self, slot: SlotId, event: JsEvent) {
         let stop_at = self.next_stop.take().filter(|(of, _)| *of == slot).map(|(_, at)| at);
-        // Its stubs and streams belong to events of this process.
-        if matches!(&event.kind, EventKind::Handler { handler, .. } if handler == RpcCall::HANDLER) {
-            let message = "methods of a worker in a process of its own cannot be called: use fetch(), or set `isolation` to \
-                           \"thread\"";
-            JsEvent::fail(event, Fault::new(FaultKind::Exception, message));
-            let outcome = Outcome::Exception;
-            return self.state.push(Turn::Ended { slot, outcome });
-        }
         let Ok(Exported {
             event,
             bodies,
             functions,
+            stubs,
             recipient,
         }) = export(event)
         else {
@@ -166,18 +167,27 @@ impl CellWorker {
             });
         };
         self.tell_servers();
+        let number = self.number;
+        self.number += 1;
+        let offers = &self.cell.served.offers;
+        if stubs.len() > STUBS_MAX {
+            let message = format!("more than {STUBS_MAX} functions and objects are too many for a call");
+            return self.refuse(slot, recipient, Fault::new(FaultKind::Exception, message));
+        }
         let begin = encode(&Order::Begin {
             slot: (slot.index, slot.generation),
             event: Box::new(event),
+            stubs: offers.lend(number, stubs),
             stop_in: stop_at.map(|at| at.saturating_duration_since(Instant::now())),
         });
         let begin = match begin {
             Ok(begin) => begin,
-            Err(Broken(error)) => return self.refuse(slot, recipient, Fault::new(FaultKind::Exception, error)),
+            Err(Broken(error)) => {
+                offers.take_back(number);
+                return self.refuse(slot, recipient, Fault::new(FaultKind::Exception, error));
+            }
         };
-        let number = self.number;
-        self.number += 1;
-        self.cell.served.offers.add(number, bodies);
+        offers.add(number, bodies);
         self.cell.served.add_functions(number, functions);
         let (response, orders) = match self.ask(number, begin) {
             Ok(asked) => asked,
@@ -192,6 +202,7 @@ impl CellWorker {
             number,
             recipient: RefCell::new(Some(recipient)),
             orders: RefCell::new(orders),
+            failed: Arc::default(),
             canceled: Cell::new(None),
             cancel: tokio::sync::Notify::new(),
         });
@@ -202,10 +213,9 @@ impl CellWorker {
             open,
             state: Rc::clone(&self.state),
             response,
-            requests: self.requests.clone(),
+            line: self.line.clone(),
             served: Arc::clone(&self.cell.served),
             cancel_grace: self.cancel_grace,
-            value_bytes_max: self.value_bytes_max,
         }));
     }
 
@@ -219,7 +229,7 @@ impl CellWorker {
     fn ask(&self, number: u64, begin: Bytes) -> Result<(h2::client::ResponseFuture, SendStream<Bytes>), Broken> {
         let request = http::Request::post(format!("http://cell/event/{number}")).body(());
         let request = request.map_err(|error| Broken(error.to_string()))?;
-        let (response, mut orders) = self.requests.clone().send_request(request, false)?;
+        let (response, mut orders) = self.line.requests().clone().send_request(request, false)?;
         orders.send_data(begin, false)?;
         Ok((response, orders))
     }

@@ -27,7 +27,13 @@ pub(super) async fn handle(
     mut respond: SendResponse<Bytes>,
 ) -> Result<(), Broken> {
     let mut heard = Messages::new(request);
-    let Some(Order::Begin { slot, event, stop_in }) = heard.next::<Order>().await? else {
+    let Some(Order::Begin {
+        slot,
+        event,
+        stubs,
+        stop_in,
+    }) = heard.next::<Order>().await?
+    else {
         return Err(Broken("an event begins first".to_owned()));
     };
     let slot = SlotId {
@@ -35,14 +41,16 @@ pub(super) async fn handle(
         generation: slot.1,
     };
     let mut to = respond.send_response(Response::new(()), false)?;
-    let value_bytes_max = inside.value_bytes_max.get().copied().unwrap_or_default();
-    let stream = |body| pull(&inside.up, number, body).map(|(body, _)| body);
+    let value_bytes_max = inside.line.value_bytes_max();
+    let stream = |body| pull(inside.line.requests(), number, body).map(|(body, _)| body);
+    let mut stubs: Vec<_> = inside.line.borrow(stubs).into_iter().map(Some).collect();
+    let stub = |number: u32| stubs.get_mut(number as usize)?.take();
     let function = |function| Some(function_of(number, function, &inside.remote));
-    let (event, owed) = match import(*event, stream, function, value_bytes_max) {
+    let (event, owed) = match import(*event, stream, function, stub, value_bytes_max) {
         Ok(imported) => imported,
         Err(error) => {
             let fault = Fault::new(FaultKind::Exception, error.to_string());
-            let answer = Report::Answer(Box::new(WrittenAnswer::Failed((&fault).into())));
+            let answer = Report::Answer(Box::new(WrittenAnswer::Failed((&fault).into())), Vec::new());
             write(&mut to, encode(&answer)?).await?;
             let outcome = Outcome::Exception;
             write(
@@ -67,13 +75,10 @@ pub(super) async fn handle(
         return Err(Broken("the worker's thread has ended".to_owned()));
     }
     let closed = Arc::new(Notify::new());
-    let heeding = inside
-        .handle
-        .spawn(heed(heard, Arc::clone(inside), slot, Arc::clone(&closed)));
+    let handle = inside.line.handle();
+    let heeding = handle.spawn(heed(heard, Arc::clone(inside), slot, Arc::clone(&closed)));
     let (reports, mut reported) = mpsc::channel(1);
-    inside
-        .handle
-        .spawn(answer(owed, reports, closed, Arc::clone(inside), number));
+    handle.spawn(answer(owed, reports, closed, Arc::clone(inside), number));
     let mut is_answered = false;
     let mut ended = None;
     while !is_answered || ended.is_none() {
@@ -98,17 +103,21 @@ pub(super) async fn handle(
                 }
             },
         };
-        is_answered |= matches!(report, Report::Answer(_));
+        is_answered |= matches!(report, Report::Answer(..));
         let bytes = match encode(&report) {
             Ok(bytes) => bytes,
             Err(Broken(error)) => {
                 // An answer that is too large for a frame.
+                inside.line.offers().take_back(number);
                 let fault = Fault::new(FaultKind::Exception, error);
                 ended = Some(Report::Ended {
                     outcome: Outcome::Exception,
                     memory_bytes: 0,
                 });
-                encode(&Report::Answer(Box::new(WrittenAnswer::Failed((&fault).into()))))?
+                encode(&Report::Answer(
+                    Box::new(WrittenAnswer::Failed((&fault).into())),
+                    Vec::new(),
+                ))?
             }
         };
         write(&mut to, bytes).await?;
@@ -118,7 +127,7 @@ pub(super) async fn handle(
     }
     // The pool closes its side once it has asked for all bodies.
     drop(heeding.await);
-    inside.offers.withdraw(number);
+    inside.line.offers().withdraw(number);
     drop(to.send_data(Bytes::new(), true));
     Ok(())
 }
@@ -142,14 +151,19 @@ async fn answer(mut owed: Owed, reports: mpsc::Sender<Report>, closed: Arc<Notif
     let Some(Answered {
         answer,
         bodies,
-        socket: _,
+        stubs,
+        socket,
     }) = owed.answer().await
     else {
         return;
     };
-    inside.offers.add(number, bodies);
-    if reports.send(Report::Answer(Box::new(answer))).await.is_err() {
-        inside.offers.withdraw(number);
+    let offers = inside.line.offers();
+    offers.add(number, bodies);
+    offers.add_socket(number, socket);
+    let stubs = offers.lend(number, stubs);
+    if reports.send(Report::Answer(Box::new(answer), stubs)).await.is_err() {
+        offers.withdraw(number);
+        offers.take_back(number);
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use http::{Request, Response};
 use isopod_runtime::WorkerTemplate;
-use isopod_runtime::remote::loopback_of;
+use isopod_runtime::remote::{ParcelFuture, loopback_of};
 use isopod_runtime::sandbox::Confinement;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -19,10 +19,12 @@ use super::log::{self, Log};
 use super::shared::Inside;
 use super::worker::{Booting, Mail};
 use super::{event, worker};
-use crate::js::cell::bodies::{self, Offers};
+use crate::js::cell::line::{Limits, Line};
+use crate::js::cell::offers::Offers;
 use crate::js::cell::wire::{
-    Boot, Broken, CONNECTION_BYTES, FromCell, HEADER_BYTES_MAX, Messages, ToCell, WINDOW_BYTES, encode, write,
+    ASK, Boot, Broken, CONNECTION_BYTES, FromCell, HEADER_BYTES_MAX, Messages, ToCell, WINDOW_BYTES, encode, write,
 };
+use crate::js::cell::{bodies, sockets};
 
 /// Mail that the worker has not read. What brings more has to wait.
 const MAIL_WAITING_MAX: usize = 256;
@@ -86,16 +88,13 @@ async fn serve(
         .handshake(down)
         .await?;
     let offers = Offers::default();
-    let remote = Arc::new(Asks::new(up.clone(), offers.clone(), handle.clone()));
+    let line = Line::new(up, offers, handle.clone(), ASK);
     let inside = Arc::new(Inside {
-        up,
-        offers,
-        remote,
+        remote: Arc::new(Asks(line.clone())),
+        line,
         mail,
-        handle: handle.clone(),
         log: Arc::clone(&log),
         in_sandbox,
-        value_bytes_max: std::sync::OnceLock::new(),
     });
     while let Some(accepted) = connection.accept().await {
         let Ok((request, respond)) = accepted else { break };
@@ -109,13 +108,24 @@ async fn serve(
 async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) {
     let path = request.uri().path().to_owned();
     if path.starts_with("/body/") {
-        bodies::serve(inside.offers.take(&path), respond).await;
+        bodies::serve(inside.line.offers().take(&path), respond).await;
+    } else if path.starts_with("/socket/") {
+        sockets::serve(inside.line.offers().take_socket(&path), request.into_body(), respond).await;
+    } else if path.starts_with("/release/") {
+        inside.line.offers().release(&path);
+        drop(respond.send_response(Response::new(()), true));
+    } else if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
+        let heard = Messages::new(request.into_body());
+        // The pool asks for nothing but what this side lent.
+        let find = |_, _| -> ParcelFuture { Box::pin(std::future::ready(Err("it is not lent".to_owned()))) };
+        drop(inside.line.answer(number, heard, respond, find).await);
     } else if let Some(number) = path.strip_prefix("/event/").and_then(|number| number.parse().ok()) {
         if event::handle(&inside, number, request.into_body(), respond)
             .await
             .is_err()
         {
-            inside.offers.withdraw(number);
+            inside.line.offers().withdraw(number);
+            inside.line.offers().take_back(number);
         }
     } else if path == "/control" {
         drop(control(&inside, request.into_body(), respond).await);
@@ -171,7 +181,11 @@ async fn start(
     let script = boot.script.script(&inside.remote).map_err(|error| error.to_string())?;
     let servers = script.fetch().servers.clone();
     servers.set(boot.servers);
-    let _ = inside.value_bytes_max.set(script.limits().quotas.message_bytes);
+    let quotas = &script.limits().quotas;
+    inside.line.limit(Limits {
+        value_bytes_max: quotas.message_bytes,
+        socket: quotas.socket.clone(),
+    });
     let booting = Booting {
         script: Arc::new(script),
         loopback: loopback_of(&boot.script_name, &inside.remote),

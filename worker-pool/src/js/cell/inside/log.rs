@@ -11,7 +11,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::js::cell::wire::{Line, encode, write};
+use crate::js::cell::wire::{LogLine, encode, write};
 
 /// Lines that have not been sent. Further ones are dropped, and counted.
 const LINES_WAITING_MAX: usize = 1024;
@@ -24,12 +24,12 @@ pub(super) struct Log {
     /// As `Boot` has it.
     level: AtomicU8,
     dropped: AtomicU64,
-    lines: Mutex<Option<mpsc::Sender<Line>>>,
+    lines: Mutex<Option<mpsc::Sender<LogLine>>>,
 }
 
 impl Log {
     /// Collects the lines of this process, from now on.
-    pub(super) fn install() -> (Arc<Self>, mpsc::Receiver<Line>) {
+    pub(super) fn install() -> (Arc<Self>, mpsc::Receiver<LogLine>) {
         let (to, lines) = mpsc::channel(LINES_WAITING_MAX);
         let log = Arc::new(Self {
             level: AtomicU8::new(3),
@@ -53,7 +53,7 @@ impl Log {
 }
 
 /// Sends the lines to the pool, until the log is closed.
-pub(super) async fn send(log: Arc<Log>, up: SendRequest<Bytes>, mut lines: mpsc::Receiver<Line>) {
+pub(super) async fn send(log: Arc<Log>, up: SendRequest<Bytes>, mut lines: mpsc::Receiver<LogLine>) {
     let Ok(request) = http::Request::post("http://cell/log").body(()) else {
         return;
     };
@@ -62,7 +62,7 @@ pub(super) async fn send(log: Arc<Log>, up: SendRequest<Bytes>, mut lines: mpsc:
     };
     while let Some(line) = lines.recv().await {
         let dropped = log.dropped.swap(0, Ordering::Relaxed);
-        let dropped = (dropped > 0).then(|| Line {
+        let dropped = (dropped > 0).then(|| LogLine {
             level: 2,
             console: None,
             text: format!("dropped {dropped} lines of a cell's log"),
@@ -114,7 +114,7 @@ impl Subscriber for Lines {
             text.push_str(&fields.others);
         }
         text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
-        let line = Line {
+        let line = LogLine {
             level: number(event.metadata().level()),
             console: is_console.then_some((fields.worker, fields.request, fields.caller)),
             text,

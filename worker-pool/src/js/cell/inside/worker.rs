@@ -208,8 +208,7 @@ impl Running {
             match polled {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Turn::Streaming { slot }) => self.report(slot, Report::Streaming),
-                // A connection, which the pool refuses.
-                Poll::Ready(Turn::Session { .. }) => {}
+                Poll::Ready(Turn::Session { slot }) => self.report(slot, Report::Session),
                 Poll::Ready(Turn::Answered { slot }) => self.report(slot, Report::Answered),
                 Poll::Ready(Turn::Ended { slot, outcome }) => self.end(slot, outcome),
                 Poll::Ready(Turn::Condemned { outcome, reason }) => {

@@ -8,16 +8,18 @@ use h2::Ping;
 use isopod_outcome::Failure;
 use isopod_runtime::fetch::WrittenServers;
 use isopod_runtime::{Isolation, OsScheduling, Script};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::control::{heartbeat, listen};
 use super::{CellWorker, State};
 use crate::engine::{BootContext, BootError};
 use crate::js::cell::Depot;
+use crate::js::cell::line::{Limits, Line};
 use crate::js::cell::process::Launched;
 use crate::js::cell::serve::MakeFetcher;
 use crate::js::cell::wire::{
-    Boot, Broken, CONNECTION_BYTES, FromCell, HEADER_BYTES_MAX, Messages, ToCell, WINDOW_BYTES, say,
+    Boot, Broken, CALL, CONNECTION_BYTES, FromCell, HEADER_BYTES_MAX, Messages, ToCell, WINDOW_BYTES, say,
 };
 use crate::js::fault::failure;
 
@@ -150,8 +152,19 @@ async fn start(
         .await?;
     let pings = connection.ping_pong();
     let name = Arc::clone(&ctx.script_name);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "of the worker's event loop, with which all that is asked of it ends"
+    )]
+    let own = Handle::current();
+    let line = Line::new(requests.clone(), cell.served.offers.clone(), own, CALL);
+    let quotas = &script.limits().quotas;
+    line.limit(Limits {
+        value_bytes_max: quotas.message_bytes,
+        socket: quotas.socket.clone(),
+    });
     cell.served
-        .runs(Arc::clone(script), name, requests.clone(), conditions.fetchers.clone());
+        .runs(Arc::clone(script), name, line.clone(), conditions.fetchers.clone());
     tokio::task::spawn_local(connection);
     let state = Rc::new(State::default());
     let silence_max = depot.options().silence_max.max(Duration::from_millis(100));
@@ -196,13 +209,12 @@ async fn start(
     Ok(CellWorker {
         script: Arc::clone(script),
         state,
-        requests,
+        line,
         control,
         servers,
         number: 0,
         next_stop: None,
         cancel_grace: conditions.cancel_grace,
-        value_bytes_max: script.limits().quotas.message_bytes,
         cell,
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use h2::client::{ResponseFuture, SendRequest};
+use h2::client::ResponseFuture;
 use isopod_outcome::Outcome;
 use isopod_runtime::handlers::{Fault, FaultKind};
 use isopod_runtime::written::{AnswerError, WrittenAnswer};
@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use super::{Open, State};
 use crate::engine::{SlotId, Turn};
 use crate::js::cell::bodies::pull;
+use crate::js::cell::line::Line;
 use crate::js::cell::serve::Served;
 use crate::js::cell::wire::{Broken, Messages, Order, Report};
 
@@ -25,10 +26,9 @@ pub(super) struct Carried {
     pub(super) open: Rc<Open>,
     pub(super) state: Rc<State>,
     pub(super) response: ResponseFuture,
-    pub(super) requests: SendRequest<Bytes>,
+    pub(super) line: Line,
     pub(super) served: Arc<Served>,
     pub(super) cancel_grace: Duration,
-    pub(super) value_bytes_max: usize,
 }
 
 /// The end of a cell's answers to an event.
@@ -98,6 +98,7 @@ impl Carried {
     async fn follow(self) -> Result<Outcome, Broken> {
         let mut said = Messages::new(self.response.await?.into_body());
         let mut bodies: Vec<oneshot::Receiver<()>> = Vec::new();
+        let value_bytes_max = self.line.value_bytes_max();
         let mut is_refused = false;
         let mut is_streaming = false;
         let mut failed = None;
@@ -107,31 +108,39 @@ impl Carried {
                     // Not held in the meantime: the event may be failed while its caller is slow.
                     let recipient = self.open.recipient.borrow_mut().take();
                     let Some(mut recipient) = recipient else { continue };
-                    let taken = recipient.item(item, self.value_bytes_max).await;
+                    let taken = recipient.item(item, value_bytes_max).await;
                     *self.open.recipient.borrow_mut() = Some(recipient);
                     if !taken.map_err(|error| Broken(error.to_string()))? {
                         self.open.order(&Order::CloseItems);
                     }
                 }
                 // Told with its end: the next event of its caller is not for a worker that is condemned because of this one.
-                Some(Report::Answer(answer)) if condemns(&answer) => failed = Some(*answer),
-                Some(Report::Answer(answer)) => {
+                Some(Report::Answer(answer, _)) if condemns(&answer) => failed = Some(*answer),
+                Some(Report::Answer(answer, stubs)) => {
+                    // Those that nothing takes are released.
+                    let mut stubs: Vec<_> = self.line.borrow(stubs).into_iter().map(Some).collect();
                     let recipient = self.open.recipient.borrow_mut().take();
                     let Some(recipient) = recipient else { continue };
                     let stream = |number| {
-                        let (body, closed) = pull(&self.requests, self.open.number, number)?;
+                        let (body, closed) = pull(self.line.requests(), self.open.number, number)?;
                         bodies.push(closed);
                         Some(body)
                     };
-                    if matches!(*answer, WrittenAnswer::Response { has_socket: true, .. }) {
-                        is_refused = true;
-                    }
-                    match recipient.answer(without_socket(*answer), stream, None, self.value_bytes_max) {
+                    let socket = match *answer {
+                        WrittenAnswer::Response { has_socket: true, .. } => {
+                            self.line.socket(self.open.number, Arc::clone(&self.open.failed))
+                        }
+                        _ => None,
+                    };
+                    let socket = socket.map(|(socket, _)| socket);
+                    let stub = |number: u32| stubs.get_mut(number as usize)?.take();
+                    match recipient.answer(*answer, stream, stub, socket, value_bytes_max) {
                         Ok(()) => {}
                         Err(AnswerError::Frame(error)) => return Err(Broken(error.to_string())),
                         Err(_) => is_refused = true,
                     }
                 }
+                Some(Report::Session) => self.state.push(Turn::Session { slot: self.slot }),
                 Some(Report::Streaming) => {
                     is_streaming = true;
                     self.state.push(Turn::Streaming { slot: self.slot });
@@ -150,7 +159,7 @@ impl Carried {
             && let Some(recipient) = self.open.recipient.borrow_mut().take()
         {
             // A failure has no other shape than was asked for.
-            drop(recipient.answer(failed, |_| None, None, self.value_bytes_max));
+            drop(recipient.answer(failed, |_| None, |_| None, None, value_bytes_max));
         }
         // The worker may be dropped once its event has ended, and its process with it: not before its answer has been read.
         bodies.retain_mut(|closed| closed.try_recv() == Err(oneshot::error::TryRecvError::Empty));
@@ -181,18 +190,4 @@ fn condemns(answer: &WrittenAnswer) -> bool {
         Fault::from(fault.clone()).kind,
         FaultKind::ExceededCpu | FaultKind::ExceededMemory
     )
-}
-
-/// A response that says it is a WebSocket has none with it.
-fn without_socket(answer: WrittenAnswer) -> WrittenAnswer {
-    match answer {
-        WrittenAnswer::Response { has_socket: true, .. } => WrittenAnswer::Failed(
-            (&Fault::new(
-                FaultKind::Exception,
-                "a worker in a process of its own cannot accept WebSockets: set `isolation` to \"thread\"",
-            ))
-                .into(),
-        ),
-        answer => answer,
-    }
 }

@@ -1,0 +1,36 @@
+//! Datasets of workers in processes of their own: points are written, and stored in the pool's process.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AnalyticsStore, DataPoint};
+use crate::bindings::{Asks, Parcel, pack, unpack};
+use crate::storage::{StorageError, WrittenStorageError};
+
+/// A data point.
+#[derive(Serialize, Deserialize)]
+struct Asked {
+    index: Option<String>,
+    blobs: Vec<String>,
+    doubles: Vec<f64>,
+}
+
+/// A place for data points in another process.
+pub(crate) struct RemoteAnalytics(pub(crate) Asks);
+
+impl AnalyticsStore for RemoteAnalytics {
+    fn write(&self, point: DataPoint) -> Result<(), StorageError> {
+        let DataPoint { index, blobs, doubles } = point;
+        let asked = pack(&Asked { index, blobs, doubles });
+        let answer = asked.and_then(|bytes| self.0.ask_now(Parcel::new(bytes)));
+        let answer = answer.and_then(|answer| unpack::<Result<(), WrittenStorageError>>(&answer.bytes));
+        answer.map_err(StorageError::Failed)?.map_err(StorageError::from)
+    }
+}
+
+/// Stores a data point of a worker in another process.
+pub(super) fn serve(store: &dyn AnalyticsStore, asked: &Parcel) -> Result<Parcel, String> {
+    let Asked { index, blobs, doubles } = unpack(&asked.bytes)?;
+    // The rules of the platform hold for whatever the other process is.
+    let point = DataPoint::new(index.into_iter().collect(), blobs, doubles).map_err(|fault| fault.to_string())?;
+    pack(&store.write(point).map_err(WrittenStorageError::from)).map(Parcel::new)
+}

@@ -1,0 +1,35 @@
+//! Namespaces of workers in processes of their own: requests and calls are written with the id of their object, which the pool's
+//! process finds.
+
+use std::sync::Arc;
+
+use serde_bytes::ByteBuf;
+
+use super::addressed::Addressed;
+use super::id::ObjectId;
+use super::namespace::{ObjectClass, ObjectHost, ObjectNamespace};
+use crate::bindings::{Asks, Parcel, pack};
+use crate::fetcher::{Fetcher, remote_object};
+
+/// The objects of a namespace in another process.
+struct RemoteObjects(Asks);
+
+impl ObjectHost for RemoteObjects {
+    fn object(&self, _class: &Arc<ObjectClass>, id: ObjectId) -> Arc<dyn Fetcher> {
+        let addressed = move |parcel: Parcel| {
+            let asked = Addressed {
+                id: id.as_hex().to_owned(),
+                name: id.name().map(ToOwned::to_owned),
+                bytes: ByteBuf::from(Vec::from(parcel.bytes)),
+            };
+            let bytes = pack(&asked)?;
+            Ok(Parcel { bytes, ..parcel })
+        };
+        remote_object(self.0.clone(), addressed)
+    }
+}
+
+/// The binding of a namespace in another process.
+pub(crate) fn binding(asks: Asks, class: ObjectClass) -> ObjectNamespace {
+    ObjectNamespace::new(class, RemoteObjects(asks))
+}

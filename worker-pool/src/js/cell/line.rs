@@ -1,0 +1,286 @@
+//! One side of a cell's connections, as what asks the other: questions with their answers, and what comes with both.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use h2::client::SendRequest;
+use h2::server::SendResponse;
+use http::{Request, Response};
+use isopod_outcome::Outcome;
+use isopod_runtime::handlers::Body;
+use isopod_runtime::remote::{Lent, Parcel, ParcelFuture, Target};
+use isopod_runtime::websocket::{SocketLimits, Upgrade};
+use serde_bytes::ByteBuf;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::bodies::{lengths, pull_all};
+use super::offers::Offers;
+use super::sockets;
+use super::wire::{Asked, BODIES_MAX, Beside, Broken, Messages, STUBS_MAX, Told, encode, say, write};
+
+/// One side of the connections between a pool and a cell. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Line(Arc<Inner>);
+
+struct Inner {
+    requests: SendRequest<Bytes>,
+    /// The things that this side has for the other.
+    offers: Offers,
+    handle: Handle,
+    /// The number of the next question.
+    number: AtomicU64,
+    limits: OnceLock<Limits>,
+}
+
+/// Limits of what comes from the other side.
+#[derive(Clone)]
+pub(super) struct Limits {
+    /// The maximum that the parts of a value, or a message, may count.
+    pub(super) value_bytes_max: usize,
+    pub(super) socket: SocketLimits,
+}
+
+impl Line {
+    /// The side that sends these requests, whose questions have numbers from `first` on.
+    pub(super) fn new(requests: SendRequest<Bytes>, offers: Offers, handle: Handle, first: u64) -> Self {
+        Self(Arc::new(Inner {
+            requests,
+            offers,
+            handle,
+            number: AtomicU64::new(first),
+            limits: OnceLock::new(),
+        }))
+    }
+
+    /// Sets the limits, once.
+    pub(super) fn limit(&self, limits: Limits) {
+        // Those of a worker do not change.
+        let _ = self.0.limits.set(limits);
+    }
+
+    pub(super) fn requests(&self) -> &SendRequest<Bytes> {
+        &self.0.requests
+    }
+
+    pub(super) fn offers(&self) -> &Offers {
+        &self.0.offers
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.0.handle
+    }
+
+    pub(super) fn value_bytes_max(&self) -> usize {
+        self.0.limits.get().map_or(0, |limits| limits.value_bytes_max)
+    }
+
+    /// Asks for what came with an event, a question or an answer. The receivers are told when its streams and its socket are done.
+    pub(super) fn receive(&self, number: u64, bytes: ByteBuf, beside: Beside) -> (Parcel, Vec<oneshot::Receiver<()>>) {
+        let pulled = pull_all(&self.0.requests, number, beside.bodies);
+        let (bodies, mut closed): (Vec<Body>, Vec<_>) = pulled.unzip();
+        let socket = beside.has_socket.then(|| self.socket(number, Arc::default())).flatten();
+        let socket = socket.map(|(socket, is_closed)| {
+            closed.push(is_closed);
+            socket
+        });
+        let parcel = Parcel {
+            bytes: bytes.into_vec().into(),
+            bodies,
+            stubs: self.borrow(beside.stubs),
+            socket,
+        };
+        (parcel, closed)
+    }
+
+    /// Stand-ins for what the other side lends.
+    pub(super) fn borrow(&self, stubs: Vec<u64>) -> Vec<Arc<dyn Lent>> {
+        let stand_in = |number| -> Arc<dyn Lent> {
+            Arc::new(StandIn {
+                line: self.clone(),
+                number,
+            })
+        };
+        stubs.into_iter().take(STUBS_MAX).map(stand_in).collect()
+    }
+
+    /// Connects the WebSocket that an answer of the other side is. The receiver is told at its end. `why` has the reason why the
+    /// worker was lost, once it is known.
+    pub(super) fn socket(&self, number: u64, why: Arc<OnceLock<Outcome>>) -> Option<(Upgrade, oneshot::Receiver<()>)> {
+        let limits = self.0.limits.get()?;
+        let (upgrade, connection) = sockets::connect(&self.0.requests, number, &limits.socket, why)?;
+        let (open, closed) = oneshot::channel::<()>();
+        self.0.handle.spawn(async move {
+            connection.await;
+            drop(open);
+        });
+        Some((upgrade, closed))
+    }
+
+    /// The parts of a question or an answer of this number, offered to the other side.
+    fn offer(&self, number: u64, parcel: Parcel) -> Result<(Bytes, Beside), String> {
+        let Parcel {
+            bytes,
+            bodies,
+            stubs,
+            socket,
+        } = parcel;
+        if bodies.len() > BODIES_MAX {
+            return Err(format!("more than {BODIES_MAX} streams are too many for a call"));
+        }
+        if stubs.len() > STUBS_MAX {
+            return Err(format!(
+                "more than {STUBS_MAX} functions and objects are too many for a call"
+            ));
+        }
+        let beside = Beside {
+            bodies: lengths(&bodies),
+            has_socket: socket.is_some(),
+            stubs: self.0.offers.lend(number, stubs),
+        };
+        self.0.offers.add(number, bodies);
+        self.0.offers.add_socket(number, socket);
+        Ok((bytes, beside))
+    }
+
+    /// Asks the other side, and waits for its answer.
+    pub(super) fn ask(&self, target: Target, parcel: Parcel) -> ParcelFuture {
+        let number = self.0.number.fetch_add(1, Ordering::Relaxed);
+        let line = self.clone();
+        Box::pin(async move {
+            let mut withdraws = Withdraws {
+                offers: &line.0.offers,
+                number,
+                is_answered: false,
+            };
+            let (bytes, beside) = line.offer(number, parcel)?;
+            let answer = line.send(number, target, bytes, beside).await;
+            withdraws.is_answered = answer.is_ok();
+            let (told, to, said) =
+                answer.map_err(|Broken(error)| format!("the other process does not answer: {error}"))?;
+            let (mut parcel, closed) = line.receive(number, ByteBuf::new(), told.beside);
+            // Then what is left of the answer may be dropped: not before all of it has been read.
+            line.0.handle.spawn(async move {
+                let (mut to, mut said) = (to, said);
+                join_all(closed).await;
+                drop(to.send_data(Bytes::new(), true));
+                // A stream that is dropped before its end is reset: the other side would take it for one that was given up.
+                drop(said.next::<Told>().await);
+            });
+            parcel.bytes = told.answer?.into_vec().into();
+            Ok(parcel)
+        })
+    }
+
+    async fn send(
+        &self,
+        number: u64,
+        target: Target,
+        bytes: Bytes,
+        beside: Beside,
+    ) -> Result<(Told, h2::SendStream<Bytes>, Messages), Broken> {
+        let request = Request::post(format!("http://cell/ask/{number}")).body(());
+        let request = request.map_err(|error| Broken(error.to_string()))?;
+        let (response, mut to) = self.0.requests.clone().send_request(request, false)?;
+        let asked = Asked {
+            target,
+            bytes: ByteBuf::from(Vec::from(bytes)),
+            beside,
+        };
+        say(&mut to, &asked)?;
+        let mut said = Messages::new(response.await?.into_body());
+        let told = said.next::<Told>().await?;
+        Ok((told.ok_or_else(|| Broken("there is no answer".to_owned()))?, to, said))
+    }
+
+    /// Answers a question of the other side with what `find` finds.
+    pub(super) async fn answer(
+        &self,
+        number: u64,
+        mut heard: Messages,
+        mut respond: SendResponse<Bytes>,
+        find: impl FnOnce(Target, Parcel) -> ParcelFuture,
+    ) -> Result<(), Broken> {
+        let asked = heard.next::<Asked>().await?;
+        let asked = asked.ok_or_else(|| Broken("nothing is asked".to_owned()))?;
+        let (parcel, _) = self.receive(number, asked.bytes, asked.beside);
+        let answer = match asked.target {
+            Target::Lent(lent) => match self.0.offers.lent(lent) {
+                Some(lent) => lent.call(parcel, self.value_bytes_max()),
+                None => Box::pin(std::future::ready(Err(
+                    "the function or object is not lent any more".to_owned()
+                ))),
+            },
+            target => find(target, parcel),
+        };
+        let mut to = respond.send_response(Response::new(()), false)?;
+        let answer = tokio::select! {
+            answer = answer => answer,
+            // It does not wait any longer: what is done for it ends.
+            _ = std::future::poll_fn(|cx| to.poll_reset(cx)) => return Ok(()),
+        };
+        let mut withdraws = Withdraws {
+            offers: &self.0.offers,
+            number,
+            is_answered: false,
+        };
+        let told = match answer.and_then(|parcel| self.offer(number, parcel)) {
+            Ok((bytes, beside)) => Told {
+                answer: Ok(ByteBuf::from(Vec::from(bytes))),
+                beside,
+            },
+            Err(error) => Told::failed(error),
+        };
+        let bytes = encode(&told).or_else(|Broken(error)| {
+            self.0.offers.take_back(number);
+            encode(&Told::failed(error))
+        });
+        write(&mut to, bytes?).await?;
+        // It closes its side once it has asked for all bodies. A side that left has nothing of the answer.
+        withdraws.is_answered = matches!(heard.next::<Asked>().await, Ok(None));
+        drop(to.send_data(Bytes::new(), true));
+        Ok(())
+    }
+}
+
+/// Drops what was offered with a question or an answer.
+struct Withdraws<'o> {
+    offers: &'o Offers,
+    number: u64,
+    /// The other side has it, and releases what it holds of it.
+    is_answered: bool,
+}
+
+impl Drop for Withdraws<'_> {
+    fn drop(&mut self) {
+        self.offers.withdraw(self.number);
+        if !self.is_answered {
+            self.offers.take_back(self.number);
+        }
+    }
+}
+
+/// Stands for a function or an object of the other side.
+struct StandIn {
+    line: Line,
+    number: u64,
+}
+
+impl Lent for StandIn {
+    fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
+        self.line.ask(Target::Lent(self.number), asked)
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let request = Request::post(format!("http://cell/release/{}", self.number)).body(());
+        let Ok(request) = request else { return };
+        // A side that is gone has dropped it.
+        if let Ok((response, _)) = self.line.0.requests.clone().send_request(request, true) {
+            self.line.0.handle.spawn(async move { drop(response.await) });
+        }
+    }
+}

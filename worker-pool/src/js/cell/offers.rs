@@ -1,0 +1,184 @@
+//! Things that one side of a cell's connections has for the other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use isopod_runtime::handlers::Body;
+use isopod_runtime::remote::Lent;
+use isopod_runtime::websocket::{Upgrade, Wire};
+
+/// Things that the other side may ask for: bodies and WebSockets that wait to be taken, by the number of their event or question; and
+/// functions and objects that may be called, for as long as the other side holds them.
+#[derive(Clone, Default)]
+pub(super) struct Offers(Arc<Mutex<Offered>>);
+
+#[derive(Default)]
+struct Offered {
+    bodies: HashMap<u64, Vec<Option<Body>>>,
+    sockets: HashMap<u64, Upgrade>,
+    lent: HashMap<u64, Borrowed>,
+    /// The number that was given last to one of them.
+    last: u64,
+    /// The other side is gone: nothing is offered any more.
+    is_closed: bool,
+}
+
+/// Something that the other side can call.
+struct Borrowed {
+    /// The event or the question that brought it.
+    by: u64,
+    lent: Arc<dyn Lent>,
+}
+
+impl Offers {
+    fn lock(&self) -> MutexGuard<'_, Offered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the bodies of an event or a question.
+    pub(super) fn add(&self, number: u64, bodies: Vec<Body>) {
+        if !bodies.is_empty() {
+            let mut offered = self.lock();
+            if !offered.is_closed {
+                offered.bodies.insert(number, bodies.into_iter().map(Some).collect());
+            }
+        }
+    }
+
+    /// Takes the body that a path names: `/body/EVENT/NUMBER`.
+    pub(super) fn take(&self, path: &str) -> Option<Body> {
+        let (event, number) = path.strip_prefix("/body/")?.split_once('/')?;
+        let (event, number): (u64, usize) = (event.parse().ok()?, number.parse().ok()?);
+        self.lock().bodies.get_mut(&event)?.get_mut(number)?.take()
+    }
+
+    /// Adds the WebSocket that an answer is.
+    pub(super) fn add_socket(&self, number: u64, socket: Option<Upgrade>) {
+        if let Some(socket) = socket {
+            let mut offered = self.lock();
+            if !offered.is_closed {
+                offered.sockets.insert(number, socket);
+            }
+        }
+    }
+
+    /// Takes the WebSocket that a path names: `/socket/EVENT`.
+    pub(super) fn take_socket(&self, path: &str) -> Option<Wire> {
+        let number = path.strip_prefix("/socket/")?.parse().ok()?;
+        let socket = self.lock().sockets.remove(&number)?;
+        socket.take()
+    }
+
+    /// Lends what an event or a question brings, and returns the numbers by which it can be called.
+    pub(super) fn lend(&self, by: u64, stubs: Vec<Arc<dyn Lent>>) -> Vec<u64> {
+        let mut offered = self.lock();
+        if offered.is_closed {
+            // The numbers lead nowhere, as they would if it were lent and withdrawn.
+            return vec![0; stubs.len()];
+        }
+        let lend = |lent| {
+            offered.last += 1;
+            let number = offered.last;
+            offered.lent.insert(number, Borrowed { by, lent });
+            number
+        };
+        stubs.into_iter().map(lend).collect()
+    }
+
+    /// Finds what can be called by a number.
+    pub(super) fn lent(&self, number: u64) -> Option<Arc<dyn Lent>> {
+        self.lock().lent.get(&number).map(|borrowed| Arc::clone(&borrowed.lent))
+    }
+
+    /// The other side does not hold it any more: `/release/NUMBER`.
+    pub(super) fn release(&self, path: &str) {
+        let number = path.strip_prefix("/release/").and_then(|number| number.parse().ok());
+        // Its drop may run code of others: not under the lock.
+        let released = number.and_then(|number: u64| self.lock().lent.remove(&number));
+        drop(released);
+    }
+
+    /// Takes back what an event or a question brought: the other side has not read it, or holds nothing of it.
+    pub(super) fn take_back(&self, by: u64) {
+        let mut offered = self.lock();
+        let taken: Vec<_> = offered.lent.extract_if(|_, borrowed| borrowed.by == by).collect();
+        drop(offered);
+        drop(taken);
+    }
+
+    /// Drops what is left of the bodies and the socket of an event or a question.
+    pub(super) fn withdraw(&self, number: u64) {
+        let mut offered = self.lock();
+        let left = (offered.bodies.remove(&number), offered.sockets.remove(&number));
+        drop(offered);
+        // As above.
+        drop(left);
+    }
+
+    /// The other side is gone.
+    pub(super) fn close(&self) {
+        let mut offered = self.lock();
+        offered.is_closed = true;
+        let left = (
+            std::mem::take(&mut offered.bodies),
+            std::mem::take(&mut offered.sockets),
+            std::mem::take(&mut offered.lent),
+        );
+        drop(offered);
+        drop(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use isopod_runtime::remote::{Parcel, ParcelFuture};
+
+    use super::*;
+
+    #[test]
+    fn a_body_is_given_to_one_reader() {
+        let offers = Offers::default();
+        offers.add(7, vec!["a".into(), "b".into()]);
+        assert_eq!(offers.take("/body/7/1").unwrap().as_bytes().unwrap(), "b");
+        assert!(offers.take("/body/7/1").is_none());
+        for path in [
+            "/body/7/2",
+            "/body/8/0",
+            "/body/7",
+            "/body/7/0/0",
+            "/control",
+            "/body/-1/0",
+        ] {
+            assert!(offers.take(path).is_none(), "{path}");
+        }
+        offers.withdraw(7);
+        assert!(offers.take("/body/7/0").is_none());
+    }
+
+    struct Nothing;
+
+    impl Lent for Nothing {
+        fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
+            Box::pin(std::future::ready(Ok(asked)))
+        }
+    }
+
+    #[test]
+    fn what_is_lent_is_held_until_it_is_released_or_taken_back() {
+        let offers = Offers::default();
+        let lent = Arc::new(Nothing);
+        let lend = |by, count| offers.lend(by, vec![Arc::clone(&lent) as Arc<dyn Lent>; count]);
+        let first = lend(1, 2);
+        let second = lend(2, 1);
+        assert_eq!(Arc::strong_count(&lent), 4);
+        offers.release(&format!("/release/{}", first[0]));
+        offers.release(&format!("/release/{}", first[0]));
+        assert_eq!(Arc::strong_count(&lent), 3);
+        assert!(offers.lent(first[0]).is_none() && offers.lent(first[1]).is_some());
+        offers.take_back(1);
+        assert!(offers.lent(first[1]).is_none() && offers.lent(second[0]).is_some());
+        offers.close();
+        assert_eq!(Arc::strong_count(&lent), 1);
+        assert!(offers.lent(lend(3, 1)[0]).is_none());
+    }
+}

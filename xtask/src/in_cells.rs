@@ -1,0 +1,106 @@
+//! The integration tests once more, with every worker in a process of its own.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::workspace::Workspace;
+use crate::{setup, shell, test, v8};
+
+/// The tests that run so, and those that are left out, each with the reason.
+const LIST: &str = "tests/in-cells.toml";
+
+/// The content of the list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    /// Beginnings of the names of the tests.
+    tests: Vec<String>,
+    /// By the reason, the beginnings of the names of tests that are left out.
+    excluded: BTreeMap<String, Vec<String>>,
+}
+
+impl List {
+    fn read(workspace: &Workspace) -> Result<Self> {
+        let text = std::fs::read_to_string(workspace.root.join(LIST)).context(LIST)?;
+        toml::from_str(&text).context(LIST)
+    }
+
+    /// The filter of cargo-nextest for the tests whose names begin with one of these; those of the list if there are none.
+    fn filter(&self, wanted: &[String]) -> String {
+        let wanted = match wanted.is_empty() {
+            true => &self.tests[..],
+            false => wanted,
+        };
+        let begins = |names: &mut dyn Iterator<Item = &String>| {
+            let each: Vec<_> = names.map(|name| format!("test(/^{name}/)")).collect();
+            each.join(" or ")
+        };
+        let mut filter = format!("binary(it) and ({})", begins(&mut wanted.iter()));
+        let excluded = begins(&mut self.excluded.values().flatten());
+        if !excluded.is_empty() {
+            filter += &format!(" and not ({excluded})");
+        }
+        filter
+    }
+}
+
+/// Sets up, then runs the tests whose names begin with one of these; those of the list if there are none.
+pub(crate) fn command(workspace: &Workspace, wanted: &[String]) -> Result<()> {
+    v8::make_ready(workspace)?;
+    setup::for_tests(workspace)?;
+    test::programs(workspace)?;
+    run(workspace, &List::read(workspace)?.filter(wanted))
+}
+
+/// Runs those of the list, for which all is set up.
+pub(crate) fn in_ci(workspace: &Workspace) -> Result<()> {
+    run(workspace, &List::read(workspace)?.filter(&[]))
+}
+
+fn run(workspace: &Workspace, filter: &str) -> Result<()> {
+    if !test::has_nextest() {
+        bail!("the tests in cells are chosen by filters of cargo-nextest: `cargo install cargo-nextest --locked`");
+    }
+    let mut command = shell::command("cargo", &workspace.root);
+    command
+        .env("ISOPOD_BIN", test::program(workspace))
+        .env("ISOPOD_ISOLATION", "process");
+    shell::run(command.args(["nextest", "run", "--workspace", "--no-fail-fast", "-E", filter]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_left_out_of_every_selection() {
+        let list = List {
+            tests: vec!["a::".to_owned()],
+            excluded: BTreeMap::from([("slow".to_owned(), vec!["a::b".to_owned(), "c".to_owned()])]),
+        };
+        for (wanted, chosen) in [(vec![], "a::"), (vec!["d".to_owned()], "d")] {
+            assert_eq!(
+                list.filter(&wanted),
+                format!("binary(it) and (test(/^{chosen}/)) and not (test(/^a::b/) or test(/^c/))")
+            );
+        }
+    }
+
+    #[test]
+    fn the_list_is_read_and_its_tests_are_there() {
+        let workspace = Workspace::find().unwrap();
+        let list = List::read(&workspace).unwrap();
+        for name in list.tests.iter().chain(list.excluded.values().flatten()) {
+            let module = name.split("::").next().unwrap_or_default();
+            let path = workspace.root.join("tests/it").join(module);
+            let file = path.with_extension("rs");
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            assert!(path.is_dir() || !text.is_empty(), "{name}: there is no such module");
+            if let (Some(test), false) = (name.rsplit("::").next(), path.is_dir()) {
+                assert!(text.contains(test), "{name}: there is no such test");
+            }
+        }
+    }
+}
