@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::engine::{SessionId, WorkerId};
 use crate::job::EventId;
 use crate::observe::RetireReason;
-use crate::options::{Options, Policy, SessionLimits};
+use crate::options::{Options, Policy, SessionLimits, Settings};
 use crate::overload::Budget;
 use crate::session::Notice;
 use crate::simulation::{Load, MS, Simulation, Step, settings};
@@ -330,20 +330,75 @@ proptest! {
         mishaps in prop::collection::vec(mishap(), 1..80),
         drains in prop_oneof![Just(None), (0..2000u16).prop_map(Some)],
     ) {
-        let scripts: Vec<_> = NAMES.into_iter().zip(options).collect();
-        let loads: Vec<_> = NAMES.iter().flat_map(|name| TAKES.map(|takes| one(name, takes))).collect();
         let mut settings = settings(threads);
         settings.size.threads_max = threads + more;
         settings.size.memory = memory.then_some(Budget::limit(100 << 20));
-        let mut simulation = Simulation::with_settings(settings, &scripts, &loads);
-        let mut at = Duration::ZERO;
-        for (pause, of, mishap) in mishaps {
-            at += Duration::from_micros(pause);
-            simulation.plan(at, of, mishap);
-        }
-        if let Some(within) = drains {
-            simulation.plan(at, 0, super::Mishap::Session(Mishap::Drains(within)));
-        }
-        simulation.play(at + SECOND);
+        play(settings, options, &mishaps, drains);
     }
+}
+
+/// Two scripts whose workers are pinned wait: the one that is displaced for the other is not starving already because it had waited
+/// for a second worker.
+#[test]
+fn a_script_whose_worker_is_displaced_waits_from_then_on() {
+    use super::Mishap as Other;
+    let base = || Options::default().concurrency(1).workers_max(1).adapts(false);
+    let limits = |grace| {
+        let limits = SessionLimits::default().per_worker(1).events(1).events_per_worker(1);
+        limits.max(2).grace(grace)
+    };
+    let options = [
+        base().workers_min(1).sessions(limits(3 * SECOND)),
+        base().sessions(limits(10 * MS).max(1)),
+        base().sessions(limits(10 * MS).max(1)),
+        base()
+            .policy(Policy::PerRequest)
+            .workers_min(1)
+            .sessions(limits(10 * MS).max(1)),
+    ];
+    let opens = || opens(None);
+    let mishaps = [
+        (0, 11, Other::AskTogether(14)),
+        (328_317, 3, opens()),
+        (1_210_484, 0, Other::Session(Mishap::Asks(0))),
+        (1_268_141, 0, Other::Leaves),
+        (8459, 3, Other::Asks),
+        (12_000, 3, opens()),
+        (659_876, 3, opens()),
+        (32_681, 0, opens()),
+        (214, 6, opens()),
+        (727, 5, Other::Deploys),
+        (602, 4, Other::Deploys),
+        (0, 0, opens()),
+        (1_129_504, 9, opens()),
+        (1_055_014, 2, Other::BootsFail(0)),
+        (79_706, 5, opens()),
+        (32_183, 9, Other::Asks),
+        (493, 2, Other::Session(Mishap::LetsGo(5))),
+        (0, 3, Other::Asks),
+        (0, 3, Other::Ages),
+        (703_101, 0, opens()),
+    ];
+    let mut settings = settings(3);
+    settings.size.threads_max = 3;
+    play(settings, options.to_vec(), &mishaps, None);
+}
+
+/// Checks every invariant after each step of these mishaps, each so many microseconds after the one before.
+fn play(settings: Settings, options: Vec<Options>, mishaps: &[(u64, usize, super::Mishap)], drains: Option<u16>) {
+    let scripts: Vec<_> = NAMES.into_iter().zip(options).collect();
+    let loads: Vec<_> = NAMES
+        .iter()
+        .flat_map(|name| TAKES.map(|takes| one(name, takes)))
+        .collect();
+    let mut simulation = Simulation::with_settings(settings, &scripts, &loads);
+    let mut at = Duration::ZERO;
+    for (pause, of, mishap) in mishaps {
+        at += Duration::from_micros(*pause);
+        simulation.plan(at, *of, *mishap);
+    }
+    if let Some(within) = drains {
+        simulation.plan(at, 0, super::Mishap::Session(Mishap::Drains(within)));
+    }
+    simulation.play(at + SECOND);
 }

@@ -9,8 +9,8 @@ use crate::storage::StorageError;
 
 /// Time to wait for the lock of another connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time to wait for the lock needed to switch to WAL mode, when the file is created.
-const JOURNAL_MODE_WAIT: Duration = Duration::from_secs(5);
+/// Time to wait for another process that creates the file.
+const CREATION_WAIT: Duration = Duration::from_secs(5);
 /// Size to which the log is cut after a large transaction.
 const LOG_BYTES_MAX: i64 = 64 << 20;
 /// Number of compiled statements kept for a connection.
@@ -39,9 +39,10 @@ pub(super) fn open(options: &Options, used: Use) -> Result<Connection, StorageEr
         std::fs::create_dir_all(folder)
             .map_err(|error| StorageError::Failed(format!("cannot create the folder of {path}: {error}")))?;
     }
-    let opened = connect(options, used);
+    let opened = patiently(|| connect(options, used));
     let connection = opened.map_err(|error| StorageError::Failed(format!("cannot open {path}: {error}")))?;
-    let version = create(&connection, options.schema).and_then(|version| {
+    let created = patiently(|| create(&connection, options.schema));
+    let version = created.and_then(|version| {
         // After the tables were created.
         connection.pragma_update(None, "query_only", used == Use::Reads)?;
         Ok(version)
@@ -96,21 +97,27 @@ fn create(connection: &Connection, schema: Schema) -> rusqlite::Result<i64> {
 
 /// Enables WAL mode: readers next to a writer. The mode is stored in the file; changing it requires exclusive access once.
 pub(crate) fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
-    let began = Instant::now();
-    loop {
+    patiently(|| {
         let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0))?;
         if mode == "wal" || connection.is_readonly("main")? {
             return Ok(());
         }
-        match connection.query_row("PRAGMA journal_mode = wal", [], |_| Ok(())) {
+        connection.query_row("PRAGMA journal_mode = wal", [], |_| Ok(()))
+    })
+}
+
+/// Repeats this while another process has the locks that the creation of a file needs. SQLite does not wait for all of them itself.
+fn patiently<T>(step: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let began = Instant::now();
+    loop {
+        match step() {
             Err(rusqlite::Error::SqliteFailure(error, _))
                 if matches!(error.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-                    && began.elapsed() < JOURNAL_MODE_WAIT =>
+                    && began.elapsed() < CREATION_WAIT =>
             {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            Ok(()) => return Ok(()),
-            Err(error) => return Err(error),
+            done => return done,
         }
     }
 }

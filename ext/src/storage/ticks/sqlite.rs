@@ -111,6 +111,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_created_by_several_at_once() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let start = std::sync::Barrier::new(8);
+            let taken: usize = std::thread::scope(|scope| {
+                let taker = || {
+                    let ticks = SqliteTicks::new(folder.path().join("cron.sqlite"));
+                    start.wait();
+                    usize::from(take(&ticks, "w", "* * * * * *", 100))
+                };
+                let takers: Vec<_> = (0..8).map(|_| scope.spawn(taker)).collect();
+                takers.into_iter().map(|taker| taker.join().expect("a taker")).sum()
+            });
+            assert_eq!(taken, 1);
+        }
+    }
+
+    #[test]
     fn a_time_recorded_by_a_wrong_clock_does_not_block_later_ticks() {
         let folder = tempfile::tempdir().expect("a folder");
         let ticks = SqliteTicks::new(folder.path().join("cron.sqlite"));

@@ -166,19 +166,29 @@ impl<E: Engine> State<E> {
         if !self.sessions.are_any_placed() {
             return None;
         }
-        let (mut starved, next) = self.starved_for_long(now);
+        let (mut starved, _) = self.starved_for_long(now);
         while starved > self.being_freed(now) {
             match self.displaceable(now) {
-                Ok(thread) => self.have_yield(thread, now, fx),
-                Err(ripe) => return next.into_iter().chain(ripe).min(),
+                Ok(thread) => self.displace(thread, now, fx),
+                Err(ripe) => return self.starved_for_long(now).1.into_iter().chain(ripe).min(),
             }
             starved -= 1;
         }
+        let (_, next) = self.starved_for_long(now);
         // Yielding workers may not finish in time.
         let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
         let yields = hosted.filter_map(|hosted| hosted.yields).filter(|_| starved > 0);
         let over = yields.map(|since| after(since, self.settings.yield_after + NEXT));
         over.filter(|over| *over > now).chain(next).min()
+    }
+
+    fn displace(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) {
+        self.have_yield(thread, now, fx);
+        let hosted = self.threads[thread].hosted.as_ref();
+        // If its script waited for another worker, it begins now to wait for its only one.
+        if let Some(script) = hosted.and_then(|hosted| self.scripts.get_mut(&hosted.version.name)) {
+            script.waits_since = script.waits_since.map(|_| now);
+        }
     }
 
     /// Returns the number of scripts without a worker that have waited too long, and the time at which there will be one more. While
