@@ -8,7 +8,9 @@ mod http;
 mod idle;
 mod many;
 mod memory;
+mod served;
 mod start;
+mod stores;
 mod warm;
 mod wrk;
 
@@ -65,6 +67,18 @@ pub(crate) enum Name {
     Zipf,
     /// Starting a process, to its first result
     Start,
+    /// A key of KV, over HTTP
+    Kv,
+    /// A row of D1, over HTTP
+    D1,
+    /// A static asset, over HTTP
+    Assets,
+    /// Messages of a queue, sent and handled
+    Queue,
+    /// Calls of another worker's method
+    Service,
+    /// A large object, put and read
+    Object,
 }
 
 impl Name {
@@ -94,6 +108,12 @@ impl Name {
             Self::Turn => many::measure(many::Scripts::Turn, programs, effort),
             Self::Zipf => many::measure(many::Scripts::Zipf, programs, effort),
             Self::Start => start::measure(programs, effort),
+            Self::Kv => served::measure(served::Needs::Key, programs, effort),
+            Self::D1 => served::measure(served::Needs::Row, programs, effort),
+            Self::Assets => served::measure(served::Needs::File, programs, effort),
+            Self::Queue => stores::queue(programs, effort),
+            Self::Service => stores::service(programs, effort),
+            Self::Object => stores::object(programs, effort),
         }
     }
 }
@@ -110,6 +130,8 @@ pub(crate) struct Effort {
     pub(crate) load: Duration,
     /// Duration of watching an idle process.
     pub(crate) idle: Duration,
+    /// Size of a large object.
+    pub(crate) object_megabytes: usize,
 }
 
 impl Effort {
@@ -120,6 +142,7 @@ impl Effort {
             starts: 40,
             load: Duration::from_secs(4),
             idle: Duration::from_secs(30),
+            object_megabytes: 1000,
         }
     }
 
@@ -130,6 +153,7 @@ impl Effort {
             starts: 10,
             load: Duration::from_secs(1),
             idle: Duration::from_secs(3),
+            object_megabytes: 100,
         }
     }
 

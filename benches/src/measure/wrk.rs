@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::process::Running;
 use crate::table::{Better, Column};
@@ -50,6 +50,15 @@ pub(super) fn measure(
         spent.as_secs_f64() * 1e6 / load.requests,
         load.latency_99.as_secs_f64() * 1e3,
     ])
+}
+
+/// Requests a URL once.
+pub(super) fn once(url: &str) -> Result<()> {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--fail", "--max-time", "60", "--output", "/dev/null", url]);
+    let status = curl.status().context("curl did not start")?;
+    ensure!(status.success(), "{url} was not answered well");
+    Ok(())
 }
 
 /// Requests a URL for this long, as fast as it is answered. `script`: a Lua script of wrk's that defines the requests, and its

@@ -9,6 +9,10 @@ mod first;
 mod fresh;
 mod hyper;
 mod idle;
+mod plain;
+mod stores;
+
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
@@ -50,6 +54,14 @@ pub(crate) enum Subject {
     First,
     /// A server on hyper alone
     Hyper { port: u16 },
+    /// A queue; prints the messages per second, sent and handled
+    Queue { messages: usize },
+    /// Calls of another worker; prints microseconds of each
+    Service { calls: usize },
+    /// A large object in a bucket; prints MB per second, put and got, and the growth of memory in MiB
+    Object { megabytes: usize },
+    /// A server of rows of SQLite, on hyper and rusqlite
+    Rows { port: u16, folder: PathBuf },
 }
 
 /// The called function.
@@ -98,6 +110,10 @@ pub(crate) fn run(subject: Subject) -> Result<()> {
         Subject::Idle { workers } => idle::run(workers),
         Subject::First => first::run(),
         Subject::Hyper { port } => hyper::run(port),
+        Subject::Queue { messages } => print(&stores::queue(messages)?),
+        Subject::Service { calls } => print(&stores::service(calls)?),
+        Subject::Object { megabytes } => print(&stores::object(megabytes)?),
+        Subject::Rows { port, folder } => plain::rows(port, &folder),
     }
 }
 
