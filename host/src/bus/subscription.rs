@@ -86,7 +86,7 @@ impl Subscription {
         }
     }
 
-    /// Blocking variant of [`Subscription::next`]: returns `None` if the subscription ends or the time is over, which
+    /// Blocking variant of [`Subscription::recv`]: returns `None` if the subscription ends or the time is over, which
     /// [`Subscription::end`] tells apart.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Option<Delivery> {
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));

@@ -35,7 +35,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const TELL_BYTES: usize = 1024 * 1024;
 
 /// Memory outside of the heap for each byte of V8's global handles. An object of `Intl` or `Temporal` has one of 32 bytes, by which
-/// V8 frees its C++ part. That part takes 300 to 900 bytes, which neither V8 nor ICU counts.
+/// V8 frees its C++ part. That part takes 300 to 900 bytes, which neither V8 nor ICU counts. Less is counted here, because rejected
+/// promises and others have handles too, with nothing behind them.
 const BYTES_PER_HANDLE_BYTE: usize = 6;
 
 /// Watches the memory of an isolate, on its thread. In a slot of the isolate, where V8's callbacks find it as long as
