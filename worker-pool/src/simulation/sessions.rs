@@ -384,7 +384,7 @@ fn a_script_whose_worker_is_displaced_waits_from_then_on() {
     play(settings, options.to_vec(), &mishaps, None);
 }
 
-/// Checks every invariant after each step of these mishaps, each so many microseconds after the one before.
+/// Checks every invariant after each step of these mishaps, each with its pause in microseconds.
 fn play(settings: Settings, options: Vec<Options>, mishaps: &[(u64, usize, super::Mishap)], drains: Option<u16>) {
     let scripts: Vec<_> = NAMES.into_iter().zip(options).collect();
     let loads: Vec<_> = NAMES
