@@ -69,7 +69,7 @@ pub(crate) const ATTACKS: [Attack; 16] = [
         Ends::Answering("RangeError"),
     ),
     attack("recursion", "a call without end", Ends::Answering("RangeError")),
-    attack("rejections", "100,000 rejected promises", Ends::As(Outcome::Exception)),
+    attack("rejections", "20,000 rejected promises", Ends::As(Outcome::Exception)),
     attack("timers", "a million timers", Ends::As(Outcome::Exception)),
     attack("never", "an answer that can never come", Ends::As(Outcome::Exception)),
     attack("late", "an answer after a minute", Ends::As(Outcome::ExceededWall)),
