@@ -69,13 +69,11 @@ impl Project {
 }
 
 fn configuration(plain: u64, cells: bool) -> String {
-    let in_cell = |yes: bool| if cells && yes { "isolation = \"process\"\n" } else { "" };
+    let in_cell = if cells { "isolation = \"process\"\n" } else { "" };
     let mut text = CONFIGURATION.to_owned();
-    if cells {
-        for worker in IN_CELLS {
-            let head = format!("[workers.{worker}]\n");
-            text = text.replace(&head, &format!("{head}{}", in_cell(true)));
-        }
+    for worker in IN_CELLS {
+        let head = format!("[workers.{worker}]\n");
+        text = text.replace(&head, &format!("{head}{in_cell}"));
     }
     if plain > 0 {
         let threads = format!("threads = {THREADS}\n");
@@ -87,7 +85,8 @@ fn configuration(plain: u64, cells: bool) -> String {
         .collect();
     text = text.replacen("\n]\n", &format!("\n{routes}]\n"), 1);
     for i in 0..plain {
-        text += &format!("\n[workers.plain-{i}]\nmain = \"good.js\"\n{}", in_cell(i % 2 == 0));
+        let isolation = if i % 2 == 0 { in_cell } else { "" };
+        text += &format!("\n[workers.plain-{i}]\nmain = \"good.js\"\n{isolation}");
     }
     text
 }

@@ -13,6 +13,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
 pub(super) fn run(port: u16) -> Result<()> {
+    serve(port, answer)
+}
+
+/// Serves HTTP/1 with this handler, on as many threads as there are processors.
+pub(super) fn serve<A>(port: u16, answer: impl Fn(Request<Incoming>) -> A + Copy + Send + 'static) -> Result<()>
+where
+    A: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let runtime = tokio.handle().clone();
     tokio.block_on(async {

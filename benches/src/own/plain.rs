@@ -1,19 +1,15 @@
 //! A server in plain Rust: a point query on SQLite.
 
 use std::cell::OnceCell;
-use std::convert::Infallible;
-use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::Result;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::Response;
 use rusqlite::{Connection, OpenFlags};
-use tokio::net::TcpListener;
+
+use super::hyper::serve;
 
 /// Rows of the table.
 const ROWS: u32 = 1000;
@@ -31,15 +27,9 @@ pub(super) fn rows(port: u16, folder: &Path) -> Result<()> {
         db.execute("INSERT INTO items VALUES (?1, ?2)", (id, format!("item {id}")))?;
     }
     let file: &'static Path = Box::leak(file.into_boxed_path());
-    serve(port, move |stream, runtime| {
-        let answer = move |_: Request<Incoming>| {
-            let name = row(file);
-            async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(name)))) }
-        };
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(stream, service_fn(answer));
-        runtime.spawn(connection);
+    serve(port, move |_| {
+        let name = row(file);
+        async move { Ok(Response::new(Full::new(Bytes::from(name)))) }
     })
 }
 
@@ -53,18 +43,5 @@ fn row(file: &Path) -> String {
         let select = connection.prepare_cached("SELECT name FROM items WHERE id = ?1");
         let name = select.and_then(|mut select| select.query_row([id.cast_signed()], |row| row.get::<_, String>(0)));
         name.expect("the row is there")
-    })
-}
-
-fn serve(port: u16, connection: impl Fn(TokioIo<tokio::net::TcpStream>, &tokio::runtime::Handle)) -> Result<()> {
-    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let runtime = tokio.handle().clone();
-    tokio.block_on(async {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        loop {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            connection(TokioIo::new(stream), &runtime);
-        }
     })
 }

@@ -119,11 +119,7 @@ pub(super) fn op_isopod_aes_gcm(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn bytes(hex: &str) -> Vec<u8> {
-        let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
-        digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
-    }
+    use crate::web::vectors::bytes;
 
     /// Test cases 4, 5 and 6 of the specification of GCM by McGrew and Viega, appendix B: initialization vectors of 96, 64 and
     /// 480 bits.

@@ -96,11 +96,7 @@ pub(super) fn op_isopod_ed448_read(is_private: bool, #[buffer] der: &[u8], #[buf
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn bytes(hex: &str) -> Vec<u8> {
-        let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
-        digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
-    }
+    use crate::web::vectors::bytes;
 
     /// RFC 8032, section 7.4: "1 octet".
     #[test]

@@ -9,6 +9,8 @@ mod codec;
 mod digest;
 mod ed448;
 mod kind;
+#[cfg(test)]
+mod vectors;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{Counters, RateLimit};
 
-/// Counts of rate limits, by namespace: a version of a script goes on with the counts of the one before it, and scripts with a
-/// rate limit of the same namespace share them.
+/// Counters of rate limits, by namespace. Scripts with a rate limit of the same namespace share its counter, and a redeployed script
+/// keeps it.
 ///
 /// ```
 /// use std::time::Duration;

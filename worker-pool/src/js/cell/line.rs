@@ -1,4 +1,4 @@
-//! One side of a cell's connections, as what asks the other: questions with their answers, and what comes with both.
+//! The client of one side of a cell's connections: sends questions with their bodies and streams, and receives the answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -35,7 +35,7 @@ struct Inner {
     limits: OnceLock<Limits>,
 }
 
-/// Limits of what comes from the other side.
+/// Limits of received messages.
 #[derive(Clone)]
 pub(super) struct Limits {
     /// The maximum that the parts of a value, or a message, may count.
