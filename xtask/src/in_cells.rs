@@ -67,7 +67,8 @@ fn run(workspace: &Workspace, filter: &str) -> Result<()> {
     command
         .env("ISOPOD_BIN", test::program(workspace))
         .env("ISOPOD_ISOLATION", "process");
-    shell::run(command.args(["nextest", "run", "--workspace", "--no-fail-fast", "-E", filter]))
+    command.args(["nextest", "run", "--workspace", "--profile", test::AGAIN]);
+    shell::run(command.args(["-E", filter]))
 }
 
 #[cfg(test)]

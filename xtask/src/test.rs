@@ -5,6 +5,10 @@ use anyhow::Result;
 use crate::workspace::Workspace;
 use crate::{setup, shell, v8};
 
+/// The profile of cargo-nextest for tests that run a second time in another way, whose results must not replace those
+/// of the whole suite: `cargo xtask hostile` reads those.
+pub(crate) const AGAIN: &str = "again";
+
 /// Sets up, then runs tests and doc tests.
 pub(crate) fn command(workspace: &Workspace, filter: &[String]) -> Result<()> {
     v8::make_ready(workspace)?;
@@ -73,7 +77,7 @@ pub(crate) fn docs(workspace: &Workspace) -> Result<()> {
 pub(crate) fn pool_without_v8(workspace: &Workspace) -> Result<()> {
     let mut command = shell::command("cargo", &workspace.root.join("worker-pool"));
     command.args(if has_nextest() {
-        &["nextest", "run"][..]
+        &["nextest", "run", "--profile", AGAIN][..]
     } else {
         &["test", "--lib", "--tests"]
     });
@@ -85,7 +89,7 @@ pub(crate) fn pool_without_v8(workspace: &Workspace) -> Result<()> {
 pub(crate) fn pool_schedules(workspace: &Workspace) -> Result<()> {
     let mut command = shell::command("cargo", &workspace.root.join("worker-pool"));
     command.args(if has_nextest() {
-        &["nextest", "run"][..]
+        &["nextest", "run", "--profile", AGAIN][..]
     } else {
         &["test"]
     });
