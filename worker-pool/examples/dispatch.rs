@@ -56,7 +56,7 @@ fn one_caller() {
     );
 }
 
-/// All callers on one thread, as tasks of one executor: what a server's connections look like.
+/// Callers as tasks of one executor on one thread, like a server's connections.
 fn many_callers() {
     let pool = pool(2, &Options::default().workers_min(2));
     let (start, cpu) = (Instant::now(), cpu_time());
@@ -81,7 +81,7 @@ fn many_callers() {
     );
 }
 
-/// The CPU time of all threads of this process, in the kernel and outside; zero if the system does not report it.
+/// User and system CPU time of this process; zero if the operating system does not report it.
 fn cpu_time() -> Duration {
     const TICKS_PER_SECOND: u64 = 100;
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();

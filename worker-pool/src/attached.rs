@@ -1,7 +1,7 @@
 //! Tasks attached to a worker: futures that run on its thread, and can be detached at any time.
 //!
-//! A connection whose requests are all answered by one worker costs no switch of threads if it is polled on that worker's
-//! thread. The pool knows nothing of connections. It polls attached tasks between the worker's turns, and detaches each by
+//! A connection whose requests all go to one worker needs no thread switch if it is polled on that worker's thread. The pool
+//! itself has no notion of connections: it polls attached tasks between the worker's turns, and detaches each by
 //! [`AttachedTask::detach`] when the worker departs, when a turn takes long, or when its thread is lost.
 
 use std::collections::HashMap;
@@ -18,33 +18,33 @@ use futures::task::AtomicWaker;
 use crate::engine::WorkerId;
 use crate::sync::{Mutex, MutexGuard};
 
-/// Mean duration of a worker's turns above which no tasks are attached to it: they would wait for its turns.
+/// Mean duration of a worker's turns above which it accepts no tasks, because they would wait for its turns.
 const TURN_MAX: Duration = Duration::from_millis(1);
 
 const TURN_COUNTED_MAX: Duration = Duration::from_millis(4);
 
-/// The weight of a turn in the mean is one part in this many.
+/// Divisor of a turn's weight in the mean.
 const TURNS_WEIGHED: u64 = 16;
 
-/// A future that can be attached to a worker, to run on its thread. Created by an embedder, for instance for a connection.
+/// A future of the embedder, such as a connection, that can be attached to a worker and then runs on its thread.
 ///
-/// It is only polled by one thread at a time, and is moved between two polls. What it holds must not be bound to a runtime,
-/// or must notice that it is polled on another one.
+/// Only one thread polls it at a time, but it may move to another thread between two polls. Its resources must not be bound
+/// to a runtime, unless it handles being polled on another one.
 pub trait AttachedTask: Send + 'static {
-    /// Polls the future on the worker's thread, inside the worker's event loop. Ready if nothing is left to be done there.
+    /// Polls the future on the worker's thread, inside the worker's event loop. Ready once it has nothing left to do there.
     ///
     /// Must not block: the worker waits.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Takes the future back. It has to be polled elsewhere at once, even if nothing has woken it.
+    /// Returns the future to the embedder, which must poll it elsewhere at once, even if nothing has woken it.
     ///
-    /// Called on any thread, never during [`AttachedTask::poll`] and never with a lock of the pool's. Must not block.
+    /// Called on any thread, never during [`AttachedTask::poll`] and never while the pool holds a lock. Must not block.
     fn detach(self: Box<Self>);
 }
 
-/// A worker to which tasks can be attached. Returned for an event that was given to the worker.
+/// A handle to a worker that accepts attached tasks. Returned for an event that was given to the worker.
 ///
-/// Holding it keeps nothing alive: a worker that has departed accepts no tasks.
+/// The handle does not keep the worker alive; a worker that has departed accepts no tasks.
 #[derive(Clone)]
 pub struct WorkerHandle(Arc<AttachedTasks>);
 
@@ -55,7 +55,7 @@ impl WorkerHandle {
         self.0.worker
     }
 
-    /// Returns whether the worker accepts tasks now: it is ready, has room, and its turns are short.
+    /// Returns whether the worker accepts tasks now, which requires that it is ready, has room and has short turns.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.is_open()
@@ -64,7 +64,7 @@ impl WorkerHandle {
     /// Moves a task to the worker's thread, where it is polled soon.
     ///
     /// # Errors
-    /// The worker accepts no tasks now. The task is returned.
+    /// Returns the task if the worker accepts no tasks now.
     pub fn attach<T: AttachedTask>(&self, task: T) -> Result<(), T> {
         self.0.attach(task)
     }
@@ -85,7 +85,7 @@ pub(crate) struct AttachedTasks {
     inner: Mutex<Inner>,
     /// The worker is ready and has not departed.
     is_ready: AtomicBool,
-    /// A turn takes long.
+    /// A long turn is running.
     is_paused: AtomicBool,
     count: AtomicUsize,
     has_arrivals: AtomicBool,
@@ -96,14 +96,14 @@ pub(crate) struct AttachedTasks {
 #[derive(Default)]
 struct Inner {
     entries: HashMap<u64, Arc<Entry>>,
-    /// Those that the event loop has not begun to poll.
+    /// Tasks that the event loop has not begun to poll.
     arrivals: Vec<u64>,
     last: u64,
 }
 
-/// The place of one task.
+/// A slot for one task.
 pub(crate) struct Entry {
-    /// Empty once the task was detached or has ended. Locked while it is polled.
+    /// `None` once the task was detached or has ended. Locked while it is polled.
     task: Mutex<Option<Box<dyn AttachedTask>>>,
     waker: AtomicWaker,
 }
@@ -127,19 +127,19 @@ impl AttachedTasks {
         WorkerHandle(Arc::clone(self))
     }
 
-    /// Accepts tasks from now on, until [`AttachedTasks::close`].
+    /// Starts accepting tasks, until [`AttachedTasks::close`].
     pub(crate) fn open(&self) {
         let _inner = self.lock();
         self.is_ready.store(true, Ordering::Release);
     }
 
-    /// Accepts no tasks any more. Those it has are to be detached: see [`AttachedTasks::evict`].
+    /// Stops accepting tasks. The caller detaches the present ones with [`AttachedTasks::evict`].
     pub(crate) fn close(&self) {
         let _inner = self.lock();
         self.is_ready.store(false, Ordering::Release);
     }
 
-    /// Accepts no tasks until the worker's next turn has ended. Those it has are to be detached.
+    /// Stops accepting tasks until the worker's next turn has ended. The caller detaches the present ones.
     pub(crate) fn pause(&self) {
         let _inner = self.lock();
         self.is_paused.store(true, Ordering::Release);
@@ -160,8 +160,8 @@ impl AttachedTasks {
         is_open && self.len() < self.tasks_max && self.turn() <= TURN_MAX
     }
 
-    /// Adds a turn of this duration to the mean, at most [`TURN_COUNTED_MAX`]: a thread may also have waited for a processor, and
-    /// the engine reports longer turns by itself. If turns have become too long, all tasks are detached.
+    /// Adds a turn to the mean, counted as at most [`TURN_COUNTED_MAX`]: the thread may also have waited for a processor,
+    /// and the engine reports longer turns by itself. Detaches all tasks if turns have become too long.
     pub(crate) fn turned(&self, took: Duration) {
         let took = u64::try_from(took.min(TURN_COUNTED_MAX).as_nanos()).unwrap_or(u64::MAX) / TURNS_WEIGHED;
         let mean = self.turn.load(Ordering::Relaxed);
@@ -216,7 +216,7 @@ impl AttachedTasks {
         self.count.store(inner.entries.len(), Ordering::Relaxed);
     }
 
-    /// Detaches all tasks, except one that is being polled: the thread is not in a long turn then.
+    /// Detaches all tasks, except one that is being polled, which shows that the thread is not in a long turn.
     pub(crate) fn evict(&self) {
         let mut leaving = Vec::new();
         {
@@ -235,7 +235,7 @@ impl AttachedTasks {
             if catch_unwind(AssertUnwindSafe(|| task.detach())).is_err() {
                 tracing::error!("a task attached to a worker panicked as it was detached");
             }
-            // The future that polls it has nothing left to do.
+            // Lets the future that polled the task end.
             entry.waker.wake();
         }
     }
@@ -278,7 +278,7 @@ impl Entry {
 
 #[cfg(not(feature = "shuttle"))]
 fn spawn_local(task: impl Future<Output = ()> + 'static) {
-    // It ends with the attached task, whose panics are caught inside.
+    // The handle is not needed: the local task ends with the attached one, whose panics it catches.
     drop(tokio::task::spawn_local(task));
 }
 
@@ -286,8 +286,7 @@ fn spawn_local(task: impl Future<Output = ()> + 'static) {
 #[cfg(feature = "shuttle")]
 fn spawn_local(_task: impl Future<Output = ()> + 'static) {}
 
-/// Detaches all tasks at the end of the scope, also by a panic: while the runtime still exists to which the tasks'
-/// sockets belong.
+/// Guard that detaches all tasks when dropped, also during a panic, while the runtime of the tasks' sockets still exists.
 pub(crate) struct DetachesAll<'a>(pub(crate) &'a AttachedTasks);
 
 impl Drop for DetachesAll<'_> {

@@ -1,5 +1,5 @@
 //! Circuit breaker: a pure state machine. The pool has one per script version, because a script that cannot boot must not
-//! cost a boot per event; a supervisor has one per guarded name.
+//! cost a boot for each event. A supervisor has one per guarded name.
 //!
 //! Time is passed in by the owner of the breaker.
 
@@ -13,13 +13,13 @@ use crate::time::after;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BreakerOptions {
-    /// Number of failures that open it, at least 1. Default: 3.
+    /// Number of failures that open the breaker, at least 1. Default: 3.
     pub failures: usize,
     /// Window in which failures are counted. Default: 60 s.
     pub within: Duration,
-    /// Initial time for which it stays open, doubled by each failed probe. Default: 1 s.
+    /// Initial time for which the breaker stays open, doubled by each failed probe. Default: 1 s.
     pub backoff_min: Duration,
-    /// Maximum time for which it stays open. Default: 60 s.
+    /// Maximum time for which the breaker stays open. Default: 60 s.
     pub backoff_max: Duration,
 }
 
@@ -41,12 +41,12 @@ impl Default for BreakerOptions {
     }
 }
 
-/// Decision about an attempt.
+/// Decision whether an attempt may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admit {
-    /// Yes.
+    /// The attempt may begin.
     Yes,
-    /// Refused until this much time has passed.
+    /// The attempt is refused until this much time has passed.
     After(Duration),
 }
 
@@ -54,7 +54,7 @@ pub enum Admit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
-    /// Everything.
+    /// Admits all attempts.
     Closed,
     /// Refuses attempts until a time, then admits one probe.
     Open,
@@ -109,14 +109,14 @@ impl Breaker {
         }
     }
 
-    /// Records the beginning of an attempt; for an open breaker it is the probe.
+    /// Records the start of an attempt, which is the probe of an open breaker.
     pub fn begin(&mut self) {
         if let State::Open { backoff, .. } = self.state {
             self.state = State::Probing { backoff };
         }
     }
 
-    /// Records that an attempt was abandoned without a result: an open breaker may probe again at once.
+    /// Records that an attempt was abandoned without a result. An open breaker may probe again at once.
     pub fn aborted(&mut self, now: Instant) {
         if let State::Probing { backoff } = self.state {
             self.state = State::Open { until: now, backoff };

@@ -15,7 +15,7 @@ use crate::sizing::{Asked, Machine, Size};
 use crate::supervisor;
 use crate::sync::{channel, thread::Builder};
 
-/// The settings of a pool before those defaults are filled in that depend on other settings.
+/// Settings of a pool as set by its builder. Defaults that depend on other settings are still missing.
 pub(crate) struct Base {
     pub(crate) settings: Settings,
     pub(crate) asked: Asked,
@@ -77,13 +77,13 @@ impl Base {
     }
 }
 
-/// The methods of a builder that has a [`Base`] in its field `base`: one for each setting of the pool.
+/// Defines one builder method per setting of the pool, for a builder with a field `base` of type [`Base`].
 macro_rules! settings {
     () => {
-        /// Sets the number of worker threads: they are started at once, and there are no more unless
-        /// [`PoolBuilder::threads_max`] allows. Each worker has a thread of its own for as long as it lives, also while it
-        /// waits. A few more are started for events that workers make and wait for, if all are taken: at most as many as the
-        /// event's [`Meta::depth`](field@$crate::Meta::depth). Default: one per processor is started, and more as workers need them, up to [`PoolBuilder::workers_max`].
+        /// Sets the number of worker threads, which all start at once. [`PoolBuilder::threads_max`] allows more of them. A
+        /// worker occupies one thread for as long as it lives, also while it waits. If all are occupied, an event that
+        /// another worker waits for may start extra threads, up to its [`Meta::depth`](field@$crate::Meta::depth). Default:
+        /// one per processor, and more on demand, up to [`PoolBuilder::workers_max`].
         pub const fn threads(mut self, threads: usize) -> Self {
             self.base.asked.threads = Some(threads);
             self
@@ -96,8 +96,8 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the maximum number of workers of all scripts together. Beyond it, the worker that has been idle longest
-        /// makes room for another script's. Default: the number of threads if that is set, else one for each 4 MiB of
+        /// Sets the maximum number of workers of all scripts together. At the maximum, the longest idle worker makes room
+        /// for another script. Default: the number of threads if that is set, else one for each 4 MiB of
         /// [`PoolBuilder::memory_bytes_max`] or its default, at least 8 and at most 2000.
         pub const fn workers_max(mut self, workers_max: usize) -> Self {
             self.base.asked.workers_max = Some(workers_max);
@@ -116,8 +116,8 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the maximum number of queued events in the pool. A script may use as many places as it leaves for others,
-        /// and sixteen events of each script always have room. Default: eight times `queue_len_max`.
+        /// Sets the maximum number of queued events in the pool. A script may have as many events queued as it leaves places
+        /// free, and sixteen events of each script always have room. Default: eight times `queue_len_max`.
         pub const fn queue_total_max(mut self, queue_total_max: usize) -> Self {
             self.base.queue_total_max = Some(queue_total_max);
             self
@@ -132,8 +132,7 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the time for which waits must exceed the target: a burst that drains within it is not overload. Default: 500
-        /// ms.
+        /// Sets the time for which waits must exceed the target. A burst that drains within it is not overload. Default: 500 ms.
         pub const fn queue_interval(mut self, queue_interval: std::time::Duration) -> Self {
             self.base.settings.queue_interval = queue_interval;
             self
@@ -145,21 +144,21 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the time until an event must be answered, or its answer's stream begins. Default: 30 s.
+        /// Sets the time until an event must be answered, or the stream of its answer must begin. Default: 30 s.
         pub const fn wall_timeout(mut self, wall_timeout: std::time::Duration) -> Self {
             self.base.settings.wall_timeout = wall_timeout;
             self
         }
 
-        /// Sets the time for producing the stream of an answer, such as the body of a response. After it the event ends as
+        /// Sets the time for producing the stream of an answer, such as the body of a response. Afterwards the event ends as
         /// `exceeded_wall`, and the reader gets an error. Default: 1 h.
         pub const fn stream_timeout(mut self, stream_timeout: std::time::Duration) -> Self {
             self.base.settings.stream_timeout = stream_timeout;
             self
         }
 
-        /// Sets the time for `ctx.waitUntil` work after the answer. After it the event ends as `exceeded_wall`, although its
-        /// caller has been answered. Default: 30 s.
+        /// Sets the time for `ctx.waitUntil` work after the answer. Afterwards the event ends as `exceeded_wall`, although
+        /// its caller was answered. Default: 30 s.
         pub const fn wait_until_timeout(mut self, wait_until_timeout: std::time::Duration) -> Self {
             self.base.settings.wait_until_timeout = wait_until_timeout;
             self
@@ -177,22 +176,22 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the idle time after which a worker gives back memory that it holds for speed: garbage, free pages of its heap.
-        /// Once for each idle time. Default: 5 s.
+        /// Sets the idle time after which a worker releases garbage and free pages of its heap, once per idle period.
+        /// Default: 5 s.
         pub const fn trim_after(mut self, trim_after: std::time::Duration) -> Self {
             self.base.settings.trim_after = trim_after;
             self
         }
 
-        /// Sets the idle time after which a worker's thread closes its connections, such as those of `fetch` and databases, and
-        /// ends its I/O runtime, which starts again at its next use. Not before `trim_after`. Default: 60 s.
+        /// Sets the idle time after which a worker's thread closes its connections, such as those of `fetch` and databases,
+        /// and shuts down its I/O runtime, which restarts at its next use. Never earlier than `trim_after`. Default: 60 s.
         pub const fn io_idle_timeout(mut self, io_idle_timeout: std::time::Duration) -> Self {
             self.base.settings.io_idle_timeout = io_idle_timeout;
             self
         }
 
-        /// Sets the time after which a thread without a worker ends, if there are more threads than are started at once.
-        /// Until then it keeps its connections for the next worker. Default: 10 s.
+        /// Sets the time after which a thread without a worker ends, if there are more threads than at the start. Until then
+        /// it keeps its connections for the next worker. Default: 10 s.
         pub const fn thread_idle_timeout(mut self, thread_idle_timeout: std::time::Duration) -> Self {
             self.base.settings.thread_idle_timeout = thread_idle_timeout;
             self
@@ -212,9 +211,9 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the time for which a worker's thread polls for the next event before it sleeps, if events arrive in quicker
-        /// succession than this: the caller is then answered without a wake-up. Costs at most this much processor time after
-        /// the last event of a succession, and nothing otherwise. Default: 50 µs; zero turns it off.
+        /// Sets the time for which a worker's thread polls for the next event before it sleeps. It only does so while events
+        /// arrive at shorter intervals than this, and then answers them without a wake-up. Costs at most this much CPU time
+        /// after the last event of such a series. Default: 50 µs; zero turns it off.
         pub const fn linger(mut self, linger: std::time::Duration) -> Self {
             self.base.settings.linger = linger;
             self
@@ -226,40 +225,41 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the time in which a worker must end a canceled event before it is dropped. Default: 1 s.
+        /// Sets the time within which a worker must end a canceled event; otherwise the worker is dropped. Default: 1 s.
         pub const fn cancel_grace(mut self, cancel_grace: std::time::Duration) -> Self {
             self.base.settings.cancel_grace = cancel_grace;
             self
         }
 
-        /// Sets the time for which code may still run after its event's deadline before its worker is terminated. Code that
+        /// Sets the time for which code may run on after its event's deadline before its worker is terminated. Code that
         /// awaits is canceled at the deadline; code that computes may be about to finish. An event that passes its deadline
-        /// while another event's code runs is ended after this time, and the worker lives on. Default: 100 ms.
+        /// while another event's code runs ends after this time, and the worker survives. Default: 100 ms.
         ///
-        /// Requires an engine that can stop code ([`Engine::stops_code`](crate::Engine::stops_code)), such as that for
-        /// JavaScript.
+        /// Requires an engine that can stop code ([`Engine::stops_code`](crate::Engine::stops_code)), such as the JavaScript
+        /// engine.
         pub const fn wall_grace(mut self, wall_grace: std::time::Duration) -> Self {
             self.base.settings.wall_grace = wall_grace;
             self
         }
 
-        /// Sets the maximum memory of all workers together, in bytes. From seven eighths of it on, idle workers are retired,
-        /// the longest idle first; from fifteen sixteenths on, no worker boots and events wait; at the limit, events are
-        /// refused. Each worker is asked for its memory after its events, at most a hundred times a second.
+        /// Sets the maximum memory of all workers together, in bytes. Above 7/8 of it, idle workers are retired, the longest
+        /// idle first; above 15/16, no worker boots and events wait; at the limit, events are refused. Workers are measured
+        /// after their events, at most a hundred times a second.
         ///
-        /// Default: half of the memory that the machine or the process's control group has. That half is a budget, and not
-        /// a limit: it refuses no event, and as many workers as there are `threads` boot in any case.
+        /// Default: half of the memory of the machine, or of the process's control group. This default is a budget and not a
+        /// limit: it refuses no event, and as many workers as `threads` can always boot.
         ///
-        /// Memory that an event allocates in between is bounded by its worker's own limit: leave room for it, and for memory
+        /// Between two measurements, only the worker's own limit bounds its memory: leave room for that, and for memory
         /// outside the workers.
         pub const fn memory_bytes_max(mut self, memory_bytes_max: usize) -> Self {
             self.base.asked.memory_bytes_max = Some(memory_bytes_max);
             self
         }
 
-        /// Sets the time in which a worker's thread must respond after its worker was to stop, because an event's deadline
-        /// passed or the engine stopped it ([`WorkerNotice`](crate::WorkerNotice)). After it the thread is *lost*: it runs code
-        /// that cannot be interrupted. Its events end without it, and another thread replaces it. Default: 1 s.
+        /// Sets the time within which a thread must respond after its worker should have stopped, because an event's
+        /// deadline passed or the engine stopped it ([`WorkerNotice`](crate::WorkerNotice)). Afterwards the thread is
+        /// *lost*: it runs code that cannot be interrupted. The pool ends its events and starts another thread. Default: 1
+        /// s.
         ///
         /// With an engine that cannot stop code ([`Engine::stops_code`](crate::Engine::stops_code)), a turn that takes
         /// longer than this while another event of its worker passes its deadline also loses its thread.
@@ -268,8 +268,8 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the maximum number of lost threads that are replaced. With more the pool is not ready ([`Pool::health`]), so
-        /// that a service manager can start another process. A lost thread that does return ends and is no longer counted.
+        /// Sets the maximum number of lost threads that are replaced. Beyond it the pool is not ready ([`Pool::health`]), so
+        /// that a service manager can restart the process. A lost thread that returns after all ends, and no longer counts.
         /// Default: `threads`.
         pub const fn lost_threads_max(mut self, lost_threads_max: usize) -> Self {
             self.base.lost_threads_max = Some(lost_threads_max);
@@ -288,8 +288,8 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the maximum depth of calls between workers ([`Meta::depth`](field@$crate::Meta::depth)). A worker that calls
-        /// itself without end is refused there. Default: 16.
+        /// Sets the maximum depth of calls between workers ([`Meta::depth`](field@$crate::Meta::depth)), which ends infinite
+        /// recursion. Default: 16.
         pub const fn depth_max(mut self, depth_max: u32) -> Self {
             self.base.settings.depth_max = depth_max;
             self
@@ -309,7 +309,8 @@ macro_rules! settings {
             self
         }
 
-        /// Calls `observer` with each [`PoolEvent`](crate::PoolEvent), on the thread where it happens: it must be quick, and not block.
+        /// Sets a function that is called with each [`PoolEvent`](crate::PoolEvent), on the thread where it happens. It must
+        /// return quickly and not block.
         pub fn on(mut self, observer: impl Fn(&$crate::PoolEvent) + Send + Sync + 'static) -> Self {
             self.base.observers.push(Box::new(observer));
             self
@@ -342,7 +343,7 @@ impl<E: Engine> PoolBuilder<E> {
     /// Builds the pool. Works on any thread, inside and outside any runtime; worker threads start in the background.
     ///
     /// # Errors
-    /// Conflicting settings, or the supervisor thread cannot be spawned.
+    /// The settings conflict, or the supervisor thread cannot be spawned.
     pub fn build(mut self) -> Result<Pool<E>, BuildError> {
         self.base.settle()?;
         let Base {
@@ -355,7 +356,7 @@ impl<E: Engine> PoolBuilder<E> {
             let shared = Arc::clone(&shared);
             move || supervisor::run(&shared, &woken)
         };
-        // Not the engine's business: nothing of an engine lives on the supervisor.
+        // Not spawned by the engine, because the supervisor runs no engine code.
         let supervisor = Builder::new().name(name).spawn(body).map_err(BuildError::Supervisor)?;
         Ok(Pool::new(shared, supervisor))
     }

@@ -1,4 +1,4 @@
-//! The interface between the pool and what it runs: the pool manages threads, queues and time, an [`Engine`] runs scripts.
+//! The interface between the pool, which manages threads, queues and time, and the [`Engine`] that runs scripts.
 
 use std::fmt;
 use std::future::Future;
@@ -10,7 +10,7 @@ use isopod_outcome::{Failure, Outcome};
 
 use crate::sync::thread::{Builder, JoinHandle};
 
-/// Code that a pool runs. All threads of a pool share one engine.
+/// Runs a pool's scripts. All threads of a pool share one engine.
 pub trait Engine: Send + Sync + 'static {
     /// One version of a script, which can be booted many times on any thread.
     type Script: Send + Sync + 'static;
@@ -37,16 +37,15 @@ pub trait Engine: Send + Sync + 'static {
     /// The thread cannot be used; the pool spawns another after a pause.
     fn start_thread(&self, name: &str) -> Result<Self::Thread, ThreadError>;
 
-    /// Returns whether workers of this script handle events of this kind. Default: all. Unsuitable events are returned to
-    /// the caller.
+    /// Returns whether workers of this script handle events of this kind. Default: true. Other events are returned to the caller.
     fn suits(script: &Self::Script, event: &Self::Event) -> bool {
         let _ = (script, event);
         true
     }
 
-    /// Returns whether workers of this script stop code that runs past [`Worker::stop_at`]. Then an event that passes its
-    /// deadline while another's code occupies the thread ends alone. Otherwise, by default, only the thread's return ends
-    /// the code, and a thread that does not return within [`PoolBuilder::lost_grace`] is lost.
+    /// Returns whether workers of this script stop code that runs past [`Worker::stop_at`]. If so, an event that passes its
+    /// deadline while another event's code occupies the thread ends alone. Otherwise nothing interrupts that code, and a
+    /// thread that does not return within [`PoolBuilder::lost_grace`] is lost. Default: false.
     ///
     /// [`PoolBuilder::lost_grace`]: crate::PoolBuilder::lost_grace
     fn stops_code(script: &Self::Script) -> bool {
@@ -60,7 +59,7 @@ pub trait Engine: Send + Sync + 'static {
         u64::MAX
     }
 
-    /// Boots a worker, inside a current-thread Tokio runtime and a `LocalSet` of its own.
+    /// Boots a worker, inside its own current-thread Tokio runtime and `LocalSet`.
     ///
     /// The future is dropped at its deadline, or if the worker is no longer needed.
     ///
@@ -76,9 +75,10 @@ pub trait Engine: Send + Sync + 'static {
 
 /// A unit of work for a worker.
 pub trait Event: Send + 'static {
-    /// Ends an event that no handler answers: canceled or expired in the queue, boot failed, worker lost.
+    /// Ends an event that no handler answers, because it was canceled or expired in the queue, its worker failed to boot, or
+    /// was lost.
     ///
-    /// Called on any thread, without the pool's lock. Must not block.
+    /// Called on any thread, without holding the pool's lock. Must not block.
     fn fail(self, failure: Failure);
 }
 
@@ -89,8 +89,7 @@ pub trait Worker {
     /// The type of its events.
     type Event;
 
-    /// Begins an event. May run user code up to its first `await`. The slot identifies the event until [`Turn::Ended`]
-    /// reports it.
+    /// Begins an event. May run user code up to its first `await`. The slot identifies the event until [`Turn::Ended`] names it.
     fn begin(&mut self, slot: SlotId, event: Self::Event);
 
     /// Sets when code running for this event must be stopped by force. Called before the event begins, and whenever its
@@ -99,16 +98,17 @@ pub trait Worker {
         let _ = (slot, at);
     }
 
-    /// Drives user code and reports one turn at a time. Returns `Pending` if everything waits; the waker is then kept, and
-    /// woken when there is work.
+    /// Drives user code and reports one turn at a time. Returns `Pending` if all code waits, and wakes the waker when there
+    /// is work.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn>;
 
-    /// Returns whether the worker will report [`Turn::Condemned`] once it has reported earlier turns. It gets no more
-    /// events, which would share another event's end.
+    /// Returns whether the worker will report [`Turn::Condemned`] after earlier turns. It gets no more events, because they
+    /// would end with it.
     fn is_condemned(&self) -> bool;
 
-    /// Returns whether the worker is in a long turn elsewhere than on this thread. Until it wakes its waker and is not, it gets
-    /// neither events nor cancellations, as if the turn occupied the thread. Default: false, code runs in [`Worker::poll`].
+    /// Returns whether the worker is in a long turn that runs outside this thread. Until it wakes its waker and returns
+    /// false here, it gets neither events nor cancellations, as if the turn occupied the thread. Default: false, for code
+    /// that runs in [`Worker::poll`].
     fn is_in_long_turn(&self) -> bool {
         false
     }
@@ -118,20 +118,20 @@ pub trait Worker {
     /// within the grace period is dropped.
     fn cancel(&mut self, slot: SlotId, outcome: Outcome);
 
-    /// Returns the memory held, in bytes. Called after every event if the script is recycled by memory; must be cheap.
+    /// Returns the memory held, in bytes. Must be cheap: it is called after every event if the script is recycled by memory.
     fn memory_bytes(&mut self) -> usize;
 
-    /// Gives back resources that the worker or its thread holds for speed. Called while it has no events, once for each
-    /// [`Trim`] in an idle time. Default: nothing.
+    /// Releases resources that the worker or its thread keeps for reuse. Called once for each [`Trim`] in an idle period.
+    /// Does nothing by default.
     fn trim(&mut self, trim: Trim) {
         let _ = trim;
     }
 
-    /// Answers every unfinished event with this failure, before the worker is dropped.
+    /// Answers every unfinished event with this failure. The worker is dropped next.
     fn abandon(&mut self, failure: Failure);
 }
 
-/// Resources that an idle worker gives back.
+/// Resources that an idle worker releases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trim {
     /// Garbage and free memory, after [`PoolBuilder::trim_after`](crate::PoolBuilder::trim_after).
@@ -144,16 +144,16 @@ pub enum Trim {
 /// A worker's report after a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// An event was answered with a stream, which its worker still produces. From now on
+    /// An event was answered with a stream that its worker still produces. From now on
     /// [`PoolBuilder::stream_timeout`](crate::PoolBuilder::stream_timeout) applies.
     Streaming {
         /// Its slot.
         slot: SlotId,
     },
-    /// An event of a [session](crate::Session) was answered, and goes on for as long as its session, without a deadline: a
-    /// connection, which the answer started. It does not count as one of the worker's concurrent events. After its session
-    /// has ended, [`PoolBuilder::wait_until_timeout`](crate::PoolBuilder::wait_until_timeout) applies. The same for an event
-    /// without a session.
+    /// An event of a [session](crate::Session) was answered and became a standing event: it continues as long as its
+    /// session, without a deadline, for instance as a connection that the answer opened. It does not count towards the
+    /// worker's concurrency. After the end of its session, and for an event without one,
+    /// [`PoolBuilder::wait_until_timeout`](crate::PoolBuilder::wait_until_timeout) applies.
     Session {
         /// Its slot.
         slot: SlotId,
@@ -171,7 +171,7 @@ pub enum Turn {
         /// Outcome.
         outcome: Outcome,
     },
-    /// The isolate must not be used again: it is dropped, and every open event ends with this outcome.
+    /// The isolate must not be used again. It is dropped, and every open event ends with this outcome.
     Condemned {
         /// Outcome of the open events.
         outcome: Outcome,
@@ -180,7 +180,7 @@ pub enum Turn {
     },
 }
 
-/// Identifier of a running event within a worker. Indexes are reused, with another generation.
+/// Identifier of a running event within a worker. Indexes are reused with another generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SlotId {
     pub(crate) index: u32,
@@ -188,14 +188,14 @@ pub struct SlotId {
 }
 
 impl SlotId {
-    /// Returns the index, which is below the number of events that a worker may hold: the script's concurrency, for each depth
-    /// of calls between workers, and its limit for events of sessions together.
+    /// Returns the index. It is below the maximum number of events that a worker holds: the script's concurrency for each
+    /// depth of calls between workers, plus the limit for events of sessions.
     #[must_use]
     pub const fn index(self) -> usize {
         self.index as usize
     }
 
-    /// Returns the generation, which differs between consecutive events of an index.
+    /// Returns the generation, which distinguishes consecutive events with the same index.
     #[must_use]
     pub const fn generation(self) -> u32 {
         self.generation
@@ -260,11 +260,11 @@ pub struct BootContext {
     pub deadline: Option<Instant>,
     /// Time at which code of the boot must be stopped by force.
     pub stop_at: Option<Instant>,
-    /// Notifies the pool of what the engine observes on the worker's thread from outside.
+    /// Channel for what the engine observes on the worker's thread from outside.
     pub notice: WorkerNotice,
 }
 
-/// Notifies the pool of what an engine observes on a worker's thread from another thread, such as one that watches CPU time.
+/// Channel from the engine to the pool, for what another thread, such as a watchdog for CPU time, observes on a worker's thread.
 #[derive(Clone)]
 pub struct WorkerNotice(Arc<dyn Fn(Noticed) + Send + Sync>);
 
@@ -285,17 +285,17 @@ impl WorkerNotice {
         Self(Arc::new(tell))
     }
 
-    /// Reports that the worker's code has run for some milliseconds without a break. Until the code returns to the event loop,
-    /// the worker gets no events; those that it has not begun are given to other workers of its script, or to a new one.
+    /// Reports that the worker's code has run for some milliseconds without a break. Until the code returns to the event
+    /// loop, the worker gets no events. Events that it has not begun go to other workers of its script, or to a new one.
     ///
-    /// May come late: the worker leaves this state when it next reads its mailbox.
+    /// A late report is harmless: the worker leaves this state when it next reads its mailbox.
     pub fn long_turn(&self) {
         (self.0)(Noticed::LongTurn);
     }
 
-    /// Reports that the engine is stopping the worker because of the event in this slot; if it is unknown, the event begun last
-    /// is blamed. If the worker's thread does not respond within [`PoolBuilder::lost_grace`] from then on, worker and thread are
-    /// given up, and the event ends with this outcome.
+    /// Reports that the engine is stopping the worker because of the event in this slot, or, if the slot is unknown, because
+    /// of the event begun last. If the worker's thread does not respond within [`PoolBuilder::lost_grace`], the pool gives
+    /// up both worker and thread, and the event ends with this outcome.
     ///
     /// [`PoolBuilder::lost_grace`]: crate::PoolBuilder::lost_grace
     pub fn stopping(&self, slot: Option<SlotId>, outcome: Outcome) {

@@ -1,4 +1,4 @@
-//! An accepted event that has not begun, and the guard that gives it exactly one outcome.
+//! An accepted event that has not begun, and the guard that counts exactly one outcome of it.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +13,7 @@ use crate::options::{Meta, Priority};
 use crate::stats::Counters;
 use crate::time::after;
 
-/// The number of an accepted event, unique in its pool and rising in the order of acceptance.
+/// The number of an accepted event, unique in its pool and increasing in the order of acceptance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(pub(crate) u64);
 
@@ -80,9 +80,9 @@ pub(crate) struct Job<V: Event> {
     /// The session whose worker is to begin it.
     pub(crate) session: Option<SessionId>,
     pub(crate) line: Arc<Line>,
-    /// Time at which it was put into a worker's mailbox.
+    /// Time at which the event was put into a worker's mailbox.
     pub(crate) given: Instant,
-    /// The event and its guard; empty once it has been begun or failed.
+    /// The event and its guard; `None` once the event has been begun or failed.
     load: Option<(V, Tally)>,
 }
 
@@ -108,14 +108,14 @@ impl<V: Event> Job<V> {
         }
     }
 
-    /// Returns the time until which it may wait for a worker.
+    /// Returns the time until which the event may wait for a worker.
     pub(crate) fn expires(&self, wait_max: Duration) -> Instant {
         let shed_at = after(self.accepted, wait_max);
         self.deadline.map_or(shed_at, |deadline| deadline.min(shed_at))
     }
 
-    /// Returns the time by which its worker should have answered it: the wall-clock limit after it was given to the worker, or its
-    /// caller's deadline if that is earlier.
+    /// Returns the time by which its worker should have answered: the wall-clock limit after the event was given to the
+    /// worker, or the caller's deadline if that is earlier.
     pub(crate) fn due(&self, wall_timeout: Duration) -> Instant {
         let limit = after(self.given, wall_timeout);
         // Time in the queue does not count against the worker.
@@ -123,7 +123,7 @@ impl<V: Event> Job<V> {
             .map_or(limit, |deadline| deadline.max(self.given).min(limit))
     }
 
-    /// Takes the event, for a worker to begin. Never `None` before it has been taken or failed.
+    /// Takes the event, for a worker to begin. `None` only after it was taken or failed.
     pub(crate) fn start(mut self) -> Option<(V, Tally)> {
         self.load.take()
     }

@@ -1,6 +1,6 @@
 //! Isopod's pool: threads, bounded mailboxes, placement, lifecycle, supervision and statistics of workers.
 //!
-//! It does not know what a worker runs, which is defined by an [`Engine`], nor HTTP, files or configuration.
+//! An [`Engine`] defines what workers run. The pool knows nothing of HTTP, files or configuration.
 //!
 //! ```
 //! # #[cfg(feature = "testing")] {

@@ -7,7 +7,7 @@ use isopod_outcome::Failure;
 
 use crate::sync::{Mutex, MutexGuard};
 
-/// Shared by the caller of an event and the pool, which writes to it once, and only if the event gets no other answer.
+/// A cell shared by the caller of an event and the pool, which writes it at most once, if the event gets no other answer.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     state: Mutex<State>,
@@ -20,19 +20,19 @@ struct State {
 }
 
 impl Line {
-    /// Records that no answer will come. Returns the waiters to be woken.
+    /// Records that there will be no answer. Returns the waker of the caller.
     pub(crate) fn give_up(&self, failure: Failure) -> Option<Waker> {
         let mut state = self.lock();
         state.lost = Some(failure);
         state.waiting.take()
     }
 
-    /// Returns the failure, if written.
+    /// Returns the failure, if it was written.
     pub(crate) fn lost(&self) -> Option<Failure> {
         self.lock().lost.clone()
     }
 
-    /// Ready once there will be no answer, and from then on.
+    /// Ready, from then on, once there will be no answer.
     pub(crate) fn poll_lost(&self, cx: &Context<'_>) -> Poll<Failure> {
         let mut state = self.lock();
         if let Some(failure) = &state.lost {

@@ -1,4 +1,4 @@
-//! The machine's share of this process: processors, and memory and tasks as limited by its control groups.
+//! The resources of this process: processors, memory and tasks, within the limits of its control groups.
 
 use std::fs;
 use std::num::NonZero;
@@ -9,13 +9,12 @@ pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Returns the memory that this process may use: the machine's, or less if a control group limits it. `None` where the
-/// operating system does not tell (only Linux does).
+/// Returns the memory that this process may use: the machine's, or less if a control group limits it. `None` outside Linux.
 pub(crate) fn memory_bytes() -> Option<u64> {
     memory_bytes_below(Path::new("/"))
 }
 
-/// Returns the number of tasks (threads) that the process's control groups allow, if they do not allow any number.
+/// Returns the maximum number of tasks (threads) of the process's control groups, if they limit it.
 pub(crate) fn tasks_max() -> Option<u64> {
     least(Path::new("/"), "pids", &["pids.max"])
 }
@@ -65,7 +64,7 @@ fn group(root: &Path, line: &str, controller: &str) -> Option<(PathBuf, PathBuf)
 mod tests {
     use super::*;
 
-    /// A folder with the files of `/proc` and `/sys` that are read.
+    /// Creates a folder with the given files of `/proc` and `/sys`.
     fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a folder");
         for (name, text) in files {

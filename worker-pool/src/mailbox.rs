@@ -1,7 +1,7 @@
-//! A worker's mailbox, which also wakes it.
+//! A worker's mailbox, which also wakes the worker.
 //!
-//! The pool posts under its own lock, so that the content always agrees with the pool's state. The only consumer is the worker's event
-//! loop. It is woken only while it sleeps, and checks once more before it does.
+//! The pool posts under its own lock, so that the content always agrees with the pool's state. The only consumer is the
+//! worker's event loop, which is woken only while it sleeps, and checks the mailbox once more before it sleeps.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
@@ -27,9 +27,9 @@ struct Inner<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Park {
-    /// It may sleep, and will be woken.
+    /// The consumer may sleep, and will be woken.
     Asleep,
-    /// There is mail.
+    /// The mailbox has mail.
     Mail,
     /// Its worker was woken while it was being polled.
     Rung,
@@ -47,7 +47,7 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Adds a message. Returns the waker of a sleeping owner. A full mailbox returns the message.
+    /// Adds a message. Returns the waker of a sleeping consumer. A full mailbox returns the message.
     pub(crate) fn post(&self, mail: T) -> Result<Option<Waker>, T> {
         let mut inner = self.lock();
         if inner.queue.len() >= self.len_max {
@@ -57,7 +57,7 @@ impl<T> Mailbox<T> {
         Ok(inner.sleeper.take())
     }
 
-    /// Returns the next message. Without one, earlier wakes are reset, because the consumer polls its worker next.
+    /// Returns the next message. If there is none, forgets earlier wakes, because the consumer polls its worker next.
     pub(crate) fn take(&self) -> Option<T> {
         let mut inner = self.lock();
         inner.sleeper = None;
@@ -87,7 +87,7 @@ impl<T> Mailbox<T> {
         taken.into()
     }
 
-    /// Returns the remaining mail after the last post.
+    /// Returns the remaining mail. Called after the last post.
     pub(crate) fn drain(&self) -> VecDeque<T> {
         std::mem::take(&mut self.lock().queue)
     }
@@ -111,8 +111,8 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Before the consumer polls its worker without reading: wakes that came before are forgotten, and the next one wakes the
-    /// consumer, as mail does.
+    /// Prepares for polling the worker without reading mail: forgets earlier wakes, and stores the waker for the next wake
+    /// or mail.
     pub(crate) fn look_away(&self, waker: &Waker) {
         let mut inner = self.lock();
         inner.rung = false;

@@ -1,4 +1,4 @@
-//! Events for a pool's observer: the lifecycle of workers and threads, not of events.
+//! Events for a pool's observer: the lifecycle of workers and threads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub enum RetireReason {
     Events,
     /// It reached its maximum age.
     Age,
-    /// It exceeded its memory for recycling.
+    /// It exceeded the memory at which it is recycled.
     Memory,
     /// It was idle for too long.
     Idle,
@@ -35,7 +35,7 @@ pub enum RetireReason {
     Shutdown,
     /// Its thread panicked or is lost.
     Lost,
-    /// It was idle, and the pool's workers had nearly reached their memory limit.
+    /// It was idle, and the pool's workers were near their memory limit.
     Pressure,
 }
 
@@ -144,8 +144,8 @@ pub enum PoolEvent {
         /// Its name.
         thread: String,
     },
-    /// More scripts are in use than there are threads, so that they displace each other and most events need a boot. Sent at
-    /// most once a minute.
+    /// More scripts are in use than there are threads, so that they displace each other and most events need a boot.
+    /// Reported at most once a minute.
     ThreadsScarce {
         /// Number of scripts that displace each other.
         scripts: usize,

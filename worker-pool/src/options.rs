@@ -10,12 +10,12 @@ use crate::sizing::Size;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
-    /// Many events, interleaved up to the script's concurrency.
+    /// Handles many events, interleaved up to the script's concurrency.
     #[default]
     PerWorker,
-    /// A fresh worker for each event.
+    /// Handles one event.
     PerRequest,
-    /// One event; then the script is undeployed.
+    /// Handles one event, and then the script is undeployed.
     Oneshot,
 }
 
@@ -45,13 +45,13 @@ pub struct SessionLimits {
     pub max: usize,
     /// Maximum number of sessions of one worker, at least 1. Default: 5,000.
     pub per_worker: usize,
-    /// Maximum number of events of one session that have not ended, at least 1. Default: 64.
+    /// Maximum number of open events of one session, at least 1. Default: 64.
     pub events: usize,
-    /// Maximum number of events of all sessions that one worker holds, at least 1. Default: 1024.
+    /// Maximum number of open events of all sessions of one worker, at least 1. Default: 1024.
     pub events_per_worker: usize,
-    /// Time for which a worker that must go is kept for its sessions. Default: 5 s.
+    /// Time for which a worker that must end is kept for its sessions. Default: 5 s.
     ///
-    /// A script without a worker may have to wait for it: keep it below
+    /// Another script may wait for the worker's thread meanwhile: keep it below
     /// [`PoolBuilder::queue_wait_max`](crate::PoolBuilder::queue_wait_max).
     pub grace: Duration,
 }
@@ -85,25 +85,25 @@ pub struct Options {
     /// Maximum number of events that a worker interleaves, at least 1. Default: 64; always 1 unless the policy is
     /// `PerWorker`.
     ///
-    /// Many at a time is best for events that mostly wait. For events that mostly compute use 1: an event given to a worker
-    /// stays there, behind any computation, while a queued event goes to the first free worker.
+    /// A high value suits events that mostly wait. For events that mostly compute use 1: an event given to a worker stays
+    /// there, behind any computation, while a queued event goes to the first free worker.
     pub concurrency: usize,
-    /// Give a worker fewer events at a time than `concurrency`, down to one, as long as its thread never sleeps: another
-    /// event would only slow down the others. It waits in the queue instead, where another worker can take it, or it is shed
-    /// if it is late. Default: false.
+    /// Reduces the concurrency of a worker, down to one, while its thread never sleeps, because another event would only
+    /// slow down the others. That event waits in the queue instead, where another worker can take it, or is shed. Default:
+    /// false.
     ///
-    /// Use it for scripts that compute, sometimes or always, instead of tuning `concurrency`.
+    /// Suits scripts that compute, sometimes or always, and replaces tuning `concurrency`.
     pub adapts: bool,
     /// Maximum number of workers. Default: one per processor, or the number of threads if the pool's is set.
     ///
-    /// Workers that compute gain nothing from more than that. Raise it, or `concurrency`, for a script whose events wait for
-    /// long, so that many are in flight.
+    /// More do not help workers that compute. Raise it, or `concurrency`, for a script with many events in flight that wait
+    /// for long.
     pub workers_max: Option<usize>,
-    /// Number of workers kept warm, booted at once. Only a script without any worker may displace them. Default: 0.
+    /// Number of workers that are booted at once and kept warm. Only a script without any worker may displace them. Default: 0.
     pub workers_min: usize,
     /// Conditions for replacing a worker.
     pub recycle: Recycle,
-    /// Time until an event must be answered, or its answer's stream begins. Default: the pool's.
+    /// Time until an event must be answered, or the stream of its answer must begin. Default: the pool's.
     pub wall_timeout: Option<Duration>,
     /// Time for producing the stream of an answer. Default: the pool's.
     pub stream_timeout: Option<Duration>,
@@ -111,13 +111,12 @@ pub struct Options {
     pub wait_until_timeout: Option<Duration>,
     /// Maximum queue length, at least 1. Default: the pool's.
     pub queue_len_max: Option<usize>,
-    /// Number of events in flight on the least loaded warm worker above which the script gets another worker on another
-    /// thread. Default: 4.
+    /// Number of events in flight on the least loaded warm worker at which the script gets another worker. Default: 4.
     ///
-    /// Below it events stay together, where caches and connections are warm. All events count, waiting or computing; with 1
-    /// a script spreads as soon as two of its events overlap.
+    /// Below it events stay together, where caches and connections are warm. All events count, whether waiting or computing;
+    /// with 1 a script spreads as soon as two of its events overlap.
     pub spread_at: usize,
-    /// Share of the threads when scripts want more than there may be: twice the weight, twice the threads. At least 1.
+    /// Share of the threads when scripts compete for them, in proportion to the weight. At least 1.
     /// Default: 1.
     pub weight: u32,
     /// Limits of its sessions.
@@ -160,16 +159,16 @@ impl Default for Options {
     }
 }
 
-/// Priority of an event among those of its script, if there is not room for all.
+/// Priority of an event among the events of its script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Priority {
-    /// First in the queue, and only refused or shed if everything queued is as important.
+    /// First in the queue, and only refused or shed if all queued events have high priority.
     High,
     /// The default.
     #[default]
     Normal,
-    /// Last in the queue, makes room for others in a full queue, and is refused as soon as the queue is standing.
+    /// Last in the queue, shed for others from a full queue, and refused while the queue is standing.
     Low,
 }
 
@@ -182,15 +181,14 @@ impl Priority {
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Meta {
-    /// Time until which the caller waits, whether the event is queued or running. Default: only the script's limits.
+    /// Time until which the caller waits, whether the event is queued or running. Default: the script's limits only.
     pub deadline: Option<Instant>,
     /// Priority. Default: [`Priority::Normal`].
     pub priority: Priority,
-    /// The number of calls between workers that lead to the event, itself included: each is made, and waited for, by the
-    /// event before. An event that is deeper than [`PoolBuilder::depth_max`](crate::PoolBuilder::depth_max) is refused.
-    /// Default: 0, an event from outside.
+    /// Number of nested calls between workers, this event included; each caller waits for the next. An event deeper than
+    /// [`PoolBuilder::depth_max`](crate::PoolBuilder::depth_max) is refused. Default: 0, an event from outside.
     pub depth: u32,
-    /// The worker that should get the event if it can, because its caller is a [task attached](crate::AttachedTask) to it. Default: none.
+    /// Preferred worker, to which the caller is [attached](crate::AttachedTask). Default: none.
     pub near: Option<WorkerId>,
 }
 
@@ -290,11 +288,11 @@ impl Limits {
         }
     }
 
-    /// Returns the capacity of a worker's mailbox: its events, a cancellation for each of those and of those that ended
-    /// since it last looked, another for those whose sessions end, and the few control messages.
+    /// Returns the capacity of a worker's mailbox: its events, a cancellation for each event held or ended since the last
+    /// read, another for events whose session ends, and the few control messages.
     pub(crate) const fn mailbox_len(&self, depth_max: u32) -> usize {
         let concurrency = self.concurrency.saturating_mul(depth_max as usize + 1);
-        // The first events of sessions count twice: they come from the queue, and others of their sessions follow.
+        // The first events of sessions count twice, because they come from the queue and other events of their sessions follow.
         let events = concurrency.saturating_add(self.sessions.events_per_worker);
         let openers = concurrency.saturating_mul(self.sessions.events);
         let standing = self.sessions.per_worker.saturating_mul(3);

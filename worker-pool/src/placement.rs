@@ -2,32 +2,32 @@
 
 use std::time::Duration;
 
-/// State of a thread, as seen by the asking script.
+/// State of a thread from the view of the script to be placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThreadView {
     /// Hosts no worker.
     Vacant,
-    /// Hosts a warm worker of the asking version.
+    /// Hosts a warm worker of this version.
     Warm {
         /// Events it holds.
         in_flight: usize,
-        /// Sessions that keep it.
+        /// Sessions that pin it.
         sessions: usize,
     },
-    /// A worker of the asking version boots here, or will.
+    /// A worker of this version is booting here, or will.
     Coming,
-    /// Hosts another script's worker that has neither events nor sessions.
+    /// Hosts another script's worker without events and sessions.
     Idle {
         /// Idle time.
         idle_for: Duration,
-        /// It is kept warm by its script.
+        /// Its script keeps it warm.
         kept: bool,
     },
     /// Hosts a worker that cannot be displaced now.
     Taken,
 }
 
-/// Input of a placement.
+/// Input for a placement.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// State of each thread; threads are identified by index.
@@ -36,7 +36,7 @@ pub struct View<'a> {
     pub threads_max: usize,
     /// Maximum number of events of a worker.
     pub concurrency: usize,
-    /// Number of events on the least loaded worker above which the script gets another.
+    /// Number of events on the least loaded worker at which the script gets another worker.
     pub spread_at: usize,
     /// Maximum number of workers of the script.
     pub workers_max: usize,
@@ -44,7 +44,7 @@ pub struct View<'a> {
     pub queued: usize,
     /// Maximum queue length.
     pub queue_len_max: usize,
-    /// Boots are allowed; false while the breaker is open.
+    /// Whether boots are allowed; false while the breaker is open.
     pub may_boot: bool,
     /// Idle time after which a worker may be displaced by a script that has another worker.
     pub displace_after: Duration,
@@ -66,24 +66,24 @@ pub enum Seat {
     Worker(usize),
     /// The script's queue; the next worker with room takes it.
     Queue,
-    /// Back to the caller.
+    /// The event is refused.
     Shed,
 }
 
-/// Addition of a worker to the script.
+/// Addition of a worker for the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grow {
-    /// None.
+    /// No worker is added.
     Keep,
-    /// On this vacant thread.
+    /// Boots on this vacant thread.
     Vacant(usize),
-    /// On a new thread.
+    /// Boots on a new thread.
     NewThread,
-    /// On this thread, after its idle worker is retired.
+    /// Boots on this thread, once its idle worker is retired.
     Displace(usize),
 }
 
-/// The decision.
+/// A placement decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// Destination of the event.
@@ -94,9 +94,9 @@ pub struct Placement {
 
 /// Places one event.
 ///
-/// The least loaded warm worker with room takes it, of equals the one with fewer sessions. If that worker has `spread_at`
-/// events in flight, the script also gets another worker (see [`room`]), unless enough are coming; the event does not wait for
-/// it if a warm worker has room.
+/// The event goes to the least loaded warm worker with room, among equals to the one with fewer sessions. If that worker has
+/// `spread_at` events in flight, the script also gets another worker (see [`room`]), unless enough are booting. The event
+/// waits for that one only if no warm worker has room.
 #[must_use]
 pub fn place(view: &View<'_>) -> Placement {
     let own = Own::of(view);
@@ -113,7 +113,7 @@ pub fn place(view: &View<'_>) -> Placement {
     Placement { seat, grow }
 }
 
-/// Places a nested event, for which `extra` threads may be added if there is no other place.
+/// Places a nested event, for which up to `extra` threads are added if there is no other place.
 #[must_use]
 pub fn place_nested(view: &View<'_>, extra: usize) -> Placement {
     let placement = place(view);
@@ -123,8 +123,8 @@ pub fn place_nested(view: &View<'_>, extra: usize) -> Placement {
     }
 }
 
-/// Returns whether the script wants another worker for this event and may have one. If not, the other scripts' threads do
-/// not matter for its placement.
+/// Returns whether the script wants another worker for this event and may have one. Only then do the other scripts' threads
+/// matter for its placement.
 #[must_use]
 pub fn may_grow(view: &View<'_>) -> bool {
     Own::of(view).may_grow(view)
@@ -132,7 +132,7 @@ pub fn may_grow(view: &View<'_>) -> bool {
 
 /// The script's own workers.
 struct Own {
-    /// Load, in events and sessions, and index of the least loaded one with room.
+    /// Events, sessions and index of the least loaded worker with room.
     least: Option<((usize, usize), usize)>,
     coming: usize,
     count: usize,
@@ -171,23 +171,23 @@ impl Own {
     }
 }
 
-/// A worker of the asking script, as far as attached tasks are concerned.
+/// The worker to which an event's caller is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Near {
     /// Events it holds.
     pub in_flight: usize,
     /// Mean duration of its turns.
     pub turn: Duration,
-    /// The tasks attached to it.
+    /// Number of tasks attached to it.
     pub attached: usize,
 }
 
-/// Maximum additional wait of an attached task's event for its own worker instead of another one.
+/// Maximum extra wait of an attached caller's event for its own worker.
 const NEAR_WAIT_MAX: Duration = Duration::from_millis(1);
 
 impl Near {
-    /// Returns whether the worker gets the event of a task attached to it although `place` prefers another: if it begins the event hardly
-    /// later, and attached tasks are spread evenly, up to a difference of an eighth of all, or four.
+    /// Returns whether the event of an attached task stays with its worker although `place` prefers another one. It stays if
+    /// it begins hardly later there, and attached tasks are spread evenly, up to a difference of an eighth of all, or four.
     #[must_use]
     pub fn keeps(&self, other: &Self) -> bool {
         let further = u32::try_from(self.in_flight.saturating_sub(other.in_flight)).unwrap_or(u32::MAX);
@@ -200,14 +200,13 @@ impl Near {
 /// Permission to displace an idle worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Displacing {
-    /// An event is waiting.
+    /// Allowed, because an event is waiting.
     Allowed,
-    /// Only to keep a worker warm: uses vacant and new threads.
+    /// Forbidden, because the worker is only to be kept warm.
     Forbidden,
 }
 
-/// Returns the place for another worker of the script: a vacant thread, else a new thread, else the thread of the longest
-/// idle worker.
+/// Returns the place for another worker of the script: a vacant thread, else a new thread, else that of the longest idle worker.
 #[must_use]
 pub fn room(view: &View<'_>, displacing: Displacing) -> Grow {
     let own = Own::of(view).count;
@@ -226,7 +225,7 @@ pub fn room_nested(view: &View<'_>, displacing: Displacing, extra: usize) -> Gro
     }
 }
 
-/// The places for another worker, whichever script asks.
+/// The places for another worker of any script.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Places {
     vacant: Option<usize>,
@@ -235,12 +234,12 @@ pub struct Places {
     idle: Option<(Duration, usize)>,
     /// The longest idle worker that a script with another worker may displace.
     ripe: Option<(Duration, usize)>,
-    /// Time until the next worker may be displaced by such a script.
+    /// Time until the next worker becomes ripe.
     ripens: Option<Duration>,
 }
 
 impl Places {
-    /// Returns no places.
+    /// Creates an empty set of places.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -292,13 +291,13 @@ impl Places {
         }
     }
 
-    /// Returns the time after which there may be another place for a script that has a worker.
+    /// Returns the time until there may be another place for a script that has a worker.
     #[must_use]
     pub const fn ripens(&self) -> Option<Duration> {
         self.ripens
     }
 
-    /// Returns whether there is no place but those of idle workers.
+    /// Returns whether only idle workers' threads are available.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.is_full && self.vacant.is_none()

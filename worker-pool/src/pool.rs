@@ -77,9 +77,9 @@ impl<E: Engine> Pool<E> {
         self.put(name.into(), Code::Script(script), options)
     }
 
-    /// Deploys `name` for native tasks with these options: [`Policy::PerRequest`](crate::Policy::PerRequest) gives each task
-    /// its own `LocalSet`, [`Policy::PerWorker`](crate::Policy::PerWorker) interleaves several on one. Not needed for the
-    /// former: see [`Pool::native`].
+    /// Deploys `name` for native tasks with these options. [`Policy::PerRequest`](crate::Policy::PerRequest), the default of
+    /// [`Pool::native`], gives each task its own `LocalSet`; [`Policy::PerWorker`](crate::Policy::PerWorker) interleaves
+    /// several on one.
     ///
     /// # Errors
     /// The pool is shutting down.
@@ -103,7 +103,7 @@ impl<E: Engine> Pool<E> {
         self.shared().with(|state, fx| state.undeploy(name, clock::now(), fx))
     }
 
-    /// Waits until the script has a ready worker, booting one if necessary.
+    /// Waits until the script has a ready worker, and boots one if necessary.
     ///
     /// # Errors
     /// The worker failed to boot, or there is no such script.
@@ -125,7 +125,7 @@ impl<E: Engine> Pool<E> {
         answer
     }
 
-    /// Dispatches an event to the script of this name. Never blocks. The answer arrives through the event.
+    /// Dispatches an event to a script. Never blocks. The answer arrives through the event.
     ///
     /// # Errors
     /// The event was not accepted; it is returned with the reason.
@@ -139,7 +139,7 @@ impl<E: Engine> Pool<E> {
         WeakPool(Arc::downgrade(self.shared()))
     }
 
-    /// Opens a session of the script of this name: see [`Session`]. Never blocks, and boots nothing yet.
+    /// Opens a session of a script: see [`Session`]. Never blocks, and does not boot a worker.
     ///
     /// # Errors
     /// [`RejectReason::UnknownScript`], [`RejectReason::SessionsFull`], [`RejectReason::ShuttingDown`].
@@ -147,8 +147,8 @@ impl<E: Engine> Pool<E> {
         self.open(name, None)
     }
 
-    /// Opens the session of the script that has this key, or another handle to it. In the whole pool, no two workers have
-    /// sessions of the same script and key.
+    /// Opens the session of a script with this key, or another handle to it. At any time, the sessions of a script and a key
+    /// are on at most one worker of the pool.
     ///
     /// # Errors
     /// As [`Pool::open_session`], and [`RejectReason::SessionGone`] until all events of an earlier session with this key have
@@ -162,7 +162,7 @@ impl<E: Engine> Pool<E> {
     }
 
     /// Runs a Rust task on a worker thread. `task` creates a future there, which need not be `Send` and may use the state of
-    /// the thread. Tasks spawned by `spawn_local` end with its `LocalSet`.
+    /// the thread. Tasks that it spawns by `spawn_local` end with its `LocalSet`.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -216,7 +216,7 @@ impl<E: Engine> Pool<E> {
         self.shared().stats()
     }
 
-    /// Stops accepting events and waits until all accepted ones have ended; cuts those that have not within `limit`. The
+    /// Stops accepting events and waits until accepted ones have ended. Cuts those that are still open after `limit`. The
     /// threads stay.
     pub async fn drain(&self, limit: Duration) -> ShutdownReport {
         self.close(limit, false).into_recv_async().await.unwrap_or_default()
@@ -252,7 +252,7 @@ impl<E: Engine> Pool<E> {
         report
     }
 
-    /// Joins the supervisor, which reports as its last action; with stuck threads it keeps running for them.
+    /// Joins the supervisor, whose last action is its report, unless it keeps running for stuck threads.
     fn join_supervisor(&self, report: &ShutdownReport) {
         if report.threads_stuck == 0
             && let Some(supervisor) = self
@@ -271,14 +271,14 @@ impl<E: Engine> Pool<E> {
     }
 }
 
-/// A handle of a pool that does not keep it open. Created by [`Pool::downgrade`].
+/// A handle to a pool that does not keep it open. Created by [`Pool::downgrade`].
 ///
-/// What a worker of the pool holds must be one: a worker that kept its pool open would never end.
+/// Workers of a pool must hold no other handles to it, because they would keep it open forever.
 pub struct WeakPool<E: Engine>(Weak<Shared<WithNative<E>>>);
 
 impl<E: Engine> WeakPool<E> {
-    /// Dispatches an event, as [`Pool::dispatch`] does. After the last [`Pool`] is dropped, events with a depth are still
-    /// accepted as long as there are events that may wait for them.
+    /// Dispatches an event, as [`Pool::dispatch`] does. After the last [`Pool`] is dropped, nested events are still accepted
+    /// while there are events that may wait for them.
     ///
     /// # Errors
     /// The event was not accepted; it is returned with the reason.
@@ -345,7 +345,7 @@ fn ticket<E: Engine>(shared: &Arc<Shared<WithNative<E>>>, accepted: Accepted) ->
     accepted.ticket(Arc::clone(shared) as _)
 }
 
-/// Converts a missing answer, of a pool that has ended.
+/// Converts the missing answer of a pool that has ended into a failure.
 fn warmed(answer: Option<Result<(), Failure>>) -> Result<(), Failure> {
     answer.unwrap_or_else(|| Err(Failure::new(Outcome::Canceled, "the pool was shut down")))
 }

@@ -1,4 +1,4 @@
-//! Durations measured by a thread. Each thread has its own, behind a mutex that only `stats()` also takes.
+//! Durations measured by a thread, behind a mutex that only that thread and `stats()` take.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ impl Recorder {
     }
 }
 
-/// A ring of ten-second slices, and the sum of older ones.
+/// A ring of ten-second slices, and the sum of older slices.
 #[derive(Debug)]
 struct Windowed {
     slices: [Histogram<u32>; SLICES],

@@ -56,8 +56,8 @@ pub enum RejectReason {
         /// Time to wait before retrying.
         retry_after: Duration,
     },
-    /// The caller occupies a worker of the same pool ([`Meta::depth`](field@crate::Meta::depth)), and all other threads are
-    /// occupied too: none is left for a worker of the script, nor for as many more as the event is deep.
+    /// The caller occupies a worker of the same pool ([`Meta::depth`](field@crate::Meta::depth)), and no thread is available
+    /// for a worker of the script, extra threads for nested events included.
     #[error(
         "no thread is left for a worker of {name:?}, which a busy worker of the same pool calls; try again in \
          {retry_after:?}, or raise `threads` or `workers_max`"
@@ -68,7 +68,7 @@ pub enum RejectReason {
         /// Time to wait before retrying.
         retry_after: Duration,
     },
-    /// The script keeps failing to boot, and is not tried for a while.
+    /// The script keeps failing to boot, and its breaker is open.
     #[error("{name:?} cannot boot: {}; the next attempt is in {retry_after:?}", failure.message)]
     BootBroken {
         /// The script.
@@ -78,7 +78,7 @@ pub enum RejectReason {
         /// Failure of the last boot.
         failure: Box<Failure>,
     },
-    /// Too many calls between workers lead to the event.
+    /// The event is nested too deeply in calls between workers.
     #[error(
         "{depth} calls between workers lead to this one, and {max} may; look for workers that call each other in a \
          cycle, or raise `depth_max`"
@@ -89,7 +89,7 @@ pub enum RejectReason {
         /// The limit.
         max: u32,
     },
-    /// The script, or every worker that it may have, has its maximum number of sessions.
+    /// The script, or each of its possible workers, has its maximum number of sessions.
     #[error(
         "{name:?} has {max} sessions, and may have no more; try again in {retry_after:?}, or allow more (`sessions`)"
     )]
@@ -102,7 +102,7 @@ pub enum RejectReason {
         /// Time to wait before retrying.
         retry_after: Duration,
     },
-    /// The session, or all sessions of its worker, have their maximum number of events that have not ended.
+    /// The session, or its worker's sessions together, have the maximum number of open events.
     #[error(
         "a session of {name:?} has no room for another event (at most {max} at a time); wait until one of them has ended"
     )]
@@ -113,7 +113,7 @@ pub enum RejectReason {
         /// [`SessionLimits::events_per_worker`](crate::SessionLimits::events_per_worker).
         max: usize,
     },
-    /// The session's worker is gone. Open another session.
+    /// The session's worker is gone.
     #[error("the session's worker of {name:?} is gone ({reason}); open another session")]
     SessionGone {
         /// The script.
@@ -159,7 +159,7 @@ impl RejectReason {
         }
     }
 
-    /// Returns the time to wait before retrying, if that helps.
+    /// Returns the time to wait before retrying, if a retry can help.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {

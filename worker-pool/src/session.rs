@@ -1,4 +1,4 @@
-//! Sessions: a worker that stays, and that events can be addressed to.
+//! Sessions: workers that stay, and that events can be addressed to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::ticket::Ticket;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closing {
-    /// The reason why the worker must go.
+    /// The reason why the worker must end.
     pub reason: RetireReason,
-    /// The time until which the worker is kept for the session. It has passed if the worker is gone.
+    /// The time until which the worker is kept for the session; in the past if the worker is gone.
     pub until: Instant,
 }
 
@@ -41,16 +41,16 @@ pub struct Closing {
 /// # }
 /// ```
 ///
-/// The first event of a session is placed like any other event, and waits in the queue if necessary. From the moment it is
-/// given to a worker the session is *placed*: the worker stays, whether it has events or not, and all further events of the
-/// session go there. If that worker ends before it has begun any of them, they are placed again.
+/// The first event of a session is placed like any other event, and may wait in the queue. Once a worker has it, the session
+/// is *placed*: the worker stays, even without events, and all further events of the session go there. If that worker ends
+/// before it has begun any of them, they are placed again.
 ///
-/// A worker that must go keeps its sessions for [`SessionLimits::grace`](crate::SessionLimits::grace), and
-/// [`Session::closing`] tells their holders. After that time, and at once if the worker is lost, the session is *gone*: its
-/// events have ended or are canceled, and new ones are refused as [`RejectReason::SessionGone`].
+/// A worker that must end keeps its sessions for [`SessionLimits::grace`](crate::SessionLimits::grace), and
+/// [`Session::closing`] notifies their holders. After that time, and at once if the worker is lost, the session is *gone*:
+/// its events have ended or are canceled, and new ones are refused as [`RejectReason::SessionGone`].
 ///
-/// Cloning creates another handle. Dropping the last handle ends the session as soon as its events have ended. A session does
-/// not keep its pool alive.
+/// Clones are handles to the same session. Dropping the last handle ends the session as soon as its events have ended. A
+/// session does not keep its pool alive.
 pub struct Session<V: Event> {
     id: SessionId,
     script: Arc<str>,
@@ -59,7 +59,7 @@ pub struct Session<V: Event> {
     host: Arc<dyn SessionHost<V>>,
 }
 
-/// An opened session, without its host.
+/// An open session, without its host.
 pub(crate) struct Opened {
     pub(crate) id: SessionId,
     pub(crate) script: Arc<str>,
@@ -67,10 +67,10 @@ pub(crate) struct Opened {
     pub(crate) notice: Arc<Notice>,
 }
 
-/// The pool, as its sessions see it.
+/// The operations of the pool that its sessions need.
 pub(crate) trait SessionHost<V: Event>: Send + Sync {
     fn dispatch(self: Arc<Self>, session: SessionId, event: V, meta: Meta) -> Result<Ticket, Rejected<V>>;
-    /// Returns whether the session can take another event or is gone. If neither, its [`Notice`] tells when.
+    /// Returns whether the session has room for another event or is gone. If neither, its [`Notice`] reports either later.
     fn has_room(&self, session: SessionId) -> bool;
     fn retain(&self, session: SessionId);
     fn release(&self, session: SessionId);
@@ -121,11 +121,11 @@ impl<V: Event> Session<V> {
         Arc::clone(&self.host).dispatch(self.id, event, meta)
     }
 
-    /// Waits until there is room for another event of the session, or the session is gone.
+    /// Waits until the session has room for another event, or is gone.
     pub async fn ready(&self) {
         loop {
             let mut room = std::pin::pin!(self.notice.room.notified());
-            // Before the look, so that no notification is missed.
+            // Enabled before the check, so that no notification is missed.
             room.as_mut().enable();
             if self.host.has_room(self.id) {
                 return;
@@ -134,8 +134,8 @@ impl<V: Event> Session<V> {
         }
     }
 
-    /// Waits until the session's worker must go. The holder then ends what the session is for, or continues it in another
-    /// one, and drops this handle; the worker leaves with the last handle.
+    /// Waits until the session's worker must end. The holder then finishes, or moves to another session, and drops this
+    /// handle; the worker ends with the last handle.
     pub async fn closing(&self) -> Closing {
         let mut stage = self.notice.stage.subscribe();
         let closing = stage.wait_for(|stage| stage.closing().is_some()).await;
@@ -146,7 +146,7 @@ impl<V: Event> Session<V> {
         }
     }
 
-    /// Returns whether the session is gone, so that it takes no events any more.
+    /// Returns whether the session is gone and refuses events.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(*self.notice.stage.borrow(), Stage::Gone(_))
@@ -182,8 +182,8 @@ impl<V: Event> fmt::Debug for Session<V> {
     }
 }
 
-/// Notices to the holders of a session. Written outside the pool's lock, so two stages can arrive out of order: they
-/// only advance.
+/// Notices to the holders of a session. They are written outside the pool's lock and so may arrive out of order; the stage
+/// only advances.
 #[derive(Debug)]
 pub(crate) struct Notice {
     stage: watch::Sender<Stage>,
@@ -239,13 +239,13 @@ impl Notice {
         self.stage.borrow().closing()
     }
 
-    /// There is room again, or there never will be.
+    /// Notifies that the session has room again or is gone.
     pub(crate) fn has_room(&self) {
         self.room.notify_waiters();
     }
 }
 
-/// Refuses an event of a session that is gone.
+/// Creates the reason for refusing an event of a session that is gone.
 pub(crate) fn gone(script: &str, reason: RetireReason) -> RejectReason {
     RejectReason::SessionGone {
         name: script.to_owned(),

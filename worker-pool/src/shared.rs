@@ -21,12 +21,12 @@ pub(crate) struct Shared<E: Engine> {
     pub(crate) settings: Arc<Settings>,
     totals: Arc<Counters>,
     state: Mutex<State<E>>,
-    /// Wakes the supervisor; holds one token, because two wakes are as good as one.
+    /// Wakes the supervisor. Its capacity is one, because two wakes have the effect of one.
     wake: channel::Sender<()>,
     observers: Vec<Observer>,
     /// Events not yet sent to the observers, in order.
     news: Mutex<VecDeque<PoolEvent>>,
-    /// Held while sending.
+    /// Held while events are sent to the observers.
     telling: Mutex<()>,
 }
 
@@ -62,7 +62,7 @@ impl<E: Engine> Shared<E> {
             }
             result
         };
-        // Observers are told before callers are answered, whose next action may cause the next notification.
+        // Observers are notified before callers are answered, because a caller's next action may cause the next event.
         if has_news {
             self.tell();
         }
@@ -74,8 +74,8 @@ impl<E: Engine> Shared<E> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends pending events to the observers, from one thread at a time to keep their order: a thread that finds another
-    /// sending leaves its events to that one.
+    /// Sends pending events to the observers, in order and therefore from one thread at a time, which also sends the events
+    /// of others.
     fn tell(&self) {
         loop {
             let telling = match self.telling.try_lock() {
@@ -87,7 +87,7 @@ impl<E: Engine> Shared<E> {
                 self.observe(&news);
             }
             drop(telling);
-            // What came between the last look and now was left to this thread.
+            // Events added since the last check were left to this thread.
             if self.news().is_empty() {
                 return;
             }

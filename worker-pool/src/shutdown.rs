@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Events and threads of a pool that was drained or shut down.
+/// Report about the events and threads of a pool that was drained or shut down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ShutdownReport {

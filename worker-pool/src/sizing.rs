@@ -1,30 +1,29 @@
-//! The size of a pool: how many threads it may have, and how much memory its workers may hold.
+//! The size of a pool: its number of threads, and the memory of its workers.
 //!
-//! A worker occupies a thread as long as it lives, also while it waits. The number of threads is therefore derived from the memory that
-//! workers may hold. The number of processors limits concurrent computation: the initial threads, the default number of workers of a
-//! script, and the number of concurrent boots.
+//! A worker occupies a thread as long as it lives, also while it waits. The maximum number of threads therefore follows from
+//! memory. The number of processors determines the initial threads, a script's default number of workers, and the number of
+//! concurrent boots.
 
 use crate::build_error::BuildError;
 use crate::machine;
 use crate::overload::Budget;
 
-/// The share of the machine's memory that workers may hold by default: one in this many. The rest is for the program, bodies
-/// on their way, and the page cache.
+/// Divisor of the machine's memory for the default budget of workers. The rest is for the program, bodies in transit, and
+/// the page cache.
 const MEMORY_SHARE: usize = 2;
 
-/// The memory for which the default number of workers has room for each: about what a small idle worker takes.
+/// Memory per worker that determines the default number of workers: about that of a small idle worker.
 const WORKER_BYTES: usize = 4 << 20;
 
-/// The least and the greatest default number of workers. Linux allows a process 65,530 memory mappings, of which each worker
-/// takes a few dozen at most.
+/// Minimum and maximum of the default number of workers. Linux allows a process 65,530 memory mappings, and a worker has a
+/// few dozen at most.
 const WORKERS_FEW: usize = 8;
 const WORKERS_MANY: usize = 2000;
 
-/// The share of the tasks that the process's control groups allow: one in this many, because a worker may use further
-/// threads for its I/O.
+/// Divisor of the task limit of the process's control groups, because a worker may use further threads for its I/O.
 const TASKS_SHARE: u64 = 4;
 
-/// The machine's share of this process.
+/// The resources of this process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Machine {
     pub(crate) processors: usize,
@@ -42,7 +41,7 @@ impl Machine {
     }
 }
 
-/// The settings that determine the size, as far as they are set.
+/// The configured settings that determine the size.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) threads: Option<usize>,
@@ -58,9 +57,9 @@ pub(crate) struct Size {
     pub(crate) threads: usize,
     /// Maximum number of threads, and so of workers.
     pub(crate) threads_max: usize,
-    /// The number of threads was set, and does not follow from memory.
+    /// The number of threads was configured, and not derived from memory.
     pub(crate) threads_are_set: bool,
-    /// Default maximum number of workers of a script; shares of the pool are counted in as many.
+    /// Default maximum number of workers of a script, and the total for computing shares.
     pub(crate) script_workers_max: usize,
     /// Maximum number of boots at a time.
     pub(crate) boots_max: usize,
@@ -69,7 +68,7 @@ pub(crate) struct Size {
 }
 
 impl Asked {
-    /// Returns the size on this machine.
+    /// Determines the size on a machine.
     pub(crate) fn on(&self, machine: &Machine) -> Result<Size, BuildError> {
         if self.threads == Some(0) || self.threads_max == Some(0) || self.workers_max == Some(0) {
             return Err(BuildError::NoThreads);
@@ -109,7 +108,7 @@ impl Asked {
     }
 }
 
-/// Returns the number of workers that memory and the limit on tasks have room for.
+/// Returns the number of workers that fit into the memory and the task limit.
 fn fitting(memory: Option<Budget>, machine: &Machine) -> usize {
     let few = WORKERS_FEW.max(machine.processors * 2);
     let many = memory.map_or(few, |memory| memory.bytes / WORKER_BYTES);

@@ -1,4 +1,4 @@
-//! Statistics. Counters are atomics and times are histograms per thread, combined on request.
+//! Statistics: atomic counters, and histograms per thread that are combined on request.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,11 +24,11 @@ pub struct PoolStats {
     pub accepted: u64,
     /// Events refused at dispatch.
     pub refused: u64,
-    /// Ended events by outcome; their sum plus `open` equals `accepted`.
+    /// Ended events by outcome. Their sum plus `open` equals `accepted`.
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Deployed scripts by name.
     pub scripts: BTreeMap<String, ScriptStats>,
-    /// Time from acceptance to the begin of an event.
+    /// Time from acceptance to begin of an event.
     pub queue_wait: Timing,
     /// Time from the begin of a boot to a ready worker.
     pub boot: Timing,

@@ -1,5 +1,5 @@
-//! The supervisor: a thread that spawns, joins and replaces the others, expires waiting events, and completes the shutdown. It sleeps
-//! until it is woken or something is due.
+//! The supervisor thread, which spawns, joins and replaces worker threads, expires waiting events, and completes the
+//! shutdown. It sleeps until it is woken or a check is due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, wake: &channel::Receiver<(
             done,
         } = shared.with(|state, fx| state.supervise(clock::now(), fx));
         for handle in join {
-            // A panic was caught and reported where it happened.
+            // A panic was caught and reported on its thread.
             let _ = handle.join();
         }
         for spawn in spawn {
@@ -56,7 +56,7 @@ fn spawn_thread<E: Engine>(shared: &Arc<Shared<E>>, spawn: Spawn<E>) {
     match spawned.unwrap_or_else(|_| Err(std::io::Error::other("the engine panicked"))) {
         Ok(handle) => shared.with(|state, fx| {
             state.threads[index].handle = Some(handle);
-            // It may have ended already.
+            // The shutdown may have ended already.
             fx.wake_supervisor();
         }),
         Err(error) => thread::could_not_spawn(shared, index, &name, &error.to_string()),

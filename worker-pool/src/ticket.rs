@@ -15,8 +15,8 @@ pub(crate) trait Cancel: Send + Sync {
     fn cancel(&self, script: &str, event: EventId);
 }
 
-/// The caller's handle to an accepted event. Dropping it cancels the event, as when a client disconnects. Call [`Ticket::detach`] after
-/// the answer has arrived, so that remaining work of the handler is not canceled.
+/// The caller's handle to an accepted event. Dropping it cancels the event, as when a client disconnects. Call
+/// [`Ticket::detach`] after the answer, so that remaining work of the handler is not canceled.
 #[must_use = "dropping a ticket cancels its event"]
 pub struct Ticket {
     event: EventId,
@@ -41,8 +41,8 @@ impl Ticket {
         }
     }
 
-    /// Returns the worker that got the event when it was dispatched, to attach [tasks](crate::AttachedTask) to. `None` if the event
-    /// was queued or belongs to a session, or if workers of the script do not take one event after another.
+    /// Returns the worker that got the event at dispatch, to attach [tasks](crate::AttachedTask) to. `None` if the event was
+    /// queued, belongs to a session, or has a worker of its own.
     #[must_use]
     pub const fn worker(&self) -> Option<&WorkerHandle> {
         self.worker.as_ref()
@@ -54,8 +54,8 @@ impl Ticket {
         self.event
     }
 
-    /// Polls for the loss of the event. Ready with its failure once its worker's thread is lost, so that the event's own channel gets no
-    /// answer. It stays ready from then on.
+    /// Polls for the loss of the event: ready with its failure, from then on, once its worker's thread is lost. The event's
+    /// own channel then gets no answer.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -74,13 +74,14 @@ impl Ticket {
         self.line.poll_lost(cx)
     }
 
-    /// Returns the failure of a lost event. Check this before the answer of a worker: a lost worker may still answer, too late.
+    /// Returns the failure of a lost event. Takes precedence over the answer of a worker, because a lost worker may still
+    /// answer too late.
     #[must_use]
     pub fn lost(&self) -> Option<Failure> {
         self.line.lost()
     }
 
-    /// Detaches from the event, which continues.
+    /// Lets the event continue without this handle.
     pub fn detach(mut self) {
         self.held = None;
     }

@@ -1,6 +1,6 @@
-//! An engine without V8 for tests: scripts define how they boot, events what their handler does.
+//! An engine without V8 for tests. Scripts define their boot, and events the behavior of their handler.
 //!
-//! It can misbehave like an engine or a script; everything else is the real pool.
+//! It can misbehave like an engine or a script; the rest is the real pool.
 
 mod script;
 
@@ -28,13 +28,13 @@ pub struct FakeEngine {
 }
 
 impl FakeEngine {
-    /// An engine.
+    /// Creates an engine.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Refuses more threads at a time than these, as an operating system does.
+    /// Limits the number of concurrent threads, as an operating system does.
     #[must_use]
     pub const fn threads_max(mut self, threads_max: usize) -> Self {
         self.threads_max = Some(threads_max);
@@ -59,7 +59,7 @@ impl FakeThread {
 /// Behavior of an event's handler.
 #[derive(Debug)]
 pub enum Does {
-    /// Answers with this.
+    /// Answers with this number.
     Echo(u64),
     /// Answers with the script's [`FakeScript::version`].
     Version,
@@ -67,35 +67,35 @@ pub enum Does {
     WorkerId,
     /// Answers 0 when the sender at the other end sends or is dropped.
     Wait(channel::Receiver<()>),
-    /// Never answers; ends when canceled.
+    /// Ends without an answer when canceled.
     Never,
-    /// Answers 0 at once, and goes on until the sender at the other end sends or is dropped, or it is canceled.
+    /// Answers 0 at once, and continues until the sender at the other end sends or is dropped, or it is canceled.
     GoOn(channel::Receiver<()>),
-    /// Answers 0 at once, and stays for as long as its session, or until the sender at the other end sends or is dropped.
+    /// Answers 0 at once, and continues as long as its session, or until the sender at the other end sends or is dropped.
     Stand(channel::Receiver<()>),
     /// Never answers, not even when canceled.
     Stubborn,
     /// Spins for this time, then answers 0.
     Spin(Duration),
-    /// Blocks its thread, whatever it is told, until the sender at the other end sends or is dropped; then answers 0.
+    /// Blocks its thread, also when canceled, until the sender at the other end sends or is dropped; then answers 0.
     Block(channel::Receiver<()>),
-    /// As [`Does::Block`], and the engine notices a long turn.
+    /// As [`Does::Block`], and the engine reports a long turn.
     BlockLong(channel::Receiver<()>),
-    /// As [`Does::Block`], and the engine says that it has told the worker to stop, with this outcome.
+    /// As [`Does::Block`], and the engine reports that it is stopping the worker with this outcome.
     BlockStopped(channel::Receiver<()>, Outcome),
     /// Throws.
     Throw,
     /// Panics in `begin`.
     Panic,
-    /// Has the isolate condemned with this outcome.
+    /// Condemns the isolate with this outcome.
     Condemn(Outcome),
-    /// Runs this on the worker's thread and answers what it returns.
+    /// Runs a function on the worker's thread and answers with its result.
     Run(fn() -> u64),
     /// Spawns a local task that never ends, then answers 0.
     Spawn,
 }
 
-/// An event: what to do, and where the answer goes.
+/// An event: the handler's behavior, and the channel for its answer.
 #[derive(Debug)]
 pub struct Call {
     does: Does,
@@ -105,7 +105,7 @@ pub struct Call {
 /// The answer to an event.
 pub type Answer = Result<u64, Failure>;
 
-/// Answers with a failure if it is dropped without an answer, as a caller must see it.
+/// Reply channel that sends a failure if it is dropped without an answer.
 #[derive(Debug)]
 struct Reply(Option<channel::Sender<Answer>>);
 
@@ -126,7 +126,7 @@ impl Drop for Reply {
 }
 
 impl Call {
-    /// An event whose handler does this, and where its answer arrives.
+    /// Creates an event with this behavior, and the receiver of its answer.
     #[must_use]
     pub fn new(does: Does) -> (Self, channel::Receiver<Answer>) {
         let (to, reply) = channel::bounded(1);
@@ -139,7 +139,7 @@ impl Call {
         )
     }
 
-    /// [`Does::Echo`].
+    /// Creates a [`Does::Echo`] event.
     #[must_use]
     pub fn echo(value: u64) -> (Self, channel::Receiver<Answer>) {
         Self::new(Does::Echo(value))
@@ -211,7 +211,7 @@ impl Engine for FakeEngine {
     }
 }
 
-/// Counts itself while it lives.
+/// A member of a count, for as long as it lives.
 #[derive(Debug)]
 struct Counted(Arc<AtomicUsize>);
 
@@ -240,11 +240,11 @@ pub struct FakeWorker {
     notice: WorkerNotice,
     script: Arc<FakeScript>,
     running: HashMap<SlotId, Running>,
-    /// Last in, first out: the pool must not care.
+    /// Last in, first out: the pool must not depend on the order.
     done: Vec<Done>,
-    /// Answered, and not ended: to be reported first.
+    /// Reports of answered events that have not ended. Reported first.
     answered: Vec<Turn>,
-    /// Reported after what ended before.
+    /// Reported after earlier ends.
     condemned: Option<Outcome>,
     waker: Option<Waker>,
     #[expect(dead_code, reason = "counts while it lives")]
@@ -424,7 +424,7 @@ impl Worker for FakeWorker {
             let (Running::Waits(_, reply) | Running::Never(reply) | Running::Stubborn(reply)) = running;
             reply.send(Err(failure.clone()));
         }
-        // A panic came between their end and its report: the pool counts them as lost, and so do their callers.
+        // A panic occurred between their end and its report, so the pool and their callers count them as lost.
         self.done
             .drain(..)
             .for_each(|done| done.reply.send(Err(failure.clone())));

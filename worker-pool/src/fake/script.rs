@@ -9,17 +9,17 @@ use crate::sync::channel;
 /// Boot behavior of a script's workers.
 #[derive(Clone, Debug)]
 pub enum Boot {
-    /// At once.
+    /// Boots at once.
     Ready,
-    /// After this time.
+    /// Boots after this time.
     After(Duration),
-    /// Not at all, with this message.
+    /// Fails with this message.
     Fails(&'static str),
     /// Fails this many times, then succeeds at once.
     FailsTimes(usize),
-    /// Never comes to an end.
+    /// Never completes.
     Hangs,
-    /// Blocks its thread, whatever it is told, until the sender at the other end sends or is dropped.
+    /// Blocks its thread, also when canceled, until the sender at the other end sends or is dropped.
     Blocks(Arc<channel::Receiver<()>>),
     /// Panics.
     Panics,
@@ -48,7 +48,7 @@ impl Default for FakeScript {
 }
 
 impl FakeScript {
-    /// A script that boots at once.
+    /// Creates a script that boots at once.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -66,21 +66,21 @@ impl FakeScript {
         }
     }
 
-    /// Boots like this.
+    /// Sets the boot behavior.
     #[must_use]
     pub fn boot(mut self, boot: Boot) -> Self {
         self.boot = boot;
         self
     }
 
-    /// Its workers say that they hold so much.
+    /// Sets the memory that its workers report.
     #[must_use]
     pub const fn memory_bytes(mut self, memory_bytes: usize) -> Self {
         self.memory_bytes = memory_bytes;
         self
     }
 
-    /// Says that its workers end code that runs past its deadline, although they do not.
+    /// Makes the engine claim that its workers stop code at its deadline, although they do not.
     #[must_use]
     pub const fn stops_code(mut self) -> Self {
         self.stops_code = true;
@@ -94,7 +94,7 @@ impl FakeScript {
         self
     }
 
-    /// The drop of its workers blocks until the sender at the other end sends or is dropped.
+    /// Makes the drop of its workers block until the sender at the other end sends or is dropped.
     #[must_use]
     pub fn drop_blocks(mut self, until: channel::Receiver<()>) -> Self {
         self.drop_blocks = Some(until);
@@ -114,13 +114,13 @@ impl FakeScript {
         self.boots.load(Ordering::SeqCst)
     }
 
-    /// Returns the number of times that its workers were told to give back memory.
+    /// Returns the number of times that its workers were asked to release memory.
     #[must_use]
     pub fn trims(&self) -> usize {
         self.trims.load(Ordering::SeqCst)
     }
 
-    /// Returns the number of times that its workers were told to end their I/O.
+    /// Returns the number of times that its workers were asked to shut down their I/O.
     #[must_use]
     pub fn io_ends(&self) -> usize {
         self.io_ends.load(Ordering::SeqCst)
@@ -132,7 +132,7 @@ impl FakeScript {
         self.alive.load(Ordering::SeqCst)
     }
 
-    /// Returns the number of tasks that its workers spawned by [`Does::Spawn`](super::Does::Spawn) and that are still alive.
+    /// Returns the number of live tasks spawned by [`Does::Spawn`](super::Does::Spawn).
     #[must_use]
     pub fn leftovers(&self) -> usize {
         self.leftovers.load(Ordering::SeqCst)

@@ -12,7 +12,7 @@ use crate::{Failure, Outcome, Ticket};
 
 type Answered<T> = oneshot::Receiver<Result<T, Fault>>;
 
-/// Waits for the answer. Dropped before, it cancels the event.
+/// Waits for the answer. Dropping the future cancels the event.
 pub(super) async fn wait<T>(answer: Answered<T>, ticket: Ticket) -> Result<(T, Ticket), Failure> {
     let mut answer = answer;
     let answered = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {

@@ -1,4 +1,4 @@
-//! A response's body that keeps its event alive while it is read.
+//! The body of a response, which keeps its event alive while it is read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -42,7 +42,7 @@ impl HttpBody for Held {
         if let Poll::Ready(Some(Err(error))) = polled {
             polled = Poll::Ready(Some(Err(told(error))));
         }
-        // At its end the response is complete. `waitUntil` work continues.
+        // The end of the body completes the response; `waitUntil` work continues.
         let ended = match &polled {
             Poll::Ready(None | Some(Err(_))) => true,
             Poll::Ready(Some(Ok(_))) => self.body.is_end_stream(),

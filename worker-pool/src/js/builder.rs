@@ -1,4 +1,4 @@
-//! The settings of a pool of JavaScript workers: those of every pool, and the engine's own.
+//! The settings of a pool of JavaScript workers: the settings of every pool, and of the engine.
 
 use std::sync::Arc;
 
@@ -56,21 +56,21 @@ impl Pool {
 impl PoolBuilder {
     settings!();
 
-    /// Sets how many threads each worker thread's I/O runtime has. Default: 2.
+    /// Sets the number of threads of each I/O runtime. Default: 2.
     pub const fn io_threads(mut self, threads: usize) -> Self {
         self.io_threads = threads;
         self
     }
 
-    /// Sets how the pool's threads are scheduled by the operating system. Default: [`OsScheduling::Tuned`].
+    /// Sets the operating system's scheduling of the pool's threads. Default: [`OsScheduling::Tuned`].
     pub const fn os_scheduling(mut self, scheduling: OsScheduling) -> Self {
         self.scheduling = scheduling;
         self
     }
 
-    /// Adds ops, JavaScript, bindings and modules to the pool's workers, and removes globals from them. May be called several
-    /// times: extensions are listed, and prepare workers, in the order of the calls. Two extensions or two modules with the
-    /// same name are an error of [`PoolBuilder::build`].
+    /// Adds ops, JavaScript, bindings and modules to the pool's workers, and removes globals from them. May be called
+    /// several times: extensions prepare workers in the order of the calls. [`PoolBuilder::build`] refuses two extensions or
+    /// two modules with the same name.
     pub fn extend(mut self, extend: impl Extend) -> Self {
         self.extends.push(Arc::new(extend));
         self
@@ -82,14 +82,14 @@ impl PoolBuilder {
         self
     }
 
-    /// Sets where workers run whose scripts do not say so ([`ScriptBuilder::isolation`](super::ScriptBuilder::isolation)).
+    /// Sets the isolation of workers whose script sets none ([`ScriptBuilder::isolation`](super::ScriptBuilder::isolation)).
     /// Default: [`Isolation::Thread`].
     pub const fn isolation(mut self, isolation: Isolation) -> Self {
         self.isolation = isolation;
         self
     }
 
-    /// Sets how processes are started for workers with [`Isolation::Process`]. Default: such workers cannot start.
+    /// Sets the command that starts processes for workers with [`Isolation::Process`]. Default: such workers cannot start.
     pub fn cells(mut self, cells: Cells) -> Self {
         self.cells = Some(cells);
         self
@@ -98,12 +98,12 @@ impl PoolBuilder {
     /// Builds the pool. Does not block: threads and workers start in the background.
     ///
     /// # Errors
-    /// Conflicting settings or extensions, or no thread can be spawned.
+    /// Settings or extensions conflict, or no thread can be spawned.
     pub fn build(self) -> Result<Pool, BuildError> {
         self.build_with(|engine| engine)
     }
 
-    /// Builds the pool over an engine that wraps the one of this builder's settings: see [`ScriptEngine`].
+    /// Builds the pool over an engine that wraps the JavaScript engine: see [`ScriptEngine`].
     ///
     /// # Errors
     /// As [`PoolBuilder::build`].

@@ -20,15 +20,15 @@ use super::fault::fault;
 use super::thread_worker::ThreadWorker;
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Trim, Turn, Worker};
 
-/// An engine that runs scripts and takes their events, such as [`JsEngine`].
+/// An engine for JavaScript's scripts and events, such as [`JsEngine`].
 pub trait ScriptEngine: Engine<Script = Script, Event = JsEvent> {}
 
 impl<E: Engine<Script = Script, Event = JsEvent>> ScriptEngine for E {}
 
-/// Makes the fetcher of a name.
+/// Creates the fetcher for a worker's name.
 pub(super) type MakeFetcher = Arc<dyn Fn(&str) -> Arc<dyn Fetcher> + Send + Sync>;
 
-/// Makes fetchers of a pool's workers, once there is a pool.
+/// Creates fetchers for a pool's workers. Set once the pool exists.
 pub(super) type Fetchers = Arc<OnceLock<MakeFetcher>>;
 
 /// Runs scripts on V8. Each pool has its own.
@@ -36,7 +36,7 @@ pub struct JsEngine {
     io_threads: usize,
     scheduling: OsScheduling,
     template: WorkerTemplate,
-    /// Makes fetchers of the pool's workers. Set once there is a pool.
+    /// Creates fetchers for the pool's workers. Set once the pool exists.
     fetchers: Fetchers,
     isolation: Isolation,
     /// Starts the processes of cells.
@@ -47,7 +47,7 @@ pub struct JsEngine {
 }
 
 impl JsEngine {
-    /// An engine whose threads have I/O runtimes of this many threads each, and whose workers are made from this template.
+    /// Creates an engine with this number of threads per I/O runtime, and this template of its workers.
     pub(super) fn new(
         io_threads: usize,
         scheduling: OsScheduling,
@@ -72,7 +72,7 @@ impl JsEngine {
         }
     }
 
-    /// Sets where workers run whose scripts do not say so, and how cells are started.
+    /// Sets the default isolation of workers, and the command that starts cells.
     pub(super) fn with_cells(
         mut self,
         isolation: Isolation,
@@ -83,7 +83,7 @@ impl JsEngine {
         self.isolation = isolation;
         self.depot = cells.map(Depot::new).map(Arc::new);
         self.conditions.lost_grace = lost_grace;
-        // It has to end an event before the pool gives up on the worker.
+        // The event must end before the pool gives up on the worker.
         self.conditions.cancel_grace = cancel_grace / 2;
         self
     }
@@ -124,7 +124,7 @@ impl Engine for JsEngine {
         Ok(WorkerThread::new(options, watchdog).with_template(self.template.clone()))
     }
 
-    /// The watchdog sees to it.
+    /// The watchdog stops code.
     fn stops_code(_: &Script) -> bool {
         true
     }
@@ -161,7 +161,7 @@ impl Event for JsEvent {
     }
 }
 
-/// A worker that runs a script: on this thread, or in a process of its own.
+/// A worker that runs a script, on this thread or in its own process.
 pub struct JsWorker(Place);
 
 #[expect(

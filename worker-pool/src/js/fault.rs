@@ -1,4 +1,4 @@
-//! Failures of a pool's events, and faults of a worker's: the same, on either side of an engine.
+//! Conversions between the failures of a pool's events and the faults of a worker.
 
 use isopod_outcome::Failure;
 use isopod_runtime::handlers::Fault;

@@ -38,15 +38,14 @@ use crate::{
 /// # }
 /// ```
 ///
-/// A name may select an entry point: `"shop#Admin"` is the class or object that the script `shop` exports as `Admin`;
-/// without it, the default export is used.
+/// A name may select an entry point: `"shop#Admin"` is the class or object that the script `shop` exports as `Admin`.
+/// Otherwise the default export is used.
 ///
-/// It can be created, used and dropped on any thread, inside and outside any runtime, any number of times in a process. Its
-/// futures run on any executor. Cloning it creates another handle to the same pool. Dropping the last handle returns at
-/// once: accepted events finish in the background, then the threads end.
+/// A pool can be created, used and dropped on any thread, inside and outside any runtime, any number of times in a process.
+/// Its futures run on any executor. Clones are handles to the same pool. Dropping the last handle returns at once: accepted
+/// events finish in the background, then the threads end.
 ///
-/// Its workers run in this process, on [`JsEngine`]. [`build_with`](super::PoolBuilder::build_with) builds a pool over another
-/// [`ScriptEngine`].
+/// Workers run on [`JsEngine`]. [`build_with`](super::PoolBuilder::build_with) builds a pool over another [`ScriptEngine`].
 pub struct Pool<E: ScriptEngine = JsEngine> {
     pub(super) core: crate::Pool<E>,
     #[cfg(feature = "sql")]
@@ -73,7 +72,7 @@ impl<E: ScriptEngine> fmt::Debug for Pool<E> {
 }
 
 impl<E: ScriptEngine> Pool<E> {
-    /// Deploys a script under a name, replacing the current version without dropping an event. Does not wait for its start:
+    /// Deploys a script under a name, replacing the current version without dropping an event. Does not wait for a worker:
     /// see [`Pool::warm`].
     ///
     /// # Errors
@@ -87,8 +86,8 @@ impl<E: ScriptEngine> Pool<E> {
         self.core.deploy(name, script.into(), options)
     }
 
-    /// Finds out what confines the pool's workers with [`Isolation::Sandbox`](super::Isolation) on this system, by starting a
-    /// process for the next one.
+    /// Determines the mechanisms that confine workers with [`Isolation::Sandbox`](super::Isolation) on this system, by
+    /// starting a process, which the next such worker uses.
     ///
     /// # Errors
     /// The pool has no [`Cells`](super::Cells), or the process cannot start.
@@ -99,7 +98,7 @@ impl<E: ScriptEngine> Pool<E> {
         depot.confine().await
     }
 
-    /// The mechanisms that confine the pool's workers with [`Isolation::Sandbox`](super::Isolation), if they are known: see
+    /// Returns the mechanisms that confine workers with [`Isolation::Sandbox`](super::Isolation), if they are known: see
     /// [`Pool::sandbox`].
     #[must_use]
     pub fn confinement(&self) -> Option<Confinement> {
@@ -168,9 +167,9 @@ impl<E: ScriptEngine> Pool<E> {
         asked?.response(None).await
     }
 
-    /// Calls a script's `fetch` handler as [`Pool::fetch`] does, for a server: `info` describes the request further. Also returns
-    /// the worker that got the request at once, to which an [`AttachedTask`](crate::AttachedTask) of the caller can be attached.
-    /// See [`Ticket::worker`].
+    /// Variant of [`Pool::fetch`] for servers. `info` has further properties of the request. Also returns the worker if it
+    /// got the request at once, so that the caller can attach an [`AttachedTask`](crate::AttachedTask) to it: see
+    /// [`Ticket::worker`].
     pub async fn fetch_placed(
         &self,
         name: &str,
@@ -188,8 +187,8 @@ impl<E: ScriptEngine> Pool<E> {
         }
     }
 
-    /// Creates a fetcher whose requests are answered by the `fetch` handler of the script that is deployed under this name at
-    /// the time of a request, for a service binding. It does not keep the pool open.
+    /// Creates a fetcher, for a service binding, whose requests go to the `fetch` handler of the script deployed under this
+    /// name at the time of each request. It does not keep the pool open.
     ///
     /// ```
     /// # mod isopod { pub use isopod_pool::{Meta, Options, js::{Pool, Script, fetcher::FetcherBinding, handlers::Body}}; }
@@ -225,14 +224,14 @@ impl<E: ScriptEngine> Pool<E> {
         &self.objects
     }
 
-    /// Calls an exported function, or a method of the default export, and returns its result. Arguments are a tuple, a slice
-    /// or a vector, `(1, "two")`, or [`Arguments`](super::values::Arguments) if they include streams or functions. A
-    /// returned `ReadableStream` is a [`Body`].
+    /// Calls an exported function, or a method of the default export, and returns its result. Arguments are a tuple such as
+    /// `(1, "two")`, a slice or a vector, or [`Arguments`](super::values::Arguments) if they include streams or functions. A
+    /// returned `ReadableStream` becomes a [`Body`].
     ///
     /// Values are not converted through JSON: see [`super::values`]. Dropping the future cancels the call.
     ///
     /// # Errors
-    /// The failure of the event; also `exception` if a value cannot be converted. Its source is the error that the script
+    /// The failure of the event, or `exception` if a value cannot be converted. Its source is the error that the script
     /// threw: [`Thrown`](super::values::Thrown).
     pub async fn call<A, R>(&self, name: &str, function: &str, arguments: A) -> Result<R, Failure>
     where
@@ -322,8 +321,8 @@ impl<E: ScriptEngine> Pool<E> {
         Ok(())
     }
 
-    /// Calls a script's `queue` handler with a batch of messages, and returns its decision about them: once the handler and
-    /// its `waitUntil` promises have ended, also if one of them has failed.
+    /// Calls a script's `queue` handler with a batch of messages, and returns its decisions once the handler and its
+    /// `waitUntil` promises have settled.
     ///
     /// ```
     /// # mod isopod { pub use isopod_pool::{Meta, Options, js::{Pool, Script, bindings}}; }
@@ -343,12 +342,12 @@ impl<E: ScriptEngine> Pool<E> {
     /// ```
     ///
     /// # Errors
-    /// The failure of the event, if the handler could not decide: it was terminated, or the event was not begun.
+    /// The failure of the event if it was terminated or did not begin.
     pub async fn queue(&self, name: &str, batch: QueueBatch, meta: Meta) -> Result<QueueDecision, Failure> {
         self.handle(name, batch, meta).await
     }
 
-    /// Calls a script's handler with any input: [`HandlerInput`] says how one is made. Gives the value that it answers with.
+    /// Calls a handler of a script with any [`HandlerInput`], and returns its answer.
     ///
     /// # Errors
     /// The failure of the event.
@@ -362,21 +361,21 @@ impl<E: ScriptEngine> Pool<E> {
         Ok(value)
     }
 
-    /// Opens a session of a script: see [`Session`]. Never blocks, and boots nothing yet.
+    /// Opens a session of a script: see [`Session`]. Never blocks, and does not boot a worker.
     ///
     /// # Errors
-    /// `not_deployed` without such a script; `load_shed` if it has as many sessions as it may have
-    /// ([`SessionLimits::max`](crate::SessionLimits::max)), or the pool is shutting down.
+    /// `not_deployed` without such a script; `load_shed` at the limit of [`SessionLimits::max`](crate::SessionLimits::max),
+    /// or if the pool is shutting down.
     pub fn open_session(&self, name: &str) -> Result<Session, Failure> {
         let core = self.core.open_session(request::script(name))?;
         Ok(Session::new(core, name.into()))
     }
 
-    /// Opens the session of a script that has this key, or another handle to it. In the whole pool, no two workers have
-    /// sessions of the same script and key.
+    /// Opens the session of a script with this key, or another handle to it. At any time, the sessions of a script and a key
+    /// are on at most one worker of the pool.
     ///
     /// # Errors
-    /// As [`Pool::open_session`]; `worker_lost` until all events of an earlier session with this key have ended.
+    /// As [`Pool::open_session`], and `worker_lost` until all events of an earlier session with this key have ended.
     pub fn open_keyed_session(&self, name: &str, key: &str) -> Result<Session, Failure> {
         let core = self.core.open_keyed_session(request::script(name), key)?;
         Ok(Session::new(core, name.into()))
@@ -430,7 +429,7 @@ impl<E: ScriptEngine> Pool<E> {
         self.core.stats()
     }
 
-    /// Stops accepting events and waits until accepted ones have ended; cuts those that have not within `limit`.
+    /// Stops accepting events and waits until accepted ones have ended. Cuts those that are still open after `limit`.
     pub async fn drain(&self, limit: Duration) -> ShutdownReport {
         self.core.drain(limit).await
     }

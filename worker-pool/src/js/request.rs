@@ -16,12 +16,12 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Returns the worker that got the request at once.
+    /// Returns the worker, if it got the request at once.
     pub(super) fn worker(&self) -> Option<WorkerHandle> {
         self.ticket.worker().cloned()
     }
 
-    /// Waits for the response. `session`: the session that it was asked in, which a WebSocket keeps open.
+    /// Waits for the response. `session` is the session of the request, which a WebSocket keeps open.
     pub(super) async fn response(self, session: Option<Closes>) -> Result<http::Response<Body>, Failure> {
         let (response, ticket) = wait(self.answer, self.ticket).await?;
         Ok(match response.extensions().get::<Upgrade>().cloned() {
@@ -54,7 +54,7 @@ pub(super) fn begin(
     Ok(Asked { answer, ticket })
 }
 
-/// The event for a name, which may select an entry point.
+/// Returns the script of a name, and its event for the entry point that the name may select.
 pub(super) fn event(name: &str, kind: EventKind) -> (&str, Event) {
     let (name, entrypoint) = match name.split_once('#') {
         Some((name, entrypoint)) => (name, Some(entrypoint.to_owned())),
@@ -63,7 +63,7 @@ pub(super) fn event(name: &str, kind: EventKind) -> (&str, Event) {
     (name, Event { entrypoint, kind })
 }
 
-/// The script that a name selects.
+/// Returns the script that a name selects.
 pub(super) fn script(name: &str) -> &str {
     name.split_once('#').map_or(name, |(script, _)| script)
 }

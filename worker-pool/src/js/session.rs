@@ -32,10 +32,10 @@ use crate::{Closing, Failure, Meta, Rejected, SessionId, Ticket};
 /// # }
 /// ```
 ///
-/// The first event decides the worker; from then on it stays, whether it has events or not, until the session ends or the
-/// worker must go, of which [`Session::closing`] tells. The core's [`Session`](crate::Session) has the details.
+/// The first event determines the worker. The worker then stays, even without events, until the session ends or the worker
+/// must end, which [`Session::closing`] reports. [`crate::Session`] has the details.
 ///
-/// Cloning creates another handle. Dropping the last handle ends the session as soon as its events have ended.
+/// Clones are handles to the same session. Dropping the last handle ends the session as soon as its events have ended.
 #[derive(Clone, Debug)]
 pub struct Session {
     core: crate::Session<Event>,
@@ -126,17 +126,17 @@ impl Session {
         self.core.dispatch(event, meta)
     }
 
-    /// Waits until there is room for another event of the session, or the session is gone.
+    /// Waits until the session has room for another event, or is gone.
     pub async fn ready(&self) {
         self.core.ready().await;
     }
 
-    /// Waits until the session's worker must go: see [`crate::Session::closing`].
+    /// Waits until the session's worker must end: see [`crate::Session::closing`].
     pub async fn closing(&self) -> Closing {
         self.core.closing().await
     }
 
-    /// Returns whether the session is gone, so that it takes no events any more.
+    /// Returns whether the session is gone and refuses events.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.core.is_gone()

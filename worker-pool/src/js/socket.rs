@@ -1,4 +1,4 @@
-//! The event and the session behind a WebSocket: the socket keeps them, and they end it.
+//! The event and the session of a WebSocket. The socket keeps both, and their end closes it.
 
 use std::task::{Context, Poll};
 
@@ -11,13 +11,13 @@ use crate::RetireReason;
 use crate::ticket::Ticket;
 
 /// The ticket of an event that was answered with a WebSocket, and the session that keeps its worker. Without a session, the
-/// worker may be replaced as if the event had been answered.
+/// worker may be replaced as if the event had ended.
 pub(super) struct SocketGuard {
     ticket: Ticket,
     closing: Option<Closes>,
 }
 
-/// Resolves when the session of a WebSocket ends, with the reason. It keeps the session open.
+/// Resolves with the reason when the session of a WebSocket ends. Keeps the session open.
 pub(super) type Closes = BoxFuture<'static, RetireReason>;
 
 impl SocketGuard {
@@ -40,14 +40,14 @@ impl Guard for SocketGuard {
         }
     }
 
-    /// The script has been told, and ends the event itself.
+    /// The script was notified, and ends the event itself.
     fn ended(self: Box<Self>) {
         self.ticket.detach();
     }
 }
 
-/// The close code for a worker that goes: 1001 at a shutdown, 1011 if it was ended by force, else 1012, which tells clients to
-/// connect again (<https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number>).
+/// Returns the close code for the end of a worker: 1001 at a shutdown, 1011 if it was terminated, else 1012, on which
+/// clients reconnect (<https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number>).
 fn ending(reason: RetireReason, outcome: Outcome) -> Ending {
     let (code, text) = match reason {
         RetireReason::Shutdown => (1001, "the server is shutting down"),

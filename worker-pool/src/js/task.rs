@@ -1,4 +1,4 @@
-//! Tasks of scripts, for callers.
+//! The caller's side of a script's tasks.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -17,7 +17,7 @@ use crate::{Failure, Meta, Ticket};
 /// Default maximum number of unread items of a task.
 const ITEMS_WAITING_MAX: usize = 256;
 
-/// A request for a task of a script: its payload, and settings of this run as text by name.
+/// A request for a task of a script: its payload, and named text settings.
 #[must_use]
 pub struct TaskRequest {
     pub(super) id: String,
@@ -53,7 +53,7 @@ impl TaskRequest {
         self
     }
 
-    /// Sets the depth: the number of messages that led to it. Messages that its script publishes are one level deeper.
+    /// Sets the depth: the number of messages that led to the task. Messages that its script publishes are one level deeper.
     /// Default: 0.
     pub const fn at_depth(mut self, depth: u32) -> Self {
         self.depth = depth;
@@ -107,7 +107,7 @@ impl<R> TaskStream<R> {
             answer,
             ticket,
         } = self;
-        // A script that waits for room must not wait for ever.
+        // Unread items are dropped, so that a script that waits for room can continue.
         let drained = poll_fn(|cx| {
             while let Poll::Ready(item) = items.poll_recv(cx) {
                 if item.is_none() {
@@ -128,7 +128,7 @@ impl<R> Stream for TaskStream<R> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<TaskItem>> {
         match self.items.poll_recv(cx) {
-            // A lost thread sends nothing more; the outcome has the reason.
+            // A lost thread sends no more items; the outcome has the reason.
             Poll::Pending => self.ticket.poll_lost(cx).map(|_| None),
             item => item,
         }

@@ -1,4 +1,4 @@
-//! A worker on its thread of the pool: that of `isopod-runtime`, as the pool's [`Worker`].
+//! A worker of `isopod-runtime` on a thread of the pool, as the pool's [`Worker`].
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,10 +15,10 @@ use crate::engine::{BootContext, BootError, SlotId, Trim, Turn, Worker};
 /// A worker of `isopod-runtime`, with the slots of its events.
 pub(super) struct ThreadWorker {
     worker: isopod_runtime::Worker,
-    /// The events in the slots, by index, and the slots of events.
+    /// The events by the index of their slot.
     events: Vec<Option<Begun>>,
     slots: KeyMap<SlotId>,
-    /// When the code of the event that is begun next is to be ended.
+    /// Stop time of the event that begins next.
     next_stop: Option<(SlotId, Instant)>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct ThreadWorker {
 #[derive(Clone, Copy)]
 struct Begun {
     slot: SlotId,
-    /// The worker's key of it.
+    /// Its key in the worker.
     key: EventKey,
     /// It was answered with a stream.
     is_streaming: bool,
@@ -44,7 +44,7 @@ impl ThreadWorker {
         let options = BootOptions {
             worker: ctx.worker.get(),
             stop_at: ctx.stop_at,
-            // Should its thread not come back, the pool finds it.
+            // If its thread gets stuck, the pool detects it.
             on_notice: Some(OnNotice::new(move |noticed| match noticed {
                 Noticed::LongTurn => notice.long_turn(),
                 Noticed::Stopping(limit) => notice.stopping(None, limit.into()),

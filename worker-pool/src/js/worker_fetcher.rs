@@ -1,4 +1,4 @@
-//! The pool as a fetcher: requests of workers to workers.
+//! The pool as a fetcher, for requests between workers.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ use super::request;
 use super::session::Session;
 use crate::{Failure, Meta, Outcome, Ticket, WeakPool};
 
-/// Requests to the script that is deployed under a name. Created by [`Pool::fetcher`](super::Pool::fetcher).
+/// A fetcher for the script that is deployed under a name. Created by [`Pool::fetcher`](super::Pool::fetcher).
 pub struct WorkerFetcher<E: ScriptEngine = JsEngine> {
     pool: WeakPool<E>,
     name: Arc<str>,
@@ -42,7 +42,7 @@ impl<E: ScriptEngine> Fetcher for WorkerFetcher<E> {
         request.extensions_mut().insert(caller.clone());
         let worker = Arc::clone(&self.name);
         if is_asked_for(request.headers()) {
-            // The worker stays for a WebSocket that it accepts; else the session ends with the response.
+            // The session keeps the worker for a WebSocket that it accepts, and otherwise ends with the response.
             let session = self.pool.open_session(request::script(&worker));
             return Box::pin(async move {
                 let response = async { Session::new(session?, worker.clone()).fetch(request, meta).await };
@@ -88,7 +88,7 @@ impl<E: ScriptEngine> Fetcher for WorkerFetcher<E> {
     }
 }
 
-/// The ticket of an event whose answer has stubs. The event ends by itself, once they are gone.
+/// The ticket of an event whose answer has stubs. The event ends once they are disposed.
 pub(super) struct Held(Option<Ticket>);
 
 impl Held {
@@ -112,7 +112,7 @@ impl Drop for Held {
     }
 }
 
-/// Logs details that the caller does not get: in production only the log has the stack.
+/// Logs details that are withheld from the caller: in production only the log has the stack.
 pub(super) fn log(failure: &Failure, worker: &str, caller: &Caller) {
     let (outcome, request) = (
         failure.outcome.as_str(),
@@ -120,7 +120,7 @@ pub(super) fn log(failure: &Failure, worker: &str, caller: &Caller) {
     );
     let text = failure.detail.as_ref().unwrap_or(&failure.message);
     match failure.outcome {
-        // Under overload a line for each would be a load of its own, and a caller that left is no fault.
+        // A line per event would add load during overload, and a caller's disconnect is no fault.
         Outcome::Ok | Outcome::Canceled | Outcome::LoadShed => {}
         _ => tracing::error!(target: "isopod::worker", worker, caller = &*caller.worker, outcome, request, "{text}"),
     }

@@ -34,7 +34,7 @@ pub(crate) enum Work<E: Engine> {
     Task(Task<E::Thread>),
 }
 
-/// Host of the work.
+/// A worker for either kind of work.
 pub(crate) enum Host<E: Engine> {
     Script(E::Worker),
     Native(NativeWorker<E::Thread>),
@@ -43,7 +43,7 @@ pub(crate) enum Host<E: Engine> {
 impl<E: Engine> Engine for WithNative<E> {
     type Script = Code<E::Script>;
     type Event = Work<E>;
-    /// Shared on its thread: a task borrows it for as long as it runs.
+    /// Shared with the thread's tasks while they run.
     type Thread = Rc<E::Thread>;
     type Worker = Host<E>;
 
@@ -90,7 +90,7 @@ impl<E: Engine> Engine for WithNative<E> {
     }
 }
 
-/// Sessions of the engine's events, on a pool whose events are [`Work`].
+/// Adapts the sessions of a pool, whose events are [`Work`], to the engine's events.
 pub(crate) struct Sessions<E: Engine>(pub(crate) Arc<dyn SessionHost<Work<E>>>);
 
 impl<E: Engine> SessionHost<E::Event> for Sessions<E> {
@@ -117,7 +117,7 @@ impl<E: Engine> SessionHost<E::Event> for Sessions<E> {
     }
 }
 
-/// The engine's event that the pool gives back.
+/// Unwraps the engine's event that the pool returns.
 pub(crate) fn returned<E: Engine>(Rejected { event, reason }: Rejected<Work<E>>) -> Rejected<E::Event> {
     Rejected {
         event: event.event().expect("what is handed back is what was handed over"),
@@ -126,7 +126,7 @@ pub(crate) fn returned<E: Engine>(Rejected { event, reason }: Rejected<Work<E>>)
 }
 
 impl<E: Engine> Work<E> {
-    /// The engine's event, where it is one.
+    /// Returns the engine's event, if the work is one.
     pub(crate) fn event(self) -> Option<E::Event> {
         match self {
             Self::Event(event) => Some(event),
@@ -151,7 +151,7 @@ impl<E: Engine> Worker for Host<E> {
         match (self, event) {
             (Self::Script(worker), Work::Event(event)) => worker.begin(slot, event),
             (Self::Native(worker), Work::Task(task)) => worker.begin(slot, task),
-            // Not accepted in the first place: see `suits`.
+            // Unreachable, because `suits` refuses such events.
             (_, event) => event.fail(Failure::new(
                 Outcome::Exception,
                 "the worker does not handle such events",

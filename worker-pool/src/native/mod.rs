@@ -1,5 +1,5 @@
-//! Rust tasks on worker threads. A task is an event and its host a worker, so placement, limits, deadlines, cancellation,
-//! statistics and drain are the pool's own.
+//! Rust tasks on worker threads. A task is an event of a native worker, so the pool's placement, limits, deadlines,
+//! cancellation, statistics and drain apply.
 //!
 //! [`engine`] combines native workers with those of the pool's engine, [`worker`] runs the tasks, and [`NativeTask`] is the
 //! caller's handle.
@@ -30,10 +30,10 @@ pub(crate) fn default_options() -> Options {
     }
 }
 
-/// Makes a future on a worker thread; it may hold what cannot leave that thread.
+/// Creates a future on a worker thread; the future need not be `Send`.
 type Start<T> = Box<dyn FnOnce(Rc<T>) -> LocalBoxFuture<'static, ()> + Send>;
 
-/// A task on its way to a worker. Its return value has a channel of its own; `failed` reports any other end.
+/// A task on its way to a worker. Its return value has its own channel; `failed` reports any other end.
 pub(crate) struct Task<T> {
     start: Start<T>,
     failed: oneshot::Sender<Failure>,
@@ -56,7 +56,7 @@ impl<T: 'static> Task<T> {
         let start: Start<T> = Box::new(move |thread| {
             Box::pin(async move {
                 let value = task(&thread).await;
-                // Whoever asked may have stopped waiting.
+                // The caller may have stopped waiting.
                 let _ = to.send(value);
             })
         });
@@ -94,7 +94,7 @@ impl<R> NativeTask<R> {
         }
     }
 
-    /// Detaches from the task, which continues; its outcome is counted.
+    /// Lets the task continue without this handle. Its outcome is counted.
     ///
     /// # Errors
     /// The reason why it was not accepted.
@@ -110,7 +110,7 @@ impl<R> NativeTask<R> {
         }
     }
 
-    /// Waits for the task. Blocks the thread: never call it on a thread that the task needs.
+    /// Blocks the thread until the task ends. Never call it on a thread that the task needs.
     ///
     /// # Errors
     /// As for the future.
@@ -133,7 +133,7 @@ impl<R> Future for NativeTask<R> {
                 Some(Poll::Ready(failure)) => Err(failure),
                 _ => return Poll::Pending,
             },
-            // It will never return: why, its worker says.
+            // The task will not return; its worker reports the reason.
             Poll::Ready(Err(oneshot::Canceled)) => match Pin::new(&mut answer.failed).poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(failure)) => Err(failure),
@@ -146,7 +146,7 @@ impl<R> Future for NativeTask<R> {
         let Some(ticket) = ticket.take() else {
             return Poll::Ready(result);
         };
-        // A worker that was given up reports too late.
+        // A worker that was given up may report, but too late.
         let result = result.map_err(|failure| ticket.lost().unwrap_or(failure));
         ticket.detach();
         Poll::Ready(result)

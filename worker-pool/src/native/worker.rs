@@ -1,4 +1,4 @@
-//! A worker for native tasks: each is a local task of the worker's `LocalSet`, which catches its panic.
+//! A worker for native tasks. Each is a local task of the worker's `LocalSet`, which catches its panic.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -21,14 +21,14 @@ pub(crate) struct NativeWorker<T> {
 struct Running {
     slot: SlotId,
     abort: AbortHandle,
-    /// Its outcome once its future is dropped.
+    /// Outcome to report once its future is dropped.
     canceled: Option<Outcome>,
     failed: oneshot::Sender<Failure>,
 }
 
 impl<T> Task<T> {
     pub(super) fn fail(self, failure: Failure) {
-        // The reason first: a waiting caller reads it when its channel closes.
+        // Sent before the result's channel closes, because the waiting caller then reads it.
         let _ = self.failed.send(failure);
         drop(self.start);
     }
@@ -82,7 +82,7 @@ impl<T: 'static> NativeWorker<T> {
         }
     }
 
-    /// The task's future is dropped at the next turn of its `LocalSet`, and then reported.
+    /// Cancels a task, whose future is dropped at the next turn of its `LocalSet` and then reported.
     pub(super) fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
         if let Some(running) = self.running.values_mut().find(|running| running.slot == slot) {
             running.canceled = Some(outcome);

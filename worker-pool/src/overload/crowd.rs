@@ -1,5 +1,4 @@
-//! Detection of scripts displacing each other because there are more scripts than threads, so that nearly every event costs
-//! a boot.
+//! Detection of thrashing: more scripts than threads displace each other, so that nearly every event costs a boot.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Period over which displaced workers are counted.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
-/// Number of displaced workers in that period that is reported: more than a few busy scripts cause.
+/// Number of displaced workers in that period that is reported, more than a few busy scripts cause.
 const MANY: usize = 100;
 
 /// Minimum time between two reports.
@@ -23,8 +22,8 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// Counts a displaced worker of this script. `Some`: this should be reported, with the number of displaced workers and their
-    /// scripts.
+    /// Counts a displaced worker of this script. Returns the number of displaced workers and their scripts if they should be
+    /// reported.
     pub(crate) fn displaced(&mut self, script: &Arc<str>, now: Instant) -> Option<(usize, &HashSet<Arc<str>>)> {
         let is_over = |since: Instant, time| now.saturating_duration_since(since) >= time;
         if self.began.is_none_or(|began| is_over(began, WINDOW)) {

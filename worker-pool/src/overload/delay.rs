@@ -1,12 +1,12 @@
 //! Standing-queue detection: CoDel (RFC 8289), for events instead of packets.
 //!
-//! A burst fills a queue, which then drains. If over a whole interval even the shortest wait is above a target, the queue does not
-//! drain: it delays every event, and workers get events whose callers have given up. While it is standing, events older than twice
-//! the target are shed, and new events are refused if they would wait longer than the target.
+//! A queue drains after a burst. If even the shortest wait over a whole interval is above a target, the queue is standing:
+//! it delays every event, and workers get events whose callers have given up. Events older than twice the target are then
+//! shed, and new events are refused if they would wait longer than the target.
 
 use std::time::{Duration, Instant};
 
-/// The delay of one queue.
+/// Delay of one queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delay {
     target: Duration,
@@ -26,7 +26,7 @@ impl Delay {
         }
     }
 
-    /// Records that an event leaves the queue for a worker after this wait.
+    /// Records the wait of an event that leaves the queue for a worker.
     pub(crate) fn left(&mut self, waited: Duration, now: Instant) {
         match &mut self.window {
             Some((ends, least)) if now < *ends => *least = waited.min(*least),
@@ -39,7 +39,7 @@ impl Delay {
         }
     }
 
-    /// The queue is empty, so it is not standing.
+    /// Records that the queue is empty, and so not standing.
     pub(crate) const fn emptied(&mut self) {
         self.window = None;
         self.standing = false;
@@ -99,7 +99,7 @@ mod tests {
                 now += ms(pause);
                 delay.left(ms(waited), now);
                 seen.push((now, ms(waited)));
-                // One that hardly waited, in every stretch of half an interval: whatever is judged has one.
+                // Every half interval, and so every interval, has an event that hardly waited.
                 let start = seen[0].0;
                 let halves = (now - start).as_millis() / (INTERVAL / 2).as_millis();
                 let calm = (0..=halves).all(|half| seen.iter().any(|(at, waited)| {

@@ -8,25 +8,25 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Threads in proportion to weight, for comparing: `threads / weight` of one against the other's, without fractions.
+    /// Compares `threads / weight` of both scripts, without fractions.
     fn against(self, threads: usize, other: Self, others: usize) -> std::cmp::Ordering {
         let own = threads as u128 * u128::from(other.weight);
         own.cmp(&(others as u128 * u128::from(self.weight)))
     }
 
-    /// Returns whether it has less than the other, by weight.
+    /// Returns whether this script has fewer threads than the other, by weight.
     pub(crate) fn is_below(self, other: Self) -> bool {
         self.against(self.threads, other, other.threads).is_lt()
     }
 
-    /// Returns whether a thread should move from the other script to this one: if this one then still has no more by weight, so that
-    /// no thread moves back and forth.
+    /// Returns whether a thread should move from the other script to this one, which must not have more by weight
+    /// afterwards, so that no thread moves back and forth.
     pub(crate) fn should_gain_from(self, other: Self) -> bool {
         other.threads > 1 && self.against(self.threads + 1, other, other.threads - 1).is_le()
     }
 }
 
-/// Returns whether a script has its share of the threads, while all these scripts, including itself, want some.
+/// Returns whether a script has its fair share of the threads among all scripts that want some, itself included.
 pub(crate) fn at_fair_share(own: Share, all: impl IntoIterator<Item = Share>, threads: usize) -> bool {
     let weights: u128 = all.into_iter().map(|share| u128::from(share.weight)).sum();
     own.threads as u128 * weights >= threads as u128 * u128::from(own.weight)
@@ -65,7 +65,7 @@ mod tests {
             prop_assert_eq!(shares.iter().map(|share| share.threads).sum::<usize>(), threads);
             let weights: u32 = shares.iter().map(|share| share.weight).sum();
             for share in &shares {
-                // Up to what whole threads make impossible.
+                // Up to rounding to whole threads.
                 #[allow(clippy::cast_precision_loss, reason = "small numbers")]
                 let part = (threads as f64) * f64::from(share.weight) / f64::from(weights);
                 prop_assert!((share.threads as f64) > part - shares.len() as f64, "{shares:?}");

@@ -1,25 +1,25 @@
 //! Decisions when workers together approach their memory budget.
 
-/// Memory that all workers together may hold.
+/// Memory budget of all workers together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
     pub(crate) bytes: usize,
-    /// A limit that was set is enforced: events are refused. A share of the machine's memory only decides which workers stay.
+    /// Events are refused at a configured limit. A share of the machine's memory only determines which workers stay.
     pub(crate) is_limit: bool,
 }
 
 impl Budget {
-    /// A limit that was set.
+    /// Creates a configured limit.
     pub(crate) const fn limit(bytes: usize) -> Self {
         Self { bytes, is_limit: true }
     }
 
-    /// A share of the machine's memory.
+    /// Creates a share of the machine's memory.
     pub(crate) const fn share(bytes: usize) -> Self {
         Self { bytes, is_limit: false }
     }
 
-    /// Returns the pressure of this many bytes in use.
+    /// Returns the pressure for a number of bytes in use.
     pub(crate) fn pressure(self, used: usize) -> Pressure {
         let pressure = Pressure::of(used, self.bytes);
         if self.is_limit {
@@ -35,16 +35,16 @@ impl Budget {
 pub(crate) enum Pressure {
     /// No action.
     Calm,
-    /// Workers that are idle go, the one that has been idle longest first. From seven eighths on.
+    /// Idle workers are retired, the longest idle first. From 7/8 of the budget.
     Evict,
-    /// No worker boots: its events wait. From fifteen sixteenths on.
+    /// No worker boots, and events wait. From 15/16 of the budget.
     Hold,
     /// Only high-priority events are accepted.
     Shed,
 }
 
 impl Pressure {
-    /// The level of this many bytes in use, of a maximum.
+    /// Returns the level for a number of bytes in use and a maximum.
     pub(crate) const fn of(used: usize, max: usize) -> Self {
         if used >= max {
             Self::Shed

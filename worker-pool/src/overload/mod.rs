@@ -1,8 +1,8 @@
 //! Overload control: pure decisions, without threads or a clock.
 //!
-//! [`Delay`] distinguishes a standing queue from a burst. [`Pace`] estimates when a queue has room again. [`fair`] compares the
-//! scripts' shares of the threads. [`Pressure`] is the level of memory use. [`Room`] adapts the concurrency of a worker. [`Crowd`]
-//! detects scripts that only displace each other.
+//! [`Delay`] distinguishes a standing queue from a burst. [`Pace`] estimates the time until a queue has room. [`fair`]
+//! compares the scripts' shares of the threads. [`Pressure`] is the level of memory use. [`Room`] adapts the concurrency of
+//! a worker. [`Crowd`] detects thrashing.
 
 mod crowd;
 mod delay;

@@ -1,22 +1,22 @@
-//! Pace of a queue, and thus the time until it has room again.
+//! Pace of a queue, and the time until it has room again.
 
 use std::time::{Duration, Instant};
 
-/// Weight of a new measurement, as one in this many.
+/// Divisor of the weight of a new measurement.
 const WEIGHT: u32 = 8;
-/// Maximum time that a caller is told to wait.
+/// Maximum retry-after hint.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// The pace of one queue.
+/// Pace of one queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
     last: Option<Instant>,
-    /// The time between two events that leave, on average.
+    /// Average time between two events that leave the queue.
     gap: Option<Duration>,
 }
 
 impl Pace {
-    /// Records that this many events have left the queue at once.
+    /// Records that a number of events left the queue together.
     pub(crate) fn left(&mut self, count: u32, now: Instant) {
         if count == 0 {
             return;
@@ -32,14 +32,14 @@ impl Pace {
         self.last = None;
     }
 
-    /// Returns the time for this many events to pass. Zero if unknown.
+    /// Returns the time in which a number of events pass. Zero if unknown.
     pub(crate) fn passes(&self, queued: usize) -> Duration {
         let line = u32::try_from(queued).unwrap_or(u32::MAX);
         self.gap.unwrap_or_default().saturating_mul(line)
     }
 
-    /// Returns the time after which a caller that finds a queue of this length should try again: between a half and one and a half
-    /// of the time in which the queue passes, or of `least` if that is longer. `chance` spreads callers; it is any number.
+    /// Returns the retry-after hint for a queue of this length: 0.5 to 1.5 times the time in which the queue passes, or
+    /// times `least` if that is longer. `chance`, any number, spreads the callers.
     pub(crate) fn retry_after(&self, queued: usize, least: Duration, chance: u64) -> Duration {
         self.passes(queued)
             .clamp(least.min(WAIT_MAX), WAIT_MAX)
@@ -58,7 +58,7 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::default();
         (0..50).for_each(|n| pace.left(1, start + Duration::from_millis(n * 100)));
-        // A hundred at ten a second.
+        // A hundred events at ten per second.
         let told: Vec<_> = (0..1000).map(|chance| pace.retry_after(100, LEAST, chance)).collect();
         assert!(told.iter().all(|wait| (5..=15).contains(&wait.as_secs())), "{told:?}");
         let mean = told.iter().sum::<Duration>() / 1000;

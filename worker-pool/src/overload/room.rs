@@ -1,22 +1,22 @@
 //! Adaptive concurrency of a worker.
 //!
-//! One thread runs all events of a worker. While it sleeps now and then, another concurrent event fills the gaps. Once it never
-//! sleeps, another one only delays the others, and should wait in the queue, where another worker may take it. The measure is
-//! therefore the part of the time that the thread works, and not the duration of events, which has many causes.
+//! One thread runs all events of a worker. While the thread sleeps now and then, another concurrent event fills the gaps.
+//! Once it never sleeps, another event only delays the others, and should wait in the queue, where another worker may take
+//! it. The measure is therefore the utilization of the thread, and not the duration of events, which has many causes.
 
 use std::time::Duration;
 
-/// Part of the time at work below which the limit is raised.
+/// Utilization below which the limit is raised.
 const GAPS: f64 = 0.85;
-/// Part of the time at work above which the limit is lowered.
+/// Utilization above which the limit is lowered.
 const FULL: f64 = 0.95;
-/// Change of a decision, as a fraction of the limit.
+/// Change of the limit per decision, as a fraction of it.
 const STEP: f64 = 0.125;
 
-/// Observation time before a decision.
+/// Time between two decisions.
 pub(crate) const WATCHED: Duration = Duration::from_millis(20);
 
-/// The room in one worker.
+/// Adaptive concurrency limit of one worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     limit: f64,
@@ -26,7 +26,7 @@ pub(crate) struct Room {
 impl Room {
     #[allow(clippy::cast_precision_loss, reason = "limits are small numbers")]
     pub(crate) fn new(max: usize) -> Self {
-        // In between, so that neither computing nor waiting workers have far to go.
+        // Starts in the middle, not far from the limits of computing and waiting workers.
         let max = max.max(1) as f64;
         Self {
             limit: max.sqrt().max(1.0),
@@ -34,20 +34,20 @@ impl Room {
         }
     }
 
-    /// Decides by the part of the time at work, and the maximum number of concurrent events in that time.
+    /// Adapts the limit to the utilization and the maximum number of concurrent events in the measured time.
     #[allow(clippy::cast_precision_loss, reason = "limits are small numbers")]
     pub(crate) fn judge(&mut self, busy: f64, most_at_once: usize) {
         let step = (self.limit * STEP).max(0.5);
         if busy > FULL {
             self.limit -= step;
         } else if busy < GAPS && (most_at_once + 1) as f64 > self.limit {
-            // A limit that was not reached says nothing about a higher one.
+            // Only a limit that was reached is raised.
             self.limit += step;
         }
         self.limit = self.limit.clamp(1.0, self.max);
     }
 
-    /// Returns the number of events it may have at a time: at least 1, at most the script's limit.
+    /// Returns the limit: at least 1, at most the script's concurrency.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -64,7 +64,8 @@ mod tests {
 
     use super::Room;
 
-    /// What a worker comes to whose events compute for this part of the time they take, when there is always one more.
+    /// Returns the limit at which a worker settles whose events compute for this part of their duration, with a queue that
+    /// is never empty.
     #[allow(clippy::cast_precision_loss, reason = "small numbers")]
     fn settled(max: usize, computes: f64) -> usize {
         let mut room = Room::new(max);
@@ -78,7 +79,7 @@ mod tests {
     #[test]
     fn events_that_compute_come_one_after_the_other_and_those_that_wait_all_at_once() {
         assert_eq!((settled(64, 1.0), settled(64, 0.001)), (1, 64));
-        // Ten that compute for a tenth of the time fill a thread.
+        // Ten events that compute for a tenth of their time fill a thread.
         assert!((8..=11).contains(&settled(64, 0.1)), "{}", settled(64, 0.1));
     }
 

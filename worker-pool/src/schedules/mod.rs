@@ -1,5 +1,5 @@
-//! The pool under schedules of shuttle: threads switch at every lock, in another order in each run, and time does not pass. A lost wake-up,
-//! or one that only a timer would replace, is a deadlock, which shuttle reports.
+//! The pool under shuttle's schedules: threads switch at every lock, in another order in each run, and time does not pass. A
+//! wake-up that is lost, or left to a timer, becomes a deadlock, which shuttle reports.
 //!
 //! `cargo nextest run -p isopod-pool --no-default-features --features shuttle --lib schedules`
 
@@ -20,7 +20,7 @@ use crate::mailbox::{Mailbox, Park};
 use crate::sync::channel;
 use crate::{Meta, Options, Outcome, Pool, Recycle, Ticket};
 
-/// Runs the body under this number of random schedules, and as many with few, unlikely switches.
+/// Runs the body under this number of random schedules, and as many with few switches.
 fn under_schedules(runs: usize, body: fn()) {
     let config = || {
         let mut config = Config::new();
@@ -59,7 +59,7 @@ fn answer((ticket, reply): (Ticket, channel::Receiver<Answer>)) -> Result<u64, O
     answer.map_err(|failure| failure.outcome)
 }
 
-/// Every accepted event was counted under one outcome.
+/// Asserts that every accepted event was counted under one outcome.
 fn assert_settled(pool: &Pool<FakeEngine>) {
     let stats = pool.stats();
     assert_eq!(
@@ -138,7 +138,7 @@ fn a_worker_that_is_woken_while_its_loop_goes_to_sleep_is_polled_again() {
 #[test]
 fn a_cancellation_never_meets_the_next_event_in_the_same_slot() {
     under_schedules(1000, || {
-        // Another event runs all the while, so that what ended is reported late and its slot is used again before that.
+        // Another event keeps running, so that ends are reported late and slots are reused before.
         let (pool, _) = pool(1, &Options::default());
         let (release, held) = channel::bounded(1);
         let held = send(&pool, Does::Wait(held)).expect("room");
@@ -229,7 +229,7 @@ fn two_scripts_share_the_thread_beside_a_worker_that_only_waits() {
         ask("b", 1);
         let (release, held) = channel::bounded(1);
         let held = send_to(&pool, "a", Does::Wait(held)).expect("room");
-        // The worker that waits is asked to finish where this comes before the other is known to have.
+        // The waiting worker is asked to finish if this event arrives before the end of the other worker is known.
         ask("c", 2);
         ask("b", 3);
         drop(release);
@@ -254,11 +254,11 @@ fn a_thread_that_comes_back_while_it_is_given_up_ends_each_event_once() {
         let (ticket, reply) = send(&pool, Does::BlockStopped(gate, Outcome::ExceededCpu)).expect("room");
         let opens = thread::spawn(move || drop(open));
         let behind = send(&pool, Does::Echo(1)).expect("room");
-        // Given to the worker that is given up it is lost with it or begun by the next one.
+        // If the abandoned worker has it, it is lost with that worker or begun by the next.
         let behind = future::block_on(either(behind.0, behind.1));
         assert!(matches!(behind, Ok(1) | Err(Outcome::WorkerLost)), "{behind:?}");
         let blocked = future::block_on(either(ticket, reply));
-        // Lost where the thread is given up before it has begun the event: with no grace, one step of it takes too long.
+        // Lost if the thread is given up before it begins the event: without a grace, each of its steps takes too long.
         let ends = matches!(blocked, Ok(0) | Err(Outcome::ExceededCpu | Outcome::WorkerLost));
         assert!(ends, "{blocked:?}");
         opens.join().expect("no panic");
@@ -267,7 +267,7 @@ fn a_thread_that_comes_back_while_it_is_given_up_ends_each_event_once() {
     });
 }
 
-/// An answer, or that there will be none.
+/// Waits for an answer, or for the loss of the event.
 async fn either(ticket: Ticket, reply: channel::Receiver<Answer>) -> Result<u64, Outcome> {
     let mut reply = reply.into_recv_async();
     let answer = poll_fn(|cx| match Pin::new(&mut reply).poll(cx) {

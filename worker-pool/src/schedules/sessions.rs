@@ -1,4 +1,4 @@
-//! Sessions that are opened, used and dropped while their workers go.
+//! Sessions that are opened, used and dropped while their workers end.
 
 use super::*;
 use crate::{Policy, RejectReason, RetireReason, SessionLimits};
@@ -19,7 +19,7 @@ fn worker(session: &Session) -> u64 {
     answer(dispatch(session, Does::WorkerId).expect("room")).expect("an answer")
 }
 
-/// Waits until the session must end, as its holder does, and drops it.
+/// Waits, as a holder does, until the session must end, and drops it.
 fn lets_go(session: Session) -> thread::JoinHandle<RetireReason> {
     thread::spawn(move || future::block_on(session.closing()).reason)
 }
@@ -34,7 +34,7 @@ fn events_reach_one_worker_until_a_new_version_replaces_it() {
             let pool = pool.clone();
             thread::spawn(move || _ = pool.deploy("s", Arc::new(FakeScript::new()), &Options::default()))
         };
-        // No grace ends here: time stands still.
+        // No grace ends, because time does not pass.
         assert_eq!((worker(&session), worker(&session)), (first, first));
         assert_eq!(lets_go(session).join().expect("no panic"), RetireReason::Replaced);
         deploys.join().expect("no panic");
@@ -141,7 +141,7 @@ fn a_drain_waits_for_the_holders_of_sessions_and_no_longer() {
         for holder in holders {
             assert_eq!(holder.join().expect("no panic"), RetireReason::Shutdown);
         }
-        // As the peer of a connection that has been told goodbye.
+        // Like the peer of a closed connection.
         drop(standing);
         let report = drain.join().expect("no panic");
         assert_eq!((report.cut, report.sessions_cut), (0, 0));

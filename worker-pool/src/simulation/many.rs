@@ -1,4 +1,4 @@
-//! A thousand scripts, a few of them busy and most of them rarely used.
+//! A thousand scripts, of which a few are busy and most are rarely used.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::simulation::{Fate, Load, MS, Simulation, settings};
 const SCRIPTS: u32 = 1000;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A thousand scripts, and a load for each.
+/// Returns a thousand scripts and their loads.
 fn scripts(a_second: impl Fn(u32) -> u32, takes: Duration) -> (Vec<(&'static str, Options)>, Vec<Load>) {
     let name = |rank| &*Box::leak(format!("s{rank}").into_boxed_str());
     let names: Vec<&'static str> = (1..=SCRIPTS).map(name).collect();
@@ -23,12 +23,12 @@ fn scripts(a_second: impl Fn(u32) -> u32, takes: Duration) -> (Vec<(&'static str
     )
 }
 
-/// Requests per second of the script of this rank by Zipf's law, given the number of the first.
+/// Returns the requests per second by rank, following Zipf's law from the given number for the first.
 fn zipf(first: u32) -> impl Fn(u32) -> u32 {
     move |rank| first / rank
 }
 
-/// A pool with two threads from the start, and at most this many.
+/// Simulates a pool with two initial threads, and at most this number.
 fn simulation(threads_max: usize, scripts: &[(&'static str, Options)], loads: &[Load]) -> Simulation {
     let mut settings = settings(2);
     settings.size.threads_max = threads_max;
@@ -51,7 +51,7 @@ fn boots(fates: &[Fate]) -> u64 {
 #[test]
 fn by_zipfs_law_those_asked_often_stay_warm_and_the_others_take_turns() {
     let (scripts, loads) = scripts(zipf(200), MS);
-    // Room for one in eight.
+    // Threads for one script in eight.
     let fates = simulation(125, &scripts, &loads).play(5 * SECOND);
     assert_all_good(&fates);
     let asked: usize = fates.iter().map(|fate| fate.asked).sum();
@@ -59,7 +59,7 @@ fn by_zipfs_law_those_asked_often_stay_warm_and_the_others_take_turns() {
     for (rank, fate) in fates[..20].iter().enumerate() {
         assert!(fate.boots <= 10, "{rank}: {fate:?}");
     }
-    // Two hundred are asked at once at first, and a boot takes 3 ms, two at a time.
+    // Two hundred requests come at once at first, and boots take 3 ms, two at a time.
     let slowest = fates.iter().map(|fate| fate.slowest).max().expect("loads");
     assert!(slowest < 350 * MS, "{slowest:?}");
 }
@@ -70,13 +70,13 @@ fn with_room_for_all_each_boots_once() {
     let fates = simulation(2000, &scripts, &loads).play(4 * SECOND);
     assert_all_good(&fates);
     let asked = fates.iter().filter(|fate| fate.asked > 0).count();
-    // A second worker for the first few now and then, where their events met.
+    // The busiest scripts now and then get a second worker, when their events overlap.
     assert!(boots(&fates) <= asked as u64 + 5, "{} boots of {asked}", boots(&fates));
 }
 
 #[test]
 fn a_scan_over_all_scripts_displaces_none_that_is_in_use() {
-    // Twenty are asked a hundred times a second each.
+    // Twenty scripts get a hundred requests per second each.
     let (scripts, loads) = scripts(|rank| if rank <= 20 { 100 } else { 0 }, MS);
     let mut simulation = simulation(60, &scripts, &loads);
     for rank in 20..SCRIPTS {
@@ -95,7 +95,7 @@ fn a_scan_over_all_scripts_displaces_none_that_is_in_use() {
 fn all_scripts_at_once_boot_two_at_a_time_in_the_order_of_their_requests() {
     let (scripts, loads) = scripts(|_| 0, MS);
     let mut simulation = simulation(2000, &scripts, &loads);
-    // The callers of more than these would have given up.
+    // The callers of any more would have given up.
     for rank in 0..600u32 {
         simulation.plan(SECOND + Duration::from_micros(rank.into()), rank as usize, Mishap::Asks);
     }
@@ -122,7 +122,7 @@ fn a_flood_on_one_script_takes_nothing_from_the_others() {
     let asked = others.iter().filter(|fate| fate.asked > 0).count();
     assert!(boots(others) <= asked as u64 + 5, "{} boots of {asked}", boots(others));
     let slowest = others.iter().map(|fate| fate.slowest).max().expect("loads");
-    // A hundred are asked at once at first.
+    // A hundred requests come at once at first.
     assert!(slowest < 200 * MS, "{slowest:?}");
 }
 

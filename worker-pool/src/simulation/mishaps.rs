@@ -4,14 +4,14 @@ use crate::observe::RetireReason;
 use crate::simulation::{Simulation, sessions};
 use crate::state::Departure;
 
-/// Faults of scripts, by their order, and of threads, by their numbers.
+/// A fault of a script or a thread, which is selected by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mishap {
-    /// An event of this load comes, and no other follows.
+    /// One event of this load arrives.
     Asks,
-    /// This many events come at once.
+    /// This number of events arrive at once.
     AskTogether(u8),
-    /// This many boots of the script fail.
+    /// The next boots of the script, this number of them, fail.
     BootsFail(u8),
     /// The script is deployed again.
     Deploys,
@@ -20,13 +20,13 @@ pub(super) enum Mishap {
     Leaves,
     /// The worker on the thread is too old.
     Ages,
-    /// The worker on the thread is in a long turn, or was until a moment ago.
+    /// The worker on the thread is reported to be in a long turn, which may have ended.
     TurnIsLong,
     /// The thread panics.
     Panics,
-    /// The worker on the thread holds this many megabytes.
+    /// The worker on the thread holds this number of megabytes.
     Weighs(u16),
-    /// One of sessions.
+    /// A mishap of sessions.
     Session(sessions::Mishap),
 }
 
@@ -52,7 +52,7 @@ impl Simulation {
                     self.with(|state, _, fx| state.cancel(script, id, fx));
                 }
             }
-            // One that boots has no age.
+            // A booting worker has no age.
             (Mishap::Ages, Some(thread)) if self.ready.contains(&self.hosted[&thread].worker.get()) => {
                 let next = self.with(|state, now, fx| state.tire(thread, RetireReason::Age, now, fx));
                 self.follow(thread, next);
@@ -63,7 +63,7 @@ impl Simulation {
             }
             (Mishap::Panics, Some(thread)) => self.panics(thread),
             (Mishap::Weighs(megabytes), Some(thread)) => {
-                // It says so with what has ended.
+                // Reported together with ended events.
                 let hosted = &self.hosted[&thread];
                 hosted.memory.set(usize::from(megabytes) << 20);
                 let next = self.with(|state, now, fx| state.end(thread, &[], None, now, fx));
@@ -74,7 +74,7 @@ impl Simulation {
         }
     }
 
-    /// The worker on the thread ends with all that it runs.
+    /// Ends the worker on the thread, with all its events.
     pub(super) fn loses(&mut self, thread: usize) {
         self.hosted.remove(&thread);
         let lost: Vec<_> = self.running.extract_if(|_, (on, ..)| *on == thread).collect();

@@ -1,7 +1,7 @@
-//! The pool's decisions under load, in simulated time: the real state, with scripts of given durations. A minute of a pool under ten times
-//! its capacity takes a moment, and gives the same result each time.
+//! The pool's decisions under load, in simulated time: the real state, with scripts of given durations. A minute of tenfold
+//! overload takes a moment, and always gives the same result.
 //!
-//! After each step, and as time passes between them, no event may wait while there is room for it.
+//! Invariant at all times: no event waits while there is room for it.
 
 mod many;
 mod mishaps;
@@ -33,7 +33,7 @@ type E = WithNative<FakeEngine>;
 const MS: Duration = Duration::from_millis(1);
 /// Duration of a boot.
 const BOOT: Duration = Duration::from_millis(3);
-/// Delay between the answer of an event and its end.
+/// Delay between the answer and the end of an event.
 const REPORT: Duration = Duration::from_micros(100);
 /// Maximum delay of the supervisor.
 const LATE: Duration = Duration::from_millis(3);
@@ -66,17 +66,17 @@ impl Load {
 #[derive(Debug, Default)]
 struct Fate {
     asked: usize,
-    /// Answered before their callers gave up.
+    /// Number of events answered before their callers gave up.
     good: usize,
     late: usize,
     refused: usize,
     shed: usize,
-    /// Ended in another way: canceled, a boot that failed, a lost thread.
+    /// Number of events that ended otherwise: canceled, failed boot, lost thread.
     failed: usize,
-    /// The longest time until a good answer, until a refusal of whatever kind.
+    /// The longest times until a good answer, and until a refusal.
     slowest: Duration,
     slowest_refusal: Duration,
-    /// Workers of its script that became ready.
+    /// Number of workers of its script that became ready.
     boots: u64,
 }
 
@@ -101,7 +101,7 @@ struct Simulation {
     fates: Vec<Fate>,
     /// Channel for assignments of each thread.
     threads: HashMap<usize, channel::Receiver<Assignment<E>>>,
-    /// The workers on them.
+    /// The worker on each thread.
     hosted: HashMap<usize, Assignment<E>>,
     /// The workers that have booted.
     ready: HashSet<u64>,
@@ -111,10 +111,10 @@ struct Simulation {
     waiting: BTreeMap<EventId, (usize, Instant, channel::Receiver<Answer>)>,
     chance: u64,
     sessions: sessions::Holders,
-    /// One in this many steps is checked, because a check of a thousand scripts takes long.
+    /// Interval between checked steps, because a check of a thousand scripts takes long.
     check_one_in: u64,
     sections: u64,
-    /// When the supervisor looks next.
+    /// Time of the supervisor's next check.
     looks_at: Option<Instant>,
 }
 
@@ -159,16 +159,16 @@ impl Simulation {
         self.with(|state, now, fx| _ = state.deploy(name.into(), code, &options, now, fx));
     }
 
-    /// Plans this for so much time after the start.
+    /// Plans a mishap at a time after the start.
     fn plan(&mut self, after: Duration, of: usize, mishap: Mishap) {
         self.at(self.start + after, Step::Happens(of, mishap));
     }
 
-    /// Simulates this time, then until all accepted events have ended. Returns the results of each load.
+    /// Simulates this time, and then the end of all accepted events. Returns the results of each load.
     fn play(mut self, time: Duration) -> Vec<Fate> {
         let ends = self.start + time;
         while let Some(Reverse((at, _, step))) = self.steps.pop() {
-            // What only time has changed is seen to in time.
+            // Changes by time alone are handled without delay.
             if let Some(before) = at.checked_sub(LATE).filter(|before| *before > self.now) {
                 self.check(before);
             }
@@ -193,7 +193,7 @@ impl Simulation {
                 Step::Happens(..) if at >= ends => {}
                 Step::Happens(of, mishap) => self.happens(of, mishap),
                 Step::LetsGo(holder) => self.lets_go(holder),
-                // Brought forward since.
+                // Superseded by an earlier check.
                 Step::Looks if self.looks_at != Some(at) => {}
                 Step::Looks => self.look(),
             }
@@ -214,7 +214,7 @@ impl Simulation {
         self.steps.push(Reverse((at, self.order, step)));
     }
 
-    /// Runs a critical section, performs its effects, and everything that follows from them at once.
+    /// Runs a critical section, performs its effects, and their immediate consequences.
     fn with<R>(&mut self, section: impl FnOnce(&mut State<E>, Instant, &mut Effects<E>) -> R) -> R {
         let mut fx = Effects::new();
         let result = section(&mut self.state, self.now, &mut fx);
@@ -272,7 +272,7 @@ impl Simulation {
                         };
                         let takes = self.loads[*load].takes;
                         let (event, tally) = job.start().expect("an event");
-                        // Dropped, it would answer.
+                        // Kept, because dropping it would answer.
                         self.running.insert(id, (thread, event, tally));
                         if !session.is_some_and(|session| self.begins(thread, session, id)) {
                             self.at(self.now + takes, Step::Ends(thread, id));
@@ -303,7 +303,7 @@ impl Simulation {
         }
     }
 
-    /// The answers of those that were failed.
+    /// Reads the answers of failed events.
     fn hear(&mut self) {
         let answered: Vec<_> = self
             .waiting
@@ -342,7 +342,7 @@ impl Simulation {
         }
     }
 
-    /// The supervisor looks at this time, unless it does so before.
+    /// Schedules the supervisor's check at this time, unless an earlier one is scheduled.
     fn look_at(&mut self, at: Instant) {
         if self.looks_at.is_none_or(|looks_at| at < looks_at) {
             self.looks_at = Some(at);
@@ -374,7 +374,7 @@ impl Simulation {
         self.follow(thread, next);
     }
 
-    /// An event comes, and says when the next one will: at random, as callers do that know nothing of each other.
+    /// Dispatches an event and schedules the next one at a random time, as for independent callers.
     fn comes(&mut self, load: usize) {
         self.chance = self
             .chance
@@ -392,7 +392,7 @@ impl Simulation {
         self.asks_for(load, None);
     }
 
-    /// Asks for an event of this load, which goes to a session or to any worker.
+    /// Dispatches an event of this load, to a session or to any worker.
     fn asks_for(&mut self, load: usize, session: Option<SessionId>) -> Option<EventId> {
         let Load {
             script,
@@ -449,7 +449,7 @@ impl Simulation {
         self.report(thread, event);
     }
 
-    /// The worker tells the pool of it in a moment: its caller may have asked for more by then.
+    /// Reports an ended event after a delay, in which its caller may send the next one.
     fn report(&mut self, thread: usize, event: EventId) {
         let worker = self.hosted[&thread].worker.get();
         self.at(self.now + REPORT, Step::Reports(thread, worker, event));
@@ -472,7 +472,7 @@ fn settings(threads: usize) -> Settings {
         .threads(threads)
         .settled()
         .expect("settings that fit");
-    // Whatever machine it runs on.
+    // The same on every machine.
     settings.size.boots_max = 2;
     settings.size.memory = None;
     settings

@@ -13,12 +13,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 // row 39
 #[test]
 fn ten_times_the_capacity_for_a_minute_leaves_nine_tenths_of_the_goodput_and_refuses_the_rest_quickly() {
-    // Two workers of 5 ms an event: 400 a second.
+    // Two workers with 5 ms per event: 400 events per second.
     let fates = Simulation::new(2, &[("s", one_at_a_time())], &[Load::new("s", 4000, 5 * MS)]).play(MINUTE);
     let fate = &fates[0];
     assert!(fate.good >= 400 * 60 * 9 / 10, "{fate:?}");
     assert_eq!(fate.late, 0, "{fate:?}");
-    // All but those of the first moments are refused at the door.
+    // After the first moments, the excess is refused at dispatch.
     assert!(fate.shed <= fate.refused / 20, "{fate:?}");
 }
 
@@ -40,7 +40,7 @@ fn one_noisy_script_among_many_is_refused_and_the_others_are_not() {
         );
         assert!(fate.slowest <= 300 * MS, "{fate:?}");
     }
-    // What the others leave is for whoever wants it; their idle workers are kept for a moment.
+    // The busy script gets the threads that the others leave, except for their idle workers, which are kept for a moment.
     assert!(fates[0].good >= 800 * 15 / 3, "{:?}", fates[0]);
 }
 
@@ -77,7 +77,7 @@ fn high_priority_is_served_and_low_priority_shed_first() {
 
 #[test]
 fn few_that_wait_for_slow_work_are_no_overload() {
-    // Two workers of a second an event, and never more than a dozen in line: they wait for seconds, and are served.
+    // Two workers with 1 s per event and never more than a dozen queued: they wait for seconds, and are served.
     let fates = Simulation::new(
         2,
         &[("s", one_at_a_time())],

@@ -1,4 +1,4 @@
-//! Sessions: their events reach one worker, their holders are told in time, and idle ones keep no other script waiting.
+//! Sessions: their events reach one worker, their holders are notified in time, and idle ones block no other script.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::state::Departure;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Events in the life of sessions. Numbers select one among those there are.
+/// An event in the life of sessions. Numbers select one of the existing sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mishap {
-    /// A session of this load's script is opened, with a key or without, by a holder that drops it this many milliseconds after
-    /// it is told, or never.
+    /// A session of this load's script is opened, with or without a key. Its holder drops it this number of milliseconds
+    /// after its notice, or never.
     Opens { key: Option<u8>, lets_go: Option<u16> },
-    /// An event of this load comes to a session of its script.
+    /// A session of the load's script gets an event.
     Asks(u8),
-    /// The same, and it lasts as long as the session.
+    /// A session of the load's script gets a standing event.
     Stands(u8),
-    /// The holder of a session of the load's script lets go.
+    /// The holder of a session of the load's script drops it.
     LetsGo(u8),
     /// The worker on the thread is condemned.
     Condemned,
-    /// The script is undeployed, or the pool is drained within this many milliseconds.
+    /// The pool is drained within this number of milliseconds.
     Drains(u16),
 }
 
@@ -39,9 +39,9 @@ pub(super) enum Mishap {
 #[derive(Default)]
 pub(super) struct Holders {
     holders: Vec<Holder>,
-    /// Events that are to last as long as their sessions.
+    /// Standing events.
     stand: HashSet<EventId>,
-    /// That the next event is to.
+    /// Whether the next event is a standing one.
     next_stands: bool,
     /// The session and key of each event.
     of: HashMap<EventId, (SessionId, Option<Arc<str>>)>,
@@ -60,7 +60,7 @@ struct Holder {
 }
 
 impl Holders {
-    /// An event was accepted for this session.
+    /// Records an event that was accepted for a session.
     pub(super) fn asked(&mut self, session: Option<SessionId>, event: Option<EventId>) {
         let (Some(session), Some(event)) = (session, event) else {
             return;
@@ -73,7 +73,7 @@ impl Holders {
         }
     }
 
-    /// The holder of a session of this load's script.
+    /// Selects the holder of a session of this load's script.
     fn of_load(&self, script: &str, loads: &[Load], which: u8) -> Option<usize> {
         let held = self.holders.iter().enumerate();
         let mut held: Vec<usize> = held
@@ -123,7 +123,7 @@ impl Simulation {
         }
     }
 
-    /// A session is opened, and its first event comes.
+    /// Opens a session and dispatches its first event.
     fn opens(&mut self, load: usize, key: Option<u8>, lets_go: Option<u16>) {
         let script = self.loads[load].script;
         let key = key.map(|key| key.to_string());
@@ -153,7 +153,7 @@ impl Simulation {
         (0..self.sessions.holders.len()).for_each(|holder| self.lets_go(holder));
     }
 
-    /// Holders do what they do when they are told.
+    /// Lets notified holders react.
     pub(super) fn hear_notices(&mut self) {
         let mut plans = Vec::new();
         for (index, holder) in self.sessions.holders.iter_mut().enumerate() {
@@ -167,7 +167,7 @@ impl Simulation {
         }
     }
 
-    /// A worker begins an event of a session. True if it lasts as long as that.
+    /// Records that a worker begins an event of a session. Returns true for a standing event.
     pub(super) fn begins(&mut self, thread: usize, session: SessionId, event: EventId) -> bool {
         let worker = self.hosted[&thread].worker;
         let first = *self.sessions.began.entry(session).or_insert(worker);
@@ -196,7 +196,7 @@ impl Simulation {
             })
     }
 
-    /// Everything that runs on the thread is canceled.
+    /// Cancels everything that runs on the thread.
     pub(super) fn cuts(&mut self, thread: usize) {
         let running: Vec<_> = self
             .running
@@ -227,7 +227,7 @@ fn workers_that_idle_sessions_keep_leave_where_a_script_has_none() {
     simulation.plan(SECOND, 2, super::Mishap::Asks);
     let fates = simulation.play(10 * SECOND);
     assert_eq!((fates[2].good, fates[0].good + fates[1].good), (1, 100), "{fates:?}");
-    // It waits to be sure, for the holders to let go, and for a boot.
+    // It waits for the displacement, the holders, and a boot.
     assert!(fates[2].slowest < 150 * MS, "{fates:?}");
 }
 
@@ -255,7 +255,7 @@ fn a_thousand_idle_sessions_keep_no_thread_from_scripts_that_take_turns() {
     }
     let fates = simulation.play(10 * SECOND);
     assert_eq!((fates[1].good, fates[2].good), (20, 20), "{fates:?}");
-    // The other thread is enough for them.
+    // The other thread suffices for them.
     assert!(fates[1].slowest.max(fates[2].slowest) < 50 * MS, "{fates:?}");
 }
 
@@ -337,8 +337,8 @@ proptest! {
     }
 }
 
-/// Two scripts whose workers are pinned wait: the one that is displaced for the other is not starving already because it had waited
-/// for a second worker.
+/// Of two scripts with pinned workers that wait, the displaced one does not count as starving because it had waited for a
+/// second worker.
 #[test]
 fn a_script_whose_worker_is_displaced_waits_from_then_on() {
     use super::Mishap as Other;

@@ -1,4 +1,4 @@
-//! No event waits while a thread is available for it, whatever happens to scripts, workers and threads.
+//! No event waits while a thread is available for it, through any mishaps of scripts, workers and threads.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::simulation::{Load, MS, Mishap, Simulation, settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Asks for each in turn, the next as soon as the previous one has been answered, or this many milliseconds later.
+/// Dispatches events of each load in turn, at this interval.
 fn in_turn(simulation: &mut Simulation, loads: &[usize], rounds: u32, every: Duration) {
     for round in 0..rounds {
         let load = loads[round as usize % loads.len()];
@@ -27,7 +27,7 @@ fn two_scripts_in_turn_share_the_thread_beside_a_worker_that_only_waits() {
         Load::new("b", 0, MS),
         Load::new("c", 0, MS),
     ];
-    // From one that comes when the other is just being reported to one that comes when it has been idle for long.
+    // The next event arrives between the report of the previous one and a long idle time.
     for every in [1000, 1050, 4000, 4050, 4200, 60_000, 150_000].map(Duration::from_micros) {
         let mut simulation = Simulation::new(2, &scripts, &loads);
         simulation.plan(Duration::ZERO, 0, Mishap::Asks);
@@ -53,13 +53,13 @@ fn a_worker_that_waits_is_no_reason_for_a_busy_one_to_keep_others_from_their_tur
     let scripts = ["waits", "busy", "other"].map(|name| (name, Options::default()));
     let loads = [
         Load::new("waits", 0, 30 * SECOND),
-        // Never idle, and never for long without an end.
+        // Never idle, with frequent ends.
         Load::new("busy", 500, 20 * MS),
         Load::new("other", 0, MS),
     ];
     let mut simulation = Simulation::new(2, &scripts, &loads);
     simulation.plan(Duration::ZERO, 0, Mishap::Asks);
-    // It is to go, and will not for half a minute.
+    // The worker should end, but takes half a minute.
     simulation.plan(SECOND / 2, 1, Mishap::Ages);
     in_turn(&mut simulation, &[2], 20, SECOND);
     let fates = simulation.play(25 * SECOND);
@@ -79,12 +79,12 @@ fn a_worker_that_was_to_finish_goes_on_where_nothing_waits_for_it_any_more() {
     let mut simulation = Simulation::new(2, &scripts, &loads);
     simulation.plan(Duration::ZERO, 0, Mishap::Asks);
     simulation.plan(SECOND, 1, Mishap::Asks);
-    // Both threads are taken, the second one only just: the first is to finish. It need not once the second is free.
+    // Both threads are taken, the second a moment ago. The first starts yielding, and continues once the second is free.
     simulation.plan(SECOND + 20 * MS, 2, Mishap::Asks);
     simulation.plan(SECOND + 400 * MS, 3, Mishap::Asks);
     let fates = simulation.play(5 * SECOND);
     assert_eq!(fates[3].good, 1, "{fates:?}");
-    // To the worker that was there: no thread had to be found.
+    // It went to the existing worker; no thread had to be found.
     assert!(fates[3].slowest < 2 * MS, "{fates:?}");
 }
 
@@ -113,7 +113,7 @@ fn options() -> impl Strategy<Value = Options> {
     )
 }
 
-/// Something that happens, and how long after what happened before.
+/// A mishap, and the time since the previous one.
 fn mishap() -> impl Strategy<Value = (u64, usize, Mishap)> {
     let what = prop_oneof![
         30 => Just(Mishap::Asks),

@@ -28,7 +28,7 @@ pub(crate) struct Accepted {
     pub(crate) event: EventId,
     pub(crate) script: Arc<str>,
     pub(crate) line: Arc<Line>,
-    /// The worker that got it at once, if tasks can be attached.
+    /// The worker, if it got the event at once and accepts attached tasks.
     pub(crate) worker: Option<WorkerHandle>,
 }
 
@@ -39,7 +39,7 @@ impl Accepted {
 }
 
 impl<E: Engine> State<E> {
-    /// Deploys a script under a name, and replaces the version that has it. Queued events go to the new version.
+    /// Deploys a script under a name, replacing the current version. Queued events go to the new version.
     pub(crate) fn deploy(
         &mut self,
         name: Arc<str>,
@@ -97,7 +97,7 @@ impl<E: Engine> State<E> {
         number
     }
 
-    /// Undeploys a script. Accepted events are finished. Returns false without a script of this name.
+    /// Undeploys a script, whose accepted events finish. Returns false if there is none of this name.
     pub(crate) fn undeploy(&mut self, name: &str, now: Instant, fx: &mut Effects<E>) -> bool {
         let Some(script) = self.scripts.get_mut(name) else {
             return false;
@@ -144,7 +144,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Answers `to` as soon as the script has a worker, or with the reason why it cannot.
+    /// Answers `to` once the script has a worker, or failed to boot one.
     pub(crate) fn warm(
         &mut self,
         name: &str,
@@ -182,7 +182,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Accepts an event and places it, or hands it back.
+    /// Accepts and places an event, or returns it.
     pub(crate) fn accept(
         &mut self,
         name: &str,
@@ -194,7 +194,7 @@ impl<E: Engine> State<E> {
         self.accept_for(None, name, event, meta, now, fx)
     }
 
-    /// The same for the first event of a session, which decides the session's worker.
+    /// Variant of [`State::accept`] for the first event of a session, which determines the session's worker.
     pub(super) fn accept_for(
         &mut self,
         session: Option<SessionId>,
@@ -234,7 +234,7 @@ impl<E: Engine> State<E> {
                 if seat == Seat::Shed
                     && let Some(job) = script.queue.make_room(meta.priority, meta.depth)
                 {
-                    // The latest of those with a lower priority gives way.
+                    // The latest event with a lower priority is shed.
                     let retry_after = script.queue.retry_after(self.settings.retry_after, id.get());
                     self.shed(
                         &name,
@@ -261,7 +261,7 @@ impl<E: Engine> State<E> {
         Ok(accepted)
     }
 
-    /// Returns whether events are accepted. During a drain, that is only so for events that accepted ones wait for.
+    /// Returns whether the event is accepted. During a drain, only events that accepted ones wait for are.
     fn takes(&self, meta: Meta) -> bool {
         let finishes = |closing: &Closing| meta.depth > 0 && self.open > 0 && !closing.is_cut();
         self.closing.as_ref().is_none_or(finishes)
@@ -334,7 +334,7 @@ impl<E: Engine> State<E> {
         let depth = meta.depth;
         let goes_first = meta.priority == Priority::High || depth > 0;
         let sheds = !goes_first && self.pressure() == Pressure::Shed;
-        // The common case of an event whose caller is attached to a worker: it goes there, and nothing else is decided.
+        // The common case of an event whose caller is attached to a worker: it goes there without further decisions.
         let ask = Ask { depth, opens };
         if !sheds && let Some(placement) = meta.near.and_then(|near| self.placement_near(&version, ask, near)) {
             return Ok(placement);
@@ -415,7 +415,7 @@ impl<E: Engine> State<E> {
         self.ended(count, fx);
     }
 
-    /// Handles a caller that left: a queued event ends here, a running one is canceled by its worker.
+    /// Cancels an event whose caller left. A queued event ends here, a running one is canceled by its worker.
     pub(crate) fn cancel(&mut self, name: &str, id: EventId, fx: &mut Effects<E>) {
         if let Some(script) = self.scripts.get_mut(name)
             && let Some(job) = script.queue.remove(id)
@@ -435,13 +435,13 @@ impl<E: Engine> State<E> {
     /// Counts accepted events that have ended.
     pub(super) fn ended(&mut self, count: usize, fx: &mut Effects<E>) {
         self.open -= count;
-        // Not for zero: the supervisor calls this as well, and would wake itself forever.
+        // Not for zero events: the supervisor also calls this, and would wake itself forever.
         if count > 0 && self.open == 0 && self.closing.is_some() {
             fx.wake_supervisor();
         }
     }
 
-    /// Returns since when the worker on this thread is ready, if it is.
+    /// Returns the time at which the worker on this thread became ready.
     pub(super) fn ready_since(&self, thread: usize) -> Option<Instant> {
         match self.threads[thread].hosted.as_ref()?.phase {
             Phase::Ready { since } => Some(since),

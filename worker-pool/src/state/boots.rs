@@ -1,7 +1,7 @@
-//! Concurrent boots: as many as there are processors, because more would only slow each other down.
+//! The limit on concurrent boots: the number of processors, because more would only slow each other down.
 //!
-//! A boot counts while it computes. A boot that waits for a top-level `await`, or takes longer than [`LONG`], does not count any more, so
-//! that it delays no other script; the operating system shares the processors among such boots.
+//! A boot counts while it computes. Once it waits for a top-level `await`, or takes longer than [`LONG`], it no longer
+//! counts, so that it delays no other script; the operating system schedules such boots.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ const LONG: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
 pub(super) struct Boots {
-    /// Threads on which workers boot or are about to, and since when.
+    /// Threads on which workers boot or are about to, and the start times.
     computing: Vec<(usize, Instant)>,
 }
 
 impl Boots {
-    /// Records a boot on this thread, which may begin once the thread is free.
+    /// Records a boot on this thread, which starts as soon as the thread is free.
     pub(super) fn begin(&mut self, thread: usize, now: Instant) {
         self.end(thread);
         self.computing.push((thread, now));
@@ -26,7 +26,7 @@ impl Boots {
         self.computing.retain(|(booting, _)| *booting != thread);
     }
 
-    /// Returns true if another worker may boot, with this maximum at a time.
+    /// Returns whether another worker may boot, with this maximum of concurrent boots.
     pub(super) fn has_room(&self, max: usize, now: Instant) -> bool {
         self.counted(now).count() < max
     }

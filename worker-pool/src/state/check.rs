@@ -10,7 +10,7 @@ use crate::state::{Hosted, Phase, State};
 
 impl<E: Engine> State<E> {
     /// Describes an event that waits although there is room for it. Calls [`place`] for every script as if its last event
-    /// had just arrived, independent of wake-ups.
+    /// had just arrived, independently of wake-ups.
     pub(crate) fn waits_in_vain(&mut self, now: Instant) -> Option<String> {
         self.check_homes();
         let waiting = self.scripts.values().filter(|script| !script.queue.is_empty());
@@ -58,14 +58,14 @@ impl<E: Engine> State<E> {
         None
     }
 
-    /// Each script knows the threads of its workers.
+    /// Asserts that each script knows the threads of its workers.
     fn check_homes(&self) {
         for (name, script) in &self.scripts {
             for (index, thread) in self.threads.iter().enumerate() {
                 let is_leaving = |hosted: &Hosted<E>| matches!(hosted.phase, Phase::Retiring(_));
                 let is_home = thread.is_home_of(name);
                 let known = script.homes.iter().filter(|home| **home == index).count();
-                // A script that was removed and deployed again does not know its old workers.
+                // A script that was removed and deployed again does not know the old workers.
                 let left = is_home && known == 0 && thread.hosted.as_ref().is_some_and(is_leaving);
                 assert!(left || known == usize::from(is_home), "{name} on thread {index}");
             }

@@ -19,7 +19,7 @@ pub(crate) struct Closing {
     cut_at: Instant,
     /// Grace for canceled events, and then for threads.
     grace: Duration,
-    /// Threads end too.
+    /// Whether threads end too.
     stop: bool,
     open_at_start: usize,
     /// Number of events of sessions accepted since the start.
@@ -54,12 +54,12 @@ pub(crate) struct Todo<E: Engine> {
 }
 
 impl Closing {
-    /// When sessions and unfinished events are cut.
+    /// Returns the time at which sessions and unfinished events are cut.
     pub(super) const fn cut_at(&self) -> Instant {
         self.cut_at
     }
 
-    /// A session's event was accepted.
+    /// Counts an accepted event of a session.
     pub(super) const fn accepted(&mut self) {
         self.accepted += 1;
     }
@@ -75,7 +75,8 @@ impl Closing {
 }
 
 impl<E: Engine> State<E> {
-    /// Starts a drain: nothing more is accepted, and unfinished events are cut at `cut_at`. Later calls can only make that earlier.
+    /// Starts a drain: no more events are accepted, and unfinished ones are cut at `cut_at`. Later calls can only make that
+    /// earlier.
     pub(crate) fn close(
         &mut self,
         cut_at: Instant,
@@ -88,7 +89,7 @@ impl<E: Engine> State<E> {
         if self.closing.is_none() {
             fx.tell(PoolEvent::Draining);
         }
-        // The supervisor has ended, and will not report.
+        // The supervisor has ended, so the report is sent here.
         if let (Some(ended), Some(to)) = (
             self.closing.as_ref().and_then(|closing| closing.ended.as_ref()),
             &report,
@@ -252,7 +253,7 @@ impl<E: Engine> State<E> {
             return todo.look_at(after(closing.cut.map_or(now, |(at, _)| at), closing.grace));
         }
         if open > 0 {
-            // Their grace is over.
+            // The grace of the events is over.
             self.give_up_all(now, fx);
         }
         let Some(closing) = self.closing.as_mut() else { return };
@@ -294,7 +295,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Ends events that have not begun; running ones are canceled by their worker.
+    /// Ends events that have not begun, and has running ones canceled by their worker.
     fn cut(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
         let mut count = 0;
         for script in self.scripts.values_mut() {
@@ -325,7 +326,7 @@ impl<E: Engine> State<E> {
         }
         for thread in &mut self.threads {
             if thread.hosted.is_none() && thread.mailbox.take().is_some() {
-                // A thread that was never spawned has nothing to end.
+                // A thread that was never spawned ends at once.
                 if thread.unspawned.take().is_some() && thread.handle.is_none() {
                     thread.life = Life::Joined;
                     fx.wake_supervisor();

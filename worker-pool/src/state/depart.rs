@@ -1,4 +1,4 @@
-//! The end of a worker: its events, the events that wait for it, and its thread's next assignment. Also the end of a thread.
+//! The end of a worker, with its events, the events that wait for it and its thread's next assignment; and the end of a thread.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::state::{Assignment, Closing, Effects, Hosted, Life, Mail, Phase, Stat
 /// End of a worker.
 #[derive(Clone, Debug)]
 pub(crate) enum Departure {
-    /// It had been ready.
+    /// The worker had been ready.
     Retired(RetireReason),
-    /// It had never been ready.
+    /// The boot failed.
     BootFailed(Failure),
-    /// It was canceled during its boot.
+    /// The boot was canceled.
     BootAborted,
 }
 
@@ -27,8 +27,8 @@ pub(crate) enum Departure {
 const RESPAWN_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 impl<E: Engine> State<E> {
-    /// Handles a worker that has had its last turn and is about to be dropped, which may take a while. Its thread is not lost, and
-    /// events that it had not begun return to the head of the queue.
+    /// Handles a worker after its last turn. Dropping it may take a while, in which its thread does not count as lost.
+    /// Events that it had not begun return to the head of the queue.
     pub(crate) fn let_go(
         &mut self,
         thread: usize,
@@ -55,8 +55,8 @@ impl<E: Engine> State<E> {
         self.nudge(&name, fx);
     }
 
-    /// Returns events that a worker had not begun to the queue; the others of the `held` have ended. Those whose deadlines have
-    /// passed end too: with the next worker they would get their whole time again.
+    /// Puts the events that a worker had not begun back into the queue; the others of `held` have ended. Events whose
+    /// deadlines have passed end here: with the next worker they would get their whole time again.
     pub(super) fn put_back(
         &mut self,
         version: &Version<E>,
@@ -79,7 +79,7 @@ impl<E: Engine> State<E> {
         };
         script.in_flight -= held;
         if cut {
-            // The queue has been cut already, so these would wait forever.
+            // The queue was cut already, so the events would wait forever.
             self.ended(unbegun.len(), fx);
             for job in unbegun {
                 fx.fail(job, Failure::new(Outcome::Canceled, "the pool was shut down"));
@@ -111,11 +111,11 @@ impl<E: Engine> State<E> {
         };
         memory.departs();
         self.rehome(thread, &version.name);
-        // If this worker was displaced, the boot of the next one begins now.
+        // If this worker was displaced, the next one boots now.
         if self.threads[thread].reserved.is_none() {
             self.boots.end(thread);
         }
-        // Posting takes this lock, so nothing is added any more.
+        // Posting requires this lock, so the mailbox stays empty.
         let mut unbegun: Vec<_> = mailbox.drain().into_iter().filter_map(Mail::event).collect();
         let name = Arc::clone(&version.name);
         let reason = match departure {
@@ -144,7 +144,7 @@ impl<E: Engine> State<E> {
                 });
             }
             Departure::BootAborted => {
-                // The cause was reported when the boot was canceled, unless the thread ended.
+                // The reason was recorded when the boot was canceled, unless the thread ended.
                 let reason = if let Phase::Retiring(reason) = phase {
                     reason
                 } else {
@@ -179,7 +179,7 @@ impl<E: Engine> State<E> {
         self.nudge(&name, fx);
     }
 
-    /// Counts a displacement. Many of them mean that there are too few threads.
+    /// Counts a displacement, and reports when many of them show that there are too few threads.
     fn displaced(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
         let Some((displaced, scripts)) = self.crowd.displaced(name, now) else {
             return;
@@ -229,7 +229,7 @@ impl<E: Engine> State<E> {
             }
             self.answer_warming(name, &Err(failure.clone()), fx);
         }
-        // Workers to be kept warm are tried again when the breaker allows.
+        // Workers that are to be kept warm boot again when the breaker allows.
         fx.wake_supervisor();
     }
 
@@ -247,12 +247,12 @@ impl<E: Engine> State<E> {
         next
     }
 
-    /// Handles a thread that is about to end: it gets no other worker.
+    /// Records that a thread is about to end, so that it gets no other worker.
     pub(crate) fn dismiss(&mut self, thread: usize) {
         self.threads[thread].mailbox = None;
     }
 
-    /// Returns whether a thread that has hosted no worker for a while should end, because there are more threads than initially.
+    /// Returns whether a thread that has been vacant for a while should end, because there are more threads than initially.
     pub(crate) fn is_surplus(&mut self, thread: usize) -> bool {
         let alive = self.threads.iter().filter(|thread| thread.is_alive()).count();
         let is_surplus = self.threads[thread].is_vacant() && alive > self.settings.size.threads;
@@ -277,7 +277,7 @@ impl<E: Engine> State<E> {
         fx: &mut Effects<E>,
     ) {
         if self.threads[thread].life == Life::Lost {
-            // It was counted before, and has been replaced.
+            // The thread was counted and replaced before.
             return self.thread_ended(thread, fx);
         }
         self.threads_lost += 1;
@@ -300,7 +300,7 @@ impl<E: Engine> State<E> {
         fx.wake_supervisor();
     }
 
-    /// Makes the script for which this thread was reserved wait for another.
+    /// Makes the script for which this thread was reserved wait for another thread.
     pub(super) fn unreserve(&mut self, thread: usize, fx: &mut Effects<E>) {
         if let Some((name, _)) = self.threads[thread].reserved.take() {
             self.rehome(thread, &name);
@@ -310,7 +310,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Handles a thread that ended as asked, or returned after it had been given up.
+    /// Records that a thread ended as requested, or returned after it was given up.
     pub(crate) fn thread_ended(&mut self, thread: usize, fx: &mut Effects<E>) {
         let slot = &mut self.threads[thread];
         if slot.life == Life::Lost {

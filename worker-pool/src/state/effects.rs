@@ -19,17 +19,17 @@ use crate::sync::channel::Sender;
 
 /// Contents of a worker's mailbox.
 pub(crate) enum Mail<V: Event> {
-    /// Begin an event.
+    /// Begins an event.
     Event(Job<V>),
-    /// Cancel an event, whose caller has left.
+    /// Cancels an event whose caller has left.
     Cancel(EventId),
-    /// End an event that lasts as long as its session, which has ended.
+    /// Ends a standing event whose session has ended.
     Dismiss(EventId),
-    /// Take events from the queue.
+    /// Takes events from the queue.
     Pull,
-    /// Leave, if no event is held.
+    /// Ends the worker, if it holds no events.
     Retire,
-    /// Cancel all held events.
+    /// Cancels all held events.
     Cut,
 }
 
@@ -59,16 +59,16 @@ impl<V: Event> Mail<V> {
     }
 }
 
-/// Filled under the lock, performed after its release. Creating one does not allocate.
+/// Effects collected under the lock and performed after its release. Creating an empty set does not allocate.
 pub(crate) struct Effects<E: Engine> {
-    /// The first worker to be woken; a dispatch has no other.
+    /// The first worker to be woken, and the only one for a dispatch.
     sleeper: Option<Waker>,
     sleepers: Vec<Waker>,
     assignments: Vec<(Sender<Assignment<E>>, Assignment<E>)>,
     failed: Vec<(Job<E::Event>, Failure)>,
-    /// Those of them that belong to sessions.
+    /// The failed events that belong to sessions.
     failed_of_sessions: Vec<EventId>,
-    /// A worker began to retire, or got another session: sessions may have to be told.
+    /// Sessions may have to be notified, because a worker began to retire or got another session.
     sessions_untold: bool,
     notices: Vec<Told>,
     answers: Vec<Answer>,
@@ -97,13 +97,13 @@ impl<E: Engine> Effects<E> {
         }
     }
 
-    /// Posts at once, so that the mailbox agrees with the state. The worker is woken after the lock is released.
+    /// Posts mail at once, so that the mailbox agrees with the state. The worker is woken after the lock is released.
     pub(crate) fn post(&mut self, to: &Mailbox<Mail<E::Event>>, mail: Mail<E::Event>) {
         match to.post(mail) {
             Ok(None) => {}
             Ok(Some(sleeper)) if self.sleeper.is_none() => self.sleeper = Some(sleeper),
             Ok(Some(sleeper)) => self.sleepers.push(sleeper),
-            // A mailbox has room for everything that can be in it.
+            // Unreachable, because a mailbox has room for all possible mail.
             Err(mail) => {
                 debug_assert!(false, "a worker's mailbox rejected a message");
                 tracing::error!("a worker's mailbox rejected a message");
@@ -130,35 +130,35 @@ impl<E: Engine> Effects<E> {
         std::mem::take(&mut self.failed_of_sessions)
     }
 
-    /// Makes [`State::settle`](super::State::settle) look for sessions that must be told: a worker began to retire, or got another
-    /// session.
+    /// Makes [`State::settle`](super::State::settle) check for sessions to notify, because a worker began to retire or got
+    /// another session.
     pub(super) const fn sessions_must_be_told(&mut self) {
         self.sessions_untold = true;
     }
 
-    /// Returns whether sessions may have to be told, and resets that.
+    /// Returns whether sessions may have to be notified, and resets that.
     pub(super) const fn take_sessions_untold(&mut self) -> bool {
         std::mem::replace(&mut self.sessions_untold, false)
     }
 
-    /// Tells the holders of a session to end it.
+    /// Notifies the holders of a session that it must end.
     pub(super) fn session_closing(&mut self, notice: &Arc<Notice>, closing: Closing) {
         self.notices
             .push(Told::Stage(Arc::clone(notice), Stage::Closing(closing)));
     }
 
-    /// Tells the holders of a session that it is gone, also those that wait for room.
+    /// Notifies all holders of a session that it is gone.
     pub(super) fn session_gone(&mut self, notice: &Arc<Notice>, closing: Closing) {
         self.notices.push(Told::Stage(Arc::clone(notice), Stage::Gone(closing)));
         self.session_room(notice);
     }
 
-    /// Tells the holders of a full session that it has room.
+    /// Notifies the holders of a full session that it has room.
     pub(super) fn session_room(&mut self, notice: &Arc<Notice>) {
         self.notices.push(Told::Slot(Arc::clone(notice)));
     }
 
-    /// Ends an event whose deadline passed after it was given to a worker and before that began it.
+    /// Ends an event whose deadline passed between being given to a worker and begun.
     pub(crate) fn fail_overdue(&mut self, script: &Arc<str>, job: Job<E::Event>) {
         self.tell(PoolEvent::EventFailed {
             script: Arc::clone(script),
@@ -168,14 +168,14 @@ impl<E: Engine> Effects<E> {
         self.fail(job, Failure::new(Outcome::ExceededWall, message));
     }
 
-    /// Ends an event that its worker will not end. The answer is set at once, before that worker can give another; only its caller is
-    /// woken later.
+    /// Ends an event that its worker will not end. The answer is set at once, before that worker can give another; the
+    /// caller is woken later.
     pub(crate) fn give_up(&mut self, tally: Tally, line: &Line, failure: Failure) {
         tally.finish(failure.outcome);
         self.sleepers.extend(line.give_up(failure));
     }
 
-    /// Returns whether it ends any event.
+    /// Returns whether the effects end any event.
     #[cfg(all(test, not(feature = "shuttle")))]
     pub(crate) const fn fails(&self) -> bool {
         !self.failed.is_empty()
@@ -193,7 +193,7 @@ impl<E: Engine> Effects<E> {
         self.news.push(news);
     }
 
-    /// Detaches a worker's tasks; it accepts no others.
+    /// Detaches a worker's tasks, and makes it accept no others.
     pub(crate) fn evict(&mut self, attached: &Arc<AttachedTasks>) {
         self.evicted.push(Arc::clone(attached));
     }

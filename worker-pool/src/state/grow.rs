@@ -1,4 +1,4 @@
-//! Decides whether a script gets another worker, and on which thread.
+//! The decision whether a script gets another worker, and on which thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,9 +30,9 @@ pub(super) struct Census {
 /// An event to be placed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ask {
-    /// The number of calls between workers that lead to it.
+    /// Its depth of calls between workers.
     pub(super) depth: u32,
-    /// It is the first event of a session.
+    /// Whether it is the first event of a session.
     pub(super) opens: bool,
 }
 
@@ -62,8 +62,8 @@ impl<E: Engine> State<E> {
         census
     }
 
-    /// Places an event with the worker `near`, to which its caller is attached, unless that is busy. The script then needs no other
-    /// worker.
+    /// Places an event with the worker `near`, to which its caller is attached, unless that worker is busy. The script then
+    /// needs no other worker.
     pub(super) fn placement_near(&self, version: &Version<E>, ask: Ask, near: WorkerId) -> Option<Placement> {
         let (thread, near) = self.near(version, ask, near)?;
         (near.in_flight < version.limits.spread_at).then_some(Placement {
@@ -96,7 +96,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Finds the worker that is near to an event, if it has room for it.
+    /// Finds the worker `near` an event, if it has room.
     fn near(&self, version: &Version<E>, ask: Ask, near: WorkerId) -> Option<(usize, Near)> {
         let homes = &self.scripts.get(&version.name)?.homes;
         let is_near = |hosted: &&Hosted<E>| hosted.id == near && hosted.version.number == version.number;
@@ -125,12 +125,12 @@ impl<E: Engine> State<E> {
         placement
     }
 
-    /// All threads as the asking version sees them.
+    /// Returns a view of all threads for the asking version.
     pub(super) fn view(&mut self, asking: &Version<E>, ask: Ask, now: Instant) -> View<'_> {
         self.view_of(asking, None, ask, now)
     }
 
-    /// These threads, or all, as the asking version sees them.
+    /// Returns a view of the given threads, or of all, for the asking version.
     fn view_of(&mut self, asking: &Version<E>, threads: Option<&[usize]>, ask: Ask, now: Instant) -> View<'_> {
         let mut views = std::mem::take(&mut self.views);
         views.clear();
@@ -145,7 +145,7 @@ impl<E: Engine> State<E> {
             self.may_boot(asking, now) && (at_once || self.boots.has_room(self.settings.size.boots_max, now));
         let threads_max = self.places_max();
         let script = self.scripts.get(&asking.name);
-        // The part that it leaves for others.
+        // A script may queue as many events as it leaves places free.
         let free = self
             .settings
             .queue_total_max
@@ -163,7 +163,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// The thread as the asking version sees it, or a script without a worker.
+    /// Returns a view of the thread for the asking version, or for a script without a worker.
     fn thread_view(&self, thread: usize, asking: Option<&Version<E>>, ask: Ask, now: Instant) -> ThreadView {
         let thread = &self.threads[thread];
         let Ask { depth, opens } = ask;
@@ -174,7 +174,7 @@ impl<E: Engine> State<E> {
             Some(hosted) if is_asking(hosted.version.number) && !matches!(hosted.phase, Phase::Retiring(_)) => {
                 match hosted.phase {
                     Phase::Ready { .. } => ThreadView::Warm {
-                        // Without room it counts as full, whatever its script allows.
+                        // A worker without room counts as full, regardless of its script's concurrency.
                         in_flight: if hosted.has_room(depth) && (!opens || hosted.pins.has_room(&hosted.version.limits))
                         {
                             hosted.load(depth)
@@ -210,20 +210,20 @@ impl<E: Engine> State<E> {
         places
     }
 
-    /// Returns whether this ready worker is one of those that its script keeps warm.
+    /// Returns whether its script keeps this ready worker warm.
     pub(super) fn is_kept(&self, hosted: &Hosted<E>) -> bool {
         let min = hosted.version.limits.workers_min;
         min > 0 && self.census(&hosted.version).ready <= min
     }
 
-    /// Returns whether a worker of this version may boot, on any thread.
+    /// Returns whether a worker of this version may boot on some thread.
     fn may_boot(&self, version: &Version<E>, now: Instant) -> bool {
         let script = self.scripts.get(&version.name);
         script.is_some_and(|script| script.breaker.admit(now) == Admit::Yes) && self.has_memory()
     }
 
-    /// Returns the number of extra threads for an event of this depth whose script has no worker: one for each call that leads to
-    /// it, because its callers may hold all other threads.
+    /// Returns the number of extra threads for an event of this depth whose script has no worker: one for each nested call,
+    /// because the callers may occupy all other threads.
     pub(super) fn extra_threads(&self, version: &Version<E>, depth: u32) -> usize {
         let census = self.census(version);
         let is_served = census.ready + census.coming > 0;
@@ -233,8 +233,8 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Returns whether a thread will be freed for a nested event without waiting for events that may wait for it: its worker is
-    /// ending, and holds nothing or only events of at least this depth.
+    /// Returns whether a thread will become free for a nested event without waiting for the event's callers: the thread's
+    /// worker is ending, and holds at most events of at least this depth.
     pub(super) fn frees_a_thread(&self, depth: u32) -> bool {
         let is_going = |hosted: &Hosted<E>| matches!(hosted.phase, Phase::Retiring(_)) && hosted.is_free();
         let is_as_deep = |hosted: &Hosted<E>| hosted.load(depth) > 0 && hosted.load(depth) == hosted.held.len();
@@ -243,12 +243,12 @@ impl<E: Engine> State<E> {
         self.has_memory() && hosted.any(|hosted| is_going(hosted) || is_as_deep(hosted))
     }
 
-    /// Returns whether another worker can only get a thread that hosts a worker now.
+    /// Returns whether every thread hosts a worker, and no thread may be added.
     pub(super) fn is_full(&self) -> bool {
         self.threads.len() >= self.places_max() && !self.threads.iter().any(super::Thread::is_vacant)
     }
 
-    /// Returns whether the script needs another worker, even if it may not have one now.
+    /// Returns the script's need for another worker, even if it may not have one now.
     pub(super) fn lacks(&self, name: &str) -> Option<Displacing> {
         let script = self.scripts.get(name)?;
         let limits = &script.current.limits;
@@ -262,7 +262,7 @@ impl<E: Engine> State<E> {
         keep.then_some(Displacing::Forbidden)
     }
 
-    /// Returns whether the script needs another worker and may have one, regardless of the limit on concurrent boots.
+    /// Returns the script's need for another worker that it may have, regardless of the limit on concurrent boots.
     pub(super) fn wants(&self, name: &str, now: Instant) -> Option<Displacing> {
         let lacks = self.lacks(name)?;
         let script = self.scripts.get(name)?;
@@ -272,7 +272,7 @@ impl<E: Engine> State<E> {
         (may_boot && !has_all).then_some(lacks)
     }
 
-    /// Boots workers for the script while there are threads. If it needs more, it waits.
+    /// Boots workers for the script while threads are available. If it needs more, it waits.
     pub(super) fn grow(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
         while let Some(displacing) = self.wants(name, now) {
             let Some(version) = self.scripts.get(name).map(|script| Arc::clone(&script.current)) else {
@@ -408,7 +408,7 @@ impl<E: Engine> State<E> {
         let name = self.next_in_turn(self.threads[thread].is_extra, now)?;
         self.leave_line(&name);
         let assignment = self.assignment(thread, &name, now, fx);
-        // It may need more than one thread, but the other scripts come first.
+        // The script may need more threads, but after the other scripts.
         let _ = self.line_up(&name);
         assignment
     }

@@ -1,7 +1,7 @@
-//! Long turns: events that wait behind one go to other workers.
+//! Long turns: events that wait behind one move to other workers.
 //!
-//! An event is given to a worker with room, whatever code that is running. The engine reports turns of some milliseconds. Then the events
-//! in the worker's mailbox return to the queue, where other workers take them, and the tasks attached to the worker are detached.
+//! A worker with room gets an event even while its code runs. The engine reports turns of some milliseconds. The events in
+//! the worker's mailbox then return to the queue, where other workers take them, and its attached tasks are detached.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,10 +10,10 @@ use crate::engine::{Engine, WorkerId};
 use crate::state::{Effects, Mail, Phase, State};
 
 impl<E: Engine> State<E> {
-    /// Records that the worker's turn is a long one, and puts the events that it has not begun back into the queue. Events of
-    /// sessions stay: no other worker can run them.
+    /// Records a long turn of the worker, and puts the events that it has not begun back into the queue. Events of sessions
+    /// stay, because no other worker can run them.
     ///
-    /// The turn may have ended meanwhile, so the worker is asked to read its mailbox; it takes events again once it has.
+    /// The turn may have ended meanwhile, so the worker is asked to read its mailbox, after which it takes events again.
     pub(crate) fn turn_is_long(&mut self, thread: usize, worker: WorkerId, now: Instant, fx: &mut Effects<E>) {
         let hosted = self.threads[thread].hosted.as_mut();
         let Some(hosted) = hosted.filter(|hosted| hosted.id == worker && hosted.phase != Phase::Booting) else {

@@ -1,5 +1,5 @@
-//! Lost threads: those stuck in native code that nothing can interrupt. The supervisor finds them by deadlines that have passed
-//! long ago, ends their events without them, and replaces them, up to a limit.
+//! Lost threads, which are stuck in uninterruptible native code. The supervisor finds them by deadlines long past, ends
+//! their events, and replaces the threads, up to a limit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::state::slots::Running;
 use crate::state::{Departure, Effects, Hosted, Life, Mail, Phase, State};
 use crate::time::after;
 
-/// Time for a worker whose code was terminated to report that itself, with more detail.
+/// Time for a worker whose code was terminated to report this itself, with more detail.
 const FIRST_SAY: Duration = Duration::from_millis(30);
 
 impl<E: Engine> State<E> {
-    /// Records that the engine told a worker to stop; if its thread gets stuck, the supervisor detects it.
+    /// Records that the engine told a worker to stop, so that the supervisor detects a stuck thread.
     pub(crate) fn told_to_stop(
         &mut self,
         thread: usize,
@@ -43,7 +43,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Gives up threads that should have returned by now. `Some`: the time at which the next one should have.
+    /// Gives up threads that are overdue. Returns the time at which the next thread becomes overdue.
     pub(super) fn give_up_lost(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
         let grace = self.settings.lost_grace;
         let mut nearest: Option<Instant> = None;
@@ -66,8 +66,8 @@ impl<E: Engine> State<E> {
         nearest
     }
 
-    /// Ends events that have passed their deadlines while code of other events blocks their worker, which survives. `Some`: the
-    /// time at which the next one is due.
+    /// Ends events that have passed their deadlines while code of other events blocks their worker, which survives. Returns
+    /// the time at which the next event is due.
     fn end_overdue(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
         let grace = self.settings.wall_grace.saturating_add(FIRST_SAY);
         let hosted = self.threads[thread].hosted.as_mut()?;
@@ -116,8 +116,8 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Ends the events of the worker on this thread, and abandons the thread. `others`: the outcome of events that have not
-    /// reached a limit of their own.
+    /// Ends the events of the worker on this thread, and abandons the thread. `others` is the outcome of events that have
+    /// not reached a limit themselves.
     fn give_up(&mut self, thread: usize, others: Outcome, now: Instant, fx: &mut Effects<E>) {
         let Some(hosted) = &mut self.threads[thread].hosted else {
             return;
@@ -127,7 +127,7 @@ impl<E: Engine> State<E> {
         let (phase, mailbox, told) = (hosted.phase, Arc::clone(&hosted.mailbox), hosted.told.take());
         let script = Arc::clone(&hosted.version.name);
         let table = Arc::clone(&hosted.table);
-        // The worker must not learn of it before all callers have been told.
+        // The worker must not notice before all callers are answered.
         let mut slots = table.lock();
         let running = slots.give_up();
         let blamed = told.and_then(|(_, stop)| Some((blamed(&stop, &running)?, stop.outcome)));
@@ -170,7 +170,7 @@ impl<E: Engine> State<E> {
         };
         self.depart(thread, departure, now, fx);
         self.unreserve(thread, fx);
-        // It may return at this very moment, and go to sleep.
+        // The thread may return at this moment, and go to sleep.
         fx.post(&mailbox, Mail::Retire);
     }
 
@@ -193,14 +193,14 @@ impl<E: Engine> State<E> {
         self.threads.iter().filter(|thread| thread.life == Life::Lost).count()
     }
 
-    /// Returns the number of threads that host workers or can.
+    /// Returns the number of threads that host workers or can host one.
     pub(super) fn serving(&self) -> usize {
         let serves = |life| matches!(life, Life::Alive | Life::Ended { again: Some(_) });
         self.threads.iter().filter(|thread| serves(thread.life)).count()
     }
 
-    /// Returns the maximum length of the list of threads. A few lost ones do not count. While the operating system refuses to
-    /// start a thread, no other is added.
+    /// Returns the maximum length of the list of threads, to which replaced threads are added. While the operating system
+    /// refuses to start a thread, no other is added.
     pub(super) fn places_max(&self) -> usize {
         let (mut stuck, mut gone, mut is_refused) = (0, 0, false);
         for thread in &self.threads {
@@ -232,14 +232,14 @@ impl<E: Engine> State<E> {
 }
 
 impl<E: Engine> Hosted<E> {
-    /// Returns whether it does anything that can take too long. Most workers are idle.
+    /// Returns whether the worker does anything that can become overdue. Most workers are idle.
     fn may_be_overdue(&self) -> bool {
         !self.held.is_empty() || self.told.is_some() || self.phase == Phase::Booting
     }
 
-    /// Returns the time by which its thread should have returned: `grace` after it was told to stop, after the deadline of its
-    /// boot, or after the first deadline of the events that it has begun or should have. If the engine terminates code that runs
-    /// past the deadline of its own event, the last deadline of the begun events counts instead.
+    /// Returns the time by which its thread should have returned: `grace` after the stop, the deadline of the boot, or the
+    /// first deadline among the events that are running or in the mailbox. If the engine terminates code at the deadline of
+    /// its own event, the last deadline of the running events counts instead.
     fn back_by(&self, grace: Duration, wall_grace: Duration, now: Instant) -> Option<Instant> {
         let wall_timeout = self.version.limits.wall_timeout;
         let stops_code = E::stops_code(&self.version.script);
@@ -251,9 +251,9 @@ impl<E: Engine> Hosted<E> {
             Some(last) => after(due.max(last), wall_grace),
             None => due,
         };
-        // Read after the table: an event that is moving there may be missed, but none is counted twice.
+        // Read after the table, so that an event that moves there may be missed, but is never counted twice.
         let (unread, waiting) = self.mailbox.least(|mail| mail.due(wall_timeout));
-        // Moving there, or ended and not reported yet: check again later.
+        // Such an event is moving to the table, or its end is not reported yet. Check again later.
         let unseen = self.held.len() > running + waiting;
         let due = [
             self.told.as_ref().map(|(at, _)| *at),
@@ -267,7 +267,7 @@ impl<E: Engine> Hosted<E> {
     }
 }
 
-/// The event that a stop is for.
+/// Returns the event that caused a stop.
 fn blamed(stop: &Stop, running: &[(SlotId, Running)]) -> Option<SlotId> {
     stop.slot.or_else(|| {
         let last = running.iter().max_by_key(|(_, running)| running.started);

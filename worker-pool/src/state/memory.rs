@@ -1,4 +1,4 @@
-//! Memory of all workers, and actions near the budget: idle workers are ended, then no worker boots, then events are refused.
+//! Memory of all workers, and the actions near its budget: idle workers end, then no worker boots, then events are refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,14 +8,14 @@ use crate::observe::RetireReason;
 use crate::overload::Pressure;
 use crate::state::{Effects, Hosted, Phase, State};
 
-/// The memory of one worker as it was last reported, and the sum over all workers, kept in step.
+/// The last reported memory of one worker, which also updates the sum over all workers.
 #[derive(Debug)]
 pub(crate) struct Gauge {
     own: AtomicUsize,
     total: Arc<AtomicUsize>,
 }
 
-/// Marks the gauge of a worker that has departed: a lost thread may still report for it.
+/// Mark of a departed worker, for which a lost thread may still report.
 const DEPARTED: usize = usize::MAX;
 
 impl Gauge {
@@ -36,7 +36,7 @@ impl Gauge {
         }
     }
 
-    /// Takes the worker's memory out of the sum.
+    /// Subtracts the worker's memory from the sum.
     pub(super) fn departs(&self) {
         let before = self.own.swap(DEPARTED, Ordering::Relaxed);
         if before != DEPARTED {
@@ -92,7 +92,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Returns the longest idle worker that is not kept warm, of those with sessions or without.
+    /// Returns the longest idle worker that is not kept warm, among workers with or without sessions.
     fn longest_idle(&self, with_sessions: bool) -> Option<usize> {
         let idle = self.threads.iter().enumerate().filter_map(|(thread, slot)| {
             let hosted = slot.hosted.as_ref()?;

@@ -1,9 +1,9 @@
-//! Everything the pool decides on, behind one lock: scripts with their queues, threads with their workers.
+//! The pool's state behind one lock: scripts with their queues, and threads with their workers.
 //!
-//! The files follow an event: `accept` accepts or refuses it, `grow` finds a thread for another worker of its script, `serve`
-//! answers the requests of running workers, `depart` handles the end of a worker or a thread, and `close` the shutdown. `sessions`
-//! has the sessions and their events. `slots` has the running events of one worker, behind a lock of its own. Nothing here runs
-//! foreign code or waits: what must be done outside the lock is recorded in [`Effects`].
+//! The files follow an event: `accept` accepts or refuses it, `grow` finds a thread for another worker of its script,
+//! `serve` handles the reports of running workers, `depart` the end of a worker or a thread, and `close` the shutdown.
+//! `sessions` has the sessions and their events. `slots` has the running events of one worker, behind its own lock. No code
+//! here waits or calls foreign code: work for after the release of the lock is recorded in [`Effects`].
 
 mod accept;
 mod boots;
@@ -60,7 +60,7 @@ use crate::sync::thread::JoinHandle;
 pub(crate) struct State<E: Engine> {
     pub(crate) scripts: HashMap<Arc<str>, Script<E>>,
     pub(crate) threads: Vec<Thread<E>>,
-    /// Scripts that lack a worker, longest waiting first.
+    /// Scripts that lack a worker, the longest waiting first.
     waiting: VecDeque<Arc<str>>,
     /// Number of queued events in all queues.
     queued: Arc<AtomicUsize>,
@@ -69,7 +69,7 @@ pub(crate) struct State<E: Engine> {
     boots: Boots,
     /// Memory of all workers in bytes, as last reported.
     memory: Arc<AtomicUsize>,
-    /// There may be yielding workers; see [`Hosted::yields`].
+    /// Whether there may be yielding workers; see [`Hosted::yields`].
     yielding: bool,
     /// Accepted events that have not ended.
     pub(crate) open: usize,
@@ -83,11 +83,11 @@ pub(crate) struct State<E: Engine> {
     versions: u64,
     settings: Arc<Settings>,
     totals: Arc<Counters>,
-    /// Kept for its capacity.
+    /// A buffer, kept for its capacity.
     views: Vec<ThreadView>,
 }
 
-/// One version of one script. `number` is unique in the pool, so it names script and version at once.
+/// One version of one script. `number` is unique in the pool, so it identifies script and version.
 pub(crate) struct Version<E: Engine> {
     pub(crate) name: Arc<str>,
     pub(crate) number: u64,
@@ -101,26 +101,26 @@ pub(crate) struct Script<E: Engine> {
     pub(crate) queue: Queue<E::Event>,
     breaker: Breaker,
     last_boot_failure: Option<Failure>,
-    /// Time since which it has waited for a thread.
+    /// Time since which the script has waited for a thread.
     waits_since: Option<Instant>,
     /// Callers of `warm` that wait for a first worker.
     warming: Vec<channel::Sender<Result<(), Failure>>>,
-    /// It is in `State::waiting`.
+    /// Whether it is in `State::waiting`.
     enlisted: bool,
-    /// Takes no new events, and is removed once it has none.
+    /// Whether the script takes no new events, and is removed after its last one.
     leaving: bool,
-    /// It was undeployed, so its sessions end too.
+    /// Whether it was undeployed, which also ends its sessions.
     undeployed: bool,
-    /// The threads that host a worker of it, whatever the version, or are reserved for one.
+    /// The threads that host a worker of any of its versions, or are reserved for one.
     homes: Vec<usize>,
     pub(crate) in_flight: usize,
 }
 
 pub(crate) struct Thread<E: Engine> {
     pub(crate) name: String,
-    /// Channel for its next worker; `None` when the thread is to end.
+    /// Channel for its next assignment; `None` if the thread must end.
     mailbox: Option<channel::Sender<Assignment<E>>>,
-    /// The other end, until the thread is spawned.
+    /// Receiver of the assignments, until the thread is spawned.
     unspawned: Option<channel::Receiver<Assignment<E>>>,
     pub(crate) handle: Option<JoinHandle<()>>,
     pub(crate) life: Life,
@@ -130,24 +130,24 @@ pub(crate) struct Thread<E: Engine> {
     pub(crate) recorder: Arc<Mutex<Recorder>>,
     /// Number of consecutive failures to start.
     start_failures: u32,
-    /// An extra thread above the maximum, for nested events. Other events start no worker here.
+    /// Whether this is an extra thread above the maximum. Only nested events boot workers on it.
     is_extra: bool,
 }
 
-/// The life of an OS thread.
+/// The state of an OS thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
-    /// It runs or is about to.
+    /// It runs or is about to run.
     Alive,
-    /// It has ended and can be joined at once. `again`: the time at which it is replaced.
+    /// It has ended and can be joined at once. It is replaced at the time `again`.
     Ended { again: Option<Instant> },
     /// Stuck in native code. Another thread may have replaced it; it ends when that code returns.
     Lost,
-    /// It ended as asked, and was joined.
+    /// It ended on request, and was joined.
     Joined,
 }
 
-/// The worker on a thread, as the pool sees it.
+/// The pool's record of the worker on a thread.
 pub(crate) struct Hosted<E: Engine> {
     pub(crate) id: WorkerId,
     pub(crate) version: Arc<Version<E>>,
@@ -161,11 +161,11 @@ pub(crate) struct Hosted<E: Engine> {
     given: u64,
     idle_since: Instant,
     ready_at: Instant,
-    /// Time since which it is to finish because other scripts wait. If they find other threads first, it continues.
+    /// Time since which it yields to waiting scripts. If they find other threads first, it continues.
     yields: Option<Instant>,
-    /// A [`Mail::Pull`] is pending.
+    /// Whether a [`Mail::Pull`] is pending.
     nudged: bool,
-    /// It is in a long turn, and takes no events until it reads its mailbox again.
+    /// Whether it is in a long turn, and takes no events until it reads its mailbox.
     in_long_turn: bool,
     /// The events it has begun.
     table: Arc<Table>,
@@ -174,7 +174,7 @@ pub(crate) struct Hosted<E: Engine> {
     memory: Arc<Gauge>,
     /// Deadline of its boot.
     boot_ends: Instant,
-    /// The time at which the engine told it to stop, and why.
+    /// The time at which the engine told it to stop, and the stop.
     told: Option<(Instant, Stop)>,
     /// The sessions that pin it.
     pub(crate) pins: Pins,
@@ -188,11 +188,11 @@ pub(crate) enum Phase {
     Ready {
         since: Instant,
     },
-    /// It gets no new events, and ends once it holds none.
+    /// It gets no new events, and ends after its last one.
     Retiring(RetireReason),
 }
 
-/// Data for hosting a worker on a thread.
+/// Order for a thread to host a worker.
 pub(crate) struct Assignment<E: Engine> {
     pub(crate) worker: WorkerId,
     pub(crate) version: Arc<Version<E>>,
@@ -233,10 +233,10 @@ impl<E: Engine> State<E> {
         state
     }
 
-    /// Adds a thread that has yet to be spawned. Its mailbox already accepts an assignment.
+    /// Adds a thread that is not yet spawned. Its mailbox already accepts an assignment.
     fn add_thread(&mut self, now: Instant) -> usize {
         let is_extra = self.serving() >= self.settings.size.threads_max;
-        // A lost thread that returned after all leaves its entry free.
+        // The entry of a lost thread that returned is free.
         if let Some(free) = self.threads.iter().position(|thread| thread.life == Life::Joined) {
             self.threads[free].revive();
             self.threads[free].is_extra = is_extra;
@@ -269,7 +269,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Returns whether its threads are to end.
+    /// Returns whether the threads must end.
     fn is_stopping(&self) -> bool {
         self.closing.as_ref().is_some_and(Closing::is_stopping)
     }
@@ -281,7 +281,7 @@ impl<E: Engine> State<E> {
 }
 
 impl<E: Engine> Thread<E> {
-    /// Is to be spawned again.
+    /// Marks the thread for respawning.
     fn revive(&mut self) {
         let (mailbox, unspawned) = channel::bounded(1);
         self.mailbox = Some(mailbox);
@@ -289,25 +289,25 @@ impl<E: Engine> Thread<E> {
         self.life = Life::Alive;
     }
 
-    /// Returns whether it hosts a worker of this script, or is reserved for one.
+    /// Returns whether the thread hosts a worker of this script, or is reserved for one.
     fn is_home_of(&self, name: &str) -> bool {
         let hosts = self.hosted.as_ref().is_some_and(|hosted| *hosted.version.name == *name);
         hosts || self.reserved.as_ref().is_some_and(|(reserved, _)| **reserved == *name)
     }
 
-    /// Returns whether it runs or is about to.
+    /// Returns whether the thread runs or is about to run.
     pub(crate) fn is_alive(&self) -> bool {
         self.life == Life::Alive
     }
 
-    /// Returns whether a worker can be assigned to it now.
+    /// Returns whether a worker can be assigned to the thread now.
     fn is_vacant(&self) -> bool {
         self.life == Life::Alive && self.hosted.is_none() && self.reserved.is_none() && self.mailbox.is_some()
     }
 }
 
 impl<E: Engine> Hosted<E> {
-    /// Puts an event into its mailbox. Returns the time by which it should have ended.
+    /// Puts an event into the worker's mailbox. Returns the time by which it should have ended.
     fn give(&mut self, mut job: Job<E::Event>, now: Instant, fx: &mut Effects<E>) -> Instant {
         job.given = now;
         let due = job.due(self.version.limits.wall_timeout);
@@ -333,14 +333,14 @@ impl<E: Engine> Hosted<E> {
         due
     }
 
-    /// Returns whether it has room for another event of this depth. A full worker will have room: the events that take it wait for
-    /// no shallower one.
+    /// Returns whether the worker has room for another event of this depth. A worker full of deeper events will have room,
+    /// because they wait for no shallower one.
     fn has_room(&self, depth: u32) -> bool {
         let is_open = matches!(self.phase, Phase::Ready { .. }) && !self.in_long_turn;
         is_open && self.load(depth) < self.room.load(Ordering::Relaxed)
     }
 
-    /// The worker as the event of an attached task sees it.
+    /// Returns a view of the worker for an event of an attached task.
     fn near(&self, depth: u32) -> Near {
         Near {
             in_flight: self.load(depth),
@@ -349,8 +349,8 @@ impl<E: Engine> Hosted<E> {
         }
     }
 
-    /// Returns the number of held events of at least this depth, without those that last as long as their sessions. Shallower
-    /// events may be waiting for one of this depth, so they do not count against it.
+    /// Returns the number of held events of at least this depth, without standing events. Shallower events do not count,
+    /// because they may wait for one of this depth.
     fn load(&self, depth: u32) -> usize {
         match depth {
             0 => self.held.len() - self.pins.standing(),
@@ -358,32 +358,32 @@ impl<E: Engine> Hosted<E> {
         }
     }
 
-    /// Returns whether it takes the first event in its script's queue that is for it. It does while it holds fewer than `fill_to`
-    /// events; the rest is left to workers that are booting. A nested event does not wait for those.
+    /// Returns whether the worker takes its next event from the queue. It does while it holds fewer than `fill_to` events,
+    /// and leaves the rest to booting workers. A nested event does not wait for those.
     fn takes_from(&self, queue: &Queue<E::Event>, fill_to: usize) -> bool {
         let first = queue.first_for(self.pins.has_room(&self.version.limits));
         first.is_some_and(|depth| self.has_room(depth) && (depth > 0 || self.load(0) < fill_to))
     }
 
-    /// Forgets events that have ended.
+    /// Removes events that have ended.
     fn forget(&mut self, ended: impl Fn(EventId) -> bool) {
         self.held.retain(|held| !ended(*held));
         self.nested.retain(|(held, _)| !ended(*held));
     }
 
-    /// Returns whether it is ready, has neither events nor sessions, and is not in a long turn.
+    /// Returns whether the worker is ready, has neither events nor sessions, and is not in a long turn.
     fn is_idle(&self) -> bool {
         self.is_free() && matches!(self.phase, Phase::Ready { .. }) && !self.in_long_turn
     }
 
-    /// Returns whether it has neither events nor sessions.
+    /// Returns whether the worker has neither events nor sessions.
     fn is_free(&self) -> bool {
         self.held.is_empty() && self.pins.is_empty()
     }
 
-    /// Stops giving it new events, except those of its sessions. Returns false if it was retiring already.
+    /// Makes the worker retire: it gets only events of its sessions. Returns false if it was retiring already.
     fn finish(&mut self, reason: RetireReason, fx: &mut Effects<E>) -> bool {
-        // A worker for one event that stays for its sessions may get another reason to retire.
+        // A worker for one event that is kept by its sessions may get another reason to retire.
         let goes_on = self.phase == Phase::Retiring(RetireReason::Policy) && !self.pins.is_empty();
         let was_final = matches!(self.phase, Phase::Retiring(_)) && self.yields.is_none() && !goes_on;
         if !was_final {
@@ -394,7 +394,7 @@ impl<E: Engine> Hosted<E> {
         !was_final
     }
 
-    /// As [`finish`](Self::finish), and wakes a worker that holds nothing, so that it leaves.
+    /// As [`finish`](Self::finish), and wakes a worker without events, so that it ends.
     fn retire(&mut self, reason: RetireReason, fx: &mut Effects<E>) {
         if self.finish(reason, fx) && self.is_free() {
             fx.post(&self.mailbox, Mail::Retire);

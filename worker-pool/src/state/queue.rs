@@ -1,5 +1,5 @@
-//! A script's queue: nested events first, deepest first, then by priority; equal ones in the order of acceptance. It measures its
-//! pace, and detects whether it is standing.
+//! A script's queue: nested events first, the deepest first, then by priority, then in the order of acceptance. It measures
+//! its pace and detects whether it is standing.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use crate::job::{EventId, Job};
 use crate::options::Priority;
 use crate::overload::{Delay, Pace};
 
-/// Length up to which a queue is not overloaded, however long its events wait: then their own work takes that long.
+/// Length up to which a queue is never overloaded: in so short a queue, long waits come from long events.
 pub(super) const LINE_MIN: usize = 16;
 
 const LANES: usize = 1 + Priority::ALL.len();
@@ -23,13 +23,14 @@ const fn lane(priority: Priority, depth: u32) -> usize {
     if depth > 0 { 0 } else { 1 + priority as usize }
 }
 
-/// The position of an event in its lane.
+/// Returns the sort key of an event in its lane.
 fn order<V: Event>(job: &Job<V>) -> (Reverse<u32>, EventId) {
     (Reverse(job.depth), job.id)
 }
 
 pub(crate) struct Queue<V: Event> {
-    /// Nested events, then one for each [`Priority`]. Each is in the order of depth, then of acceptance, which is that of ids.
+    /// A lane for nested events, and one for each [`Priority`]. Each is ordered by depth, then by id, which is the order of
+    /// acceptance.
     lanes: [VecDeque<Job<V>>; LANES],
     delay: Delay,
     pace: Pace,
@@ -63,12 +64,12 @@ impl<V: Event> Queue<V> {
         self.lanes.iter().all(VecDeque::is_empty)
     }
 
-    /// Returns the depth of the event at the head, which is that of the deepest; 0 if there is none.
+    /// Returns the depth of the event at the head, the deepest; 0 if the queue is empty.
     pub(super) fn depth(&self) -> u32 {
         self.lanes[0].front().map_or(0, |job| job.depth)
     }
 
-    /// Returns whether the queue is standing, so that another event of this priority would wait in vain.
+    /// Returns whether the queue is standing, so that another event of this priority would wait too long.
     pub(super) fn is_overloaded_for(&self, priority: Priority, now: Instant) -> bool {
         let Some(below) = self.delay.admits_below().filter(|_| self.len() >= LINE_MIN) else {
             return false;
@@ -91,7 +92,7 @@ impl<V: Event> Queue<V> {
         self.pace.retry_after(self.len(), least, chance)
     }
 
-    /// Inserts an event at its position: a new one, or one that a worker has returned.
+    /// Inserts an event, which may be one that a worker returned, at its position.
     pub(super) fn put(&mut self, job: Job<V>) {
         self.total.fetch_add(1, Ordering::Relaxed);
         let lane = &mut self.lanes[lane(job.priority, job.depth)];
@@ -99,15 +100,15 @@ impl<V: Event> Queue<V> {
         lane.insert(at, job);
     }
 
-    /// Returns the depth of the first event for a worker that takes sessions or does not.
+    /// Returns the depth of the first event for a worker that does or does not take sessions.
     pub(super) fn first_for(&self, takes_sessions: bool) -> Option<u32> {
         let mut jobs = self.lanes.iter().flatten();
         let first = jobs.find(|job| takes_sessions || job.session.is_none())?;
         Some(first.depth)
     }
 
-    /// Takes the next event for a worker, which takes sessions or does not. While the queue is standing, events that have waited too
-    /// long are shed instead.
+    /// Takes the next event for a worker that does or does not take sessions. While the queue is standing, events that have
+    /// waited too long are shed.
     pub(super) fn next(&mut self, takes_sessions: bool, now: Instant) -> Option<Waited<V>> {
         let line = self.len();
         let job = self.lanes.iter_mut().find_map(|lane| {
@@ -141,13 +142,13 @@ impl<V: Event> Queue<V> {
         }
     }
 
-    /// Returns whether an event is queued that comes after one of this priority and depth.
+    /// Returns whether any queued event comes after one of this priority and depth.
     pub(super) fn has_below(&self, priority: Priority, depth: u32) -> bool {
         let mut lower = self.lanes.iter().skip(lane(priority, depth) + 1);
         lower.any(|lane| !lane.is_empty())
     }
 
-    /// Takes the latest of those, to make room.
+    /// Takes the latest event that comes after one of this priority and depth, to make room.
     pub(super) fn make_room(&mut self, priority: Priority, depth: u32) -> Option<Job<V>> {
         let lower = self.lanes.iter_mut().skip(lane(priority, depth) + 1).rev();
         let job = lower.filter_map(VecDeque::pop_back).next()?;
@@ -157,7 +158,7 @@ impl<V: Event> Queue<V> {
 
     pub(super) fn remove(&mut self, id: EventId) -> Option<Job<V>> {
         let found = self.lanes.iter_mut().find_map(|lane| {
-            // Only the lane of nested events is not ordered by id.
+            // The lane of nested events is the only one not ordered by id.
             let at = match lane.front().is_some_and(|first| first.depth > 0) {
                 true => lane.iter().position(|job| job.id == id)?,
                 false => lane.binary_search_by_key(&id, |job| job.id).ok()?,
@@ -186,7 +187,7 @@ impl<V: Event> Queue<V> {
         taken
     }
 
-    /// The sessions of queued events.
+    /// Returns the sessions of queued events.
     #[cfg(all(test, not(feature = "shuttle")))]
     pub(super) fn sessions(&self) -> impl Iterator<Item = SessionId> {
         self.lanes.iter().flatten().filter_map(|job| job.session)
@@ -200,7 +201,7 @@ impl<V: Event> Queue<V> {
         all
     }
 
-    /// Takes the events that have waited as long as they may. Also returns the time at which the next one will have.
+    /// Takes the events that have expired. Also returns the time at which the next one expires.
     pub(super) fn expire(&mut self, wait_max: Duration, now: Instant) -> (Vec<Job<V>>, Option<Instant>) {
         let (mut expired, mut next) = (Vec::new(), None::<Instant>);
         for lane in &mut self.lanes {

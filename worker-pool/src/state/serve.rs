@@ -1,4 +1,4 @@
-//! Reports of a running worker: it is ready, events have ended, it wants to leave.
+//! Reports of a running worker: it is ready, events have ended, it may retire.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use crate::time::after;
 /// A worker's next action.
 #[must_use]
 pub(crate) enum Next {
-    /// Continues with its events and its mailbox.
+    /// The worker continues with its events and its mailbox.
     Stay,
-    /// Leaves, and is dropped.
+    /// The worker ends and is dropped.
     Leave(RetireReason),
 }
 
 impl<E: Engine> State<E> {
-    /// A worker has booted.
+    /// Records that a worker has booted.
     pub(crate) fn ready(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next {
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return Next::Leave(RetireReason::Lost);
@@ -51,13 +51,12 @@ impl<E: Engine> State<E> {
         next
     }
 
-    /// Notes that the boot on this thread waits for something, so that it does not count against the limit on boots.
+    /// Records that the boot on this thread waits, so that it does not count towards the limit on boots.
     pub(crate) fn boot_waits(&mut self, thread: usize) {
         self.boots.end(thread);
     }
 
-    /// Moves events from the queue to the worker's mailbox while it has room. Workers of the script that are booting are left a
-    /// share.
+    /// Moves events from the queue to the worker's mailbox while it has room, leaving a share to booting workers of the script.
     pub(crate) fn pull(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next {
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return Next::Leave(RetireReason::Lost);
@@ -98,7 +97,7 @@ impl<E: Engine> State<E> {
             self.look_by(after(due, self.settings.wall_grace.min(self.settings.lost_grace)), fx);
         }
         self.shed_stale(&version.name, stale, fx);
-        // The rest may have been left to a worker that was booting and is ready now.
+        // The rest may have been left to a worker that has become ready.
         let _ = self.line_up(&version.name);
         if given == 0 {
             self.rest(thread, now, fx)
@@ -126,7 +125,7 @@ impl<E: Engine> State<E> {
         self.remove_if_done(name, fx);
     }
 
-    /// Handles an empty queue: a worker yields to a script without any.
+    /// Handles an empty queue: the worker may yield to a script without workers.
     fn rest(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next {
         if self.may_yield(thread, now) {
             self.have_yield(thread, now, fx);
@@ -134,7 +133,7 @@ impl<E: Engine> State<E> {
         self.may_leave(thread)
     }
 
-    /// Records events of this worker that have ended, in the order of their ids. `tired`: a reason to replace the worker.
+    /// Records ended events of this worker, in the order of their ids. `tired` is a reason to replace the worker.
     pub(crate) fn end(
         &mut self,
         thread: usize,
@@ -173,7 +172,7 @@ impl<E: Engine> State<E> {
         self.pull(thread, now, fx)
     }
 
-    /// Returns whether a retiring worker has neither events nor sessions left.
+    /// Returns the next action of a worker, which ends if it is retiring without events and sessions.
     pub(crate) fn may_leave(&self, thread: usize) -> Next {
         match &self.threads[thread].hosted {
             None => Next::Leave(RetireReason::Lost),
@@ -190,7 +189,7 @@ impl<E: Engine> State<E> {
             return Next::Leave(RetireReason::Lost);
         };
         let timeout = self.settings.idle_timeout.unwrap_or(Duration::ZERO);
-        // Its last session may have ended meanwhile, unseen by its thread.
+        // Its last session may have ended meanwhile, unnoticed by its thread.
         let busy = !hosted.is_free() || after(hosted.idle_since, timeout) > now;
         let kept = self.census(&hosted.version).ready <= hosted.version.limits.workers_min;
         if reason == RetireReason::Idle && (busy || kept) {

@@ -1,8 +1,8 @@
 //! The end of every critical section: assigns available threads and workers to waiting scripts and events.
 //!
-//! Whether a waiting event can be placed depends on the state of every thread, so any change may make it possible. Instead of
-//! having each change find the scripts that it concerns, all waiting scripts are checked again after each change. This costs
-//! nothing while nothing waits, and little while no thread is available.
+//! Placement of a waiting event depends on the state of every thread, so any change may make it possible. Instead of finding
+//! the affected scripts for each change, all waiting scripts are checked after each change. This is free while no script
+//! waits, and cheap while no thread is available.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ impl<E: Engine> State<E> {
         !self.waiting.is_empty() || self.yielding || !self.sessions.is_empty()
     }
 
-    /// Gives available threads to waiting scripts, by their shares. The supervisor checks again when only time has passed.
+    /// Gives available threads to waiting scripts, by their shares. The supervisor checks for changes by time alone.
     pub(crate) fn settle(&mut self, now: Instant, fx: &mut Effects<E>) {
         if !self.sessions.is_empty() {
             self.end_failed_of_sessions(now, fx);
@@ -48,7 +48,7 @@ impl<E: Engine> State<E> {
             if self.waiting.is_empty() {
                 break;
             }
-            // A nested event does not wait for boots, and finds places that others do not.
+            // A nested event does not wait for boots, and may use extra threads.
             let (places, boots_at) = match self.boots.has_room(self.settings.size.boots_max, now) {
                 true => (self.places(now), None),
                 false => (Places::none(), self.boots.room_at(now)),
@@ -65,7 +65,7 @@ impl<E: Engine> State<E> {
             };
             self.boot_at(grow, &name, now, fx);
             self.leave_line(&name);
-            // It may need more than one thread, but the other scripts come first.
+            // The script may need more threads, but after the other scripts.
             let _ = self.line_up(&name);
         }
         due = earlier(due, self.displace_sessions(now, fx));
@@ -85,7 +85,7 @@ impl<E: Engine> State<E> {
         self.waiting = line;
     }
 
-    /// Returns the next script that can be placed now, and where; and the earliest time at which another one may be.
+    /// Returns the next script that can be placed now with its place, and the earliest time at which another one may be.
     fn next_placeable(&mut self, places: &Places, now: Instant) -> (Option<(Arc<str>, Grow)>, Option<Instant>) {
         let (mut best, mut due) = (None::<(Share, Arc<str>, Grow)>, None);
         let line = std::mem::take(&mut self.waiting);
@@ -97,7 +97,7 @@ impl<E: Engine> State<E> {
             let Some(script) = self.scripts.get(name) else { continue };
             let (version, share) = (Arc::clone(&script.current), self.share(name, script));
             if let Admit::After(wait) = script.breaker.admit(now) {
-                // A running probe ends by itself; a breaker admits the next one at a known time.
+                // A breaker admits the next probe at a known time, and the end of a running probe is a change.
                 due = earlier(due, script.breaker.opens_at().map(|_| after(now, wait)));
                 continue;
             }
@@ -125,7 +125,7 @@ impl<E: Engine> State<E> {
         scripts.any(|script| script.queue.depth() > 0)
     }
 
-    /// Returns a place for another worker of the version; if there is none, also the time after which there may be one.
+    /// Returns a place for another worker of the version, or the time after which there may be one.
     fn room_for(
         &mut self,
         version: &Version<E>,
@@ -152,7 +152,7 @@ impl<E: Engine> State<E> {
         (grow, places.ripens())
     }
 
-    /// Adds the script to the waiting ones if it lacks a worker. Returns how urgently it needs one.
+    /// Adds the script to the waiting ones if it lacks a worker. Returns the urgency.
     pub(super) fn line_up(&mut self, name: &Arc<str>) -> Option<Displacing> {
         let lacks = self.lacks(name)?;
         let script = self.scripts.get_mut(name)?;
@@ -191,7 +191,7 @@ impl<E: Engine> State<E> {
             return;
         }
         let claim = self.claim(now);
-        // The one that will probably finish first: the events that it holds are the most recent.
+        // The worker with the most recent events will probably finish first.
         let busy = (0..self.threads.len()).filter(|thread| self.owes(*thread, &claim, now));
         let oldest = |thread: &usize| self.threads[*thread].hosted.as_ref()?.held.iter().min().copied();
         if let Some(thread) = busy.max_by_key(oldest) {
@@ -234,7 +234,7 @@ impl<E: Engine> State<E> {
     }
 }
 
-/// The earlier of two times, where there are any.
+/// Returns the earlier of two optional times.
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
 }

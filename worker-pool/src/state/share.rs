@@ -1,4 +1,4 @@
-//! Shares of the threads: with more scripts than threads, and with scripts that want all threads.
+//! Shares of the threads, if there are more scripts than threads or several scripts want all of them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::state::{Phase, Script, State, Thread};
 
 /// Claims of waiting scripts on the threads of busy workers.
 pub(super) enum Claim {
-    /// Nothing: no script waits, or there are threads for all.
+    /// None, because no script waits, or there are threads for all.
     None,
     /// One thread of a script with the largest share, for a script without any worker.
     First {
@@ -36,7 +36,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Returns what waiting scripts may claim from busy workers, if no more threads may be added.
+    /// Returns the claim of waiting scripts on busy workers, if no more threads may be added.
     pub(super) fn claim(&self, now: Instant) -> Claim {
         if self.waiting.is_empty() || !self.is_full() {
             return Claim::None;
@@ -60,8 +60,8 @@ impl<E: Engine> State<E> {
         since.is_some_and(|since| now.saturating_duration_since(since) >= self.settings.yield_after)
     }
 
-    /// Returns whether this busy worker should start yielding: to a script without any worker, if no script has more threads than its
-    /// own; or to a script that is below its share in comparison.
+    /// Returns whether this busy worker should start yielding: to a script without workers, if its own script has the most
+    /// threads; or to a script with a smaller share.
     pub(super) fn owes(&self, thread: usize, claim: &Claim, now: Instant) -> bool {
         if matches!(claim, Claim::None) || !self.has_had_its_turn(thread, now) {
             return false;
@@ -75,7 +75,7 @@ impl<E: Engine> State<E> {
             return false;
         };
         let Some(script) = self.scripts.get(holder) else {
-            // Its script was removed, and others wait.
+            // Its script was removed.
             return matches!(claim, Claim::First { .. });
         };
         let own = self.share(holder, script);
@@ -94,12 +94,12 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Returns whether more scripts without any worker are waiting than threads are being freed.
+    /// Returns whether more scripts wait for their first worker than threads are being freed.
     fn is_starved(&self, now: Instant) -> bool {
         self.starving(now).count() > self.being_freed(now)
     }
 
-    /// Returns since when each of the scripts without any worker has waited for a thread.
+    /// Returns the times since which scripts have waited for their first worker.
     pub(super) fn starving_since(&self, now: Instant) -> impl Iterator<Item = Instant> {
         self.starving(now).filter_map(|script| script.waits_since)
     }
@@ -113,9 +113,9 @@ impl<E: Engine> State<E> {
         })
     }
 
-    /// Returns the number of threads that will soon be free for waiting scripts: those of ending workers without events, and
-    /// those of workers that started yielding a moment ago. A worker that still has events after that may keep them for
-    /// long, so it is not counted.
+    /// Returns the number of threads that will soon be free for waiting scripts: threads of ending workers without events,
+    /// and of workers that recently started yielding. A worker that has yielded for longer may keep its events for long, and
+    /// is not counted.
     pub(super) fn being_freed(&self, now: Instant) -> usize {
         let moment = self.settings.yield_after;
         let unreserved = self.threads.iter().filter(|thread| thread.reserved.is_none());
@@ -123,15 +123,15 @@ impl<E: Engine> State<E> {
             let asked = hosted
                 .yields
                 .is_some_and(|at| now.saturating_duration_since(at) <= moment);
-            // Sessions that were told will end soon; others stay.
+            // Sessions that were notified will end soon; others stay.
             let goes = hosted.is_free() || hosted.pins.is_closing() || (asked && hosted.pins.is_empty());
             matches!(hosted.phase, Phase::Retiring(_)) && goes
         });
         going.count()
     }
 
-    /// Returns the script that gets the next thread: among waiting scripts that may have one, the one with the smallest share, and
-    /// among equals the one that has waited longest. An extra thread is for nested events only.
+    /// Returns the script that gets the next thread: of the waiting scripts that may have one, that with the smallest share,
+    /// then the longest wait. An extra thread is for nested events only.
     pub(super) fn next_in_turn(&self, is_extra: bool, now: Instant) -> Option<Arc<str>> {
         let mut best: Option<(Share, &Arc<str>)> = None;
         for name in &self.waiting {
@@ -150,8 +150,8 @@ impl<E: Engine> State<E> {
         best.map(|(_, name)| Arc::clone(name))
     }
 
-    /// Returns whether the script has its full share of the pool: its maximum number of workers, if the pool has more
-    /// threads, or its part of the threads, if others want theirs.
+    /// Returns whether the script has its full share of the pool: its maximum number of workers, or its fair share of the
+    /// threads while other scripts want theirs.
     pub(super) fn at_fair_share(&self, name: &str) -> bool {
         let Some(script) = self.scripts.get(name) else {
             return false;

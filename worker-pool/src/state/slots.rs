@@ -1,5 +1,5 @@
-//! Running events of a worker, by slot. Its thread begins and ends them; the supervisor finds those long past their time,
-//! and takes them all if the thread is lost.
+//! Running events of a worker, by slot. Its thread begins and ends them; the supervisor finds overdue ones, and takes all if
+//! the thread is lost.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -15,16 +15,16 @@ use crate::sync::{Mutex, MutexGuard};
 pub(crate) struct Running {
     pub(crate) id: EventId,
     pub(crate) started: Instant,
-    /// When it is canceled; after that, when its worker is given up.
+    /// Time of its cancellation, and afterwards the time at which its worker is given up.
     pub(crate) deadline: Instant,
-    /// Set by the cancellation.
+    /// Outcome of its cancellation.
     pub(crate) canceled: Option<Outcome>,
-    /// Taken where the event has been counted already: see [`Slots::take_overdue`].
+    /// `None` if the event was counted already: see [`Slots::take_overdue`].
     pub(crate) tally: Option<Tally>,
     pub(crate) line: Arc<Line>,
 }
 
-/// The table of one worker. No foreign code runs under its lock.
+/// The running events of one worker. No foreign code runs under the lock.
 #[derive(Default)]
 pub(crate) struct Table {
     slots: Mutex<Slots>,
@@ -37,17 +37,17 @@ impl Table {
     }
 }
 
-/// A table whose indices are used again, each time with another generation.
+/// A table whose indices are reused, each time with another generation.
 #[derive(Default)]
 pub(crate) struct Slots {
     entries: Vec<(u32, Option<Running>)>,
     free: Vec<u32>,
-    /// Its worker has been given up: it begins and ends nothing any more.
+    /// Whether the worker was given up, so that it begins and ends no events.
     lost: bool,
 }
 
 impl Slots {
-    /// A worker that has been given up gets its event back.
+    /// Inserts an event. Returns it if the worker was given up.
     pub(crate) fn insert(&mut self, running: Running) -> Result<SlotId, Running> {
         if self.lost {
             return Err(running);
@@ -76,7 +76,7 @@ impl Slots {
         Some(running)
     }
 
-    /// Gives an event that streams another deadline, unless it has been canceled.
+    /// Sets another deadline for an event that streams, unless it was canceled.
     pub(crate) fn streams(&mut self, slot: SlotId, deadline: Instant) -> bool {
         let running = self.get_mut(slot).filter(|running| running.canceled.is_none());
         running.map(|running| running.deadline = deadline).is_some()
@@ -100,7 +100,7 @@ impl Slots {
             .and_then(|entry| entry.1.as_mut())
     }
 
-    /// Sets a new deadline of an event, unless the current one has passed. An event whose caller left can be canceled again.
+    /// Sets a new deadline of an event, unless the current one has passed. An event whose caller left can then be canceled again.
     pub(crate) fn put_off(&mut self, slot: SlotId, deadline: Instant) -> bool {
         let running = self.get_mut(slot);
         let running = running.filter(|running| running.canceled != Some(Outcome::ExceededWall));
@@ -111,8 +111,8 @@ impl Slots {
         changed.is_some()
     }
 
-    /// Takes the way to the callers of events whose deadlines passed before this, each once: their worker has not ended
-    /// them, and need not any more.
+    /// Takes the reply lines of events whose deadlines passed before this time, each once. Their worker need not end them
+    /// any more.
     pub(crate) fn take_overdue(&mut self, by: Instant) -> Vec<(Tally, Arc<Line>, Outcome)> {
         let overdue = self.iter_mut().filter(|(_, running)| running.deadline <= by);
         overdue
@@ -123,7 +123,7 @@ impl Slots {
             .collect()
     }
 
-    /// The nearest deadline of an event that [`Slots::take_overdue`] has not taken.
+    /// Returns the nearest deadline of an event that [`Slots::take_overdue`] has not taken.
     pub(crate) fn nearest_untaken(&self) -> Option<Instant> {
         let running = self.entries.iter().filter_map(|(_, running)| running.as_ref());
         let untaken = running.filter(|running| running.tally.is_some());

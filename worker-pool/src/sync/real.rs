@@ -20,7 +20,7 @@ pub(crate) mod clock {
 
     pub(crate) use tokio::time::{Sleep, timeout};
 
-    /// The only place that reads the clock.
+    /// Reads the clock; no other function does.
     pub(crate) fn now() -> Instant {
         Instant::now()
     }

@@ -1,5 +1,5 @@
-//! Threads interleaved by shuttle's scheduler at every lock. Time does not pass: a thread that only waits for a deadline waits forever,
-//! which shuttle reports. Progress therefore never depends on a timer.
+//! Threads interleaved by shuttle's scheduler at every lock. Time does not pass: a thread that waits for a deadline only
+//! waits forever, which shuttle reports. Progress therefore never depends on a timer.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -18,8 +18,7 @@ pub(crate) mod clock {
     use std::sync::LazyLock;
     use std::time::{Duration, Instant};
 
-    /// A constant. With the machine's time, a busy machine would end graces that a schedule does not: a second passes while the process
-    /// does not run.
+    /// A constant. With real time, graces could end by a pause of the process instead of the schedule.
     static MOMENT: LazyLock<Instant> = LazyLock::new(Instant::now);
 
     pub(crate) fn now() -> Instant {
@@ -39,7 +38,7 @@ pub(crate) mod clock {
     }
 }
 
-/// A bounded channel with the part of flume's interface that the pool uses.
+/// A bounded channel with the subset of flume's interface that the pool uses.
 pub(crate) mod channel {
     use std::collections::VecDeque;
     use std::future::Future;

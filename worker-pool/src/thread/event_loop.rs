@@ -1,4 +1,4 @@
-//! A worker's loop: reads mail in bursts, begins events, polls the worker, reports what has ended, checks deadlines.
+//! A worker's event loop: reads mail in bursts, begins events, polls the worker, reports ended events, checks deadlines.
 
 mod timing;
 
@@ -27,14 +27,13 @@ use crate::time::after;
 /// Number of turns after which the `LocalSet` is polled.
 const TURNS_PER_POLL: usize = 64;
 
-/// Time after which it is polled if there are attached tasks, which wait meanwhile.
+/// Time after which the `LocalSet` is polled if there are attached tasks, which wait meanwhile.
 const TIME_PER_POLL: Duration = Duration::from_micros(500);
 
-/// Minimum duration of a poll in which the worker has run code.
+/// Duration from which a poll counts as having run code.
 const POLL_WITH_CODE: Duration = Duration::from_micros(50);
 
-/// Minimum interval between reports of memory, if a limit for all workers together is set, and if it is only a share of the
-/// machine's.
+/// Minimum intervals between reports of memory, for a configured limit of all workers, and for a share of the machine's memory.
 const WEIGH: Duration = Duration::from_millis(10);
 const WEIGH_FOR_SHARE: Duration = Duration::from_millis(200);
 
@@ -45,9 +44,9 @@ type Step<T = ()> = Result<T, Departure>;
 
 /// Result of a round of the loop.
 enum Round {
-    /// There may be more to do.
+    /// There may be more work.
     Busy,
-    /// It will be woken, or has been.
+    /// The loop may sleep until it is woken.
     Rests,
 }
 
@@ -56,14 +55,14 @@ pub(super) struct EventLoop<'a, E: Engine> {
     thread: usize,
     assignment: &'a Assignment<E>,
     worker: &'a mut E::Worker,
-    /// The worker's waker: wakes this loop if it sleeps, otherwise is remembered.
+    /// The worker's waker, which wakes this loop if it sleeps, and is remembered otherwise.
     bell: Waker,
     recorder: Arc<Mutex<Recorder>>,
-    /// Ended events that have yet to be reported. They are reported together, as that takes the pool's lock.
+    /// Ended events that are not reported yet. They are reported together, because this takes the pool's lock.
     ended: Vec<EventId>,
     ready_at: Instant,
     idle_since: Instant,
-    /// The last reading of the clock, which is read once between two steps.
+    /// The last reading of the clock, which is read once per step.
     at: Instant,
     linger: Linger,
     /// Measurement for adaptive concurrency, if enabled.
@@ -72,11 +71,11 @@ pub(super) struct EventLoop<'a, E: Engine> {
     weighs_at: Instant,
     /// Armed for the nearest deadline or an earlier time, so that most events do not touch it.
     timer: Option<(Instant, Pin<Box<clock::Sleep>>)>,
-    /// Set by [`Mail::Cut`]: later events are canceled.
+    /// Set by [`Mail::Cut`], after which events are canceled.
     cut: bool,
-    /// The pool has been told that it is too old.
+    /// Whether the worker's age was reported to the pool.
     aged: bool,
-    /// The last resource that it has given back since its last event.
+    /// The last resource that the worker released since its last event.
     trimmed: Option<Trim>,
 }
 
@@ -126,7 +125,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         if let Some(pulse) = &mut self.pulse {
             pulse.wakes(began);
         }
-        // Events whose deadlines passed while the thread did not run are canceled before the next turn.
+        // Before the next turn, cancels events whose deadlines passed while the thread did not run.
         if self.timer.as_ref().is_some_and(|(at, _)| *at <= began)
             && let Err(departure) = self.expire(began)
         {
@@ -144,7 +143,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         Poll::Pending
     }
 
-    /// Reads all mail and polls the worker once. If nothing is left to do, reports ended events and sleeps.
+    /// Reads all mail and polls the worker once. Without further work, reports ended events and sleeps.
     fn round(&mut self, cx: &mut Context<'_>) -> Step<Round> {
         let looks_away = self.worker.is_in_long_turn();
         if looks_away {
@@ -177,7 +176,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         if looks_away {
             return Ok(Round::Rests);
         }
-        // Open events and attached tasks wait for work that has to be polled.
+        // Open events and attached tasks depend on work that has to be polled.
         if !self.runs() && !self.has_attached() && self.linger.finds(|| self.assignment.mail.stirs()) {
             return Ok(Round::Busy);
         }
@@ -189,7 +188,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 Round::Rests
             }
             Park::Mail => Round::Busy,
-            // It woke itself, and may do so repeatedly: other tasks of this thread are polled first.
+            // The worker woke itself, and may do so repeatedly, so other tasks of this thread are polled first.
             Park::Rung => {
                 cx.waker().wake_by_ref();
                 Round::Rests
@@ -247,7 +246,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             self.ended.push(id);
             return Ok(());
         };
-        // In the table first, so that a panic in `begin` finds the event there.
+        // Inserted first, so that the event is in the table if `begin` panics.
         let running = Running {
             id,
             started: now,
@@ -263,10 +262,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 self.stop_at(slot, deadline);
                 self.worker.begin(slot, event);
             }
-            // Dropping it counts it.
+            // Dropping the tally counts the event.
             Err(_) => event.fail(Failure::new(Outcome::WorkerLost, "the worker was abandoned")),
         }
-        // Meanwhile deadlines of other events may have passed, and mail may have arrived.
+        // Deadlines of other events may have passed meanwhile, and mail may have arrived.
         let after = clock::now();
         self.at = after;
         self.assignment.attached.turned(after.saturating_duration_since(now));
@@ -276,7 +275,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         Ok(())
     }
 
-    /// Tells the worker the time at which code that still runs for this event is terminated.
+    /// Sets the time at which the worker terminates code of this event.
     fn stop_at(&mut self, slot: SlotId, deadline: Instant) {
         self.worker
             .stop_at(slot, after(deadline, self.shared.settings.wall_grace));
@@ -314,12 +313,12 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 }
                 self.adapt(now);
                 if self.worker.is_condemned() {
-                    // Its slot is not reused: it is given up with the worker.
+                    // The slot is not reused, but given up with the worker.
                     return Ok(());
                 }
                 let heavy = self.weighs_too_much(now);
                 self.ended.push(running.id);
-                // While others run, the next turn may end some of them too.
+                // While other events run, the next turn may end some of them too.
                 if heavy {
                     return self.report(Some(RetireReason::Memory));
                 }
@@ -333,7 +332,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
     }
 
-    /// Makes an event last as long as its session, if it has one, which frees its room.
+    /// Makes an event a standing one if it has a session, which frees its room.
     fn stand(&mut self, slot: SlotId) -> Step {
         let Some(event) = self.slots().id_of(slot) else {
             return Ok(());
@@ -352,7 +351,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         follow(next)
     }
 
-    /// Handles an answered event: its `waitUntil` work has a time limit of its own.
+    /// Handles an answered event, whose `waitUntil` work has its own time limit.
     fn put_off(&mut self, slot: SlotId) -> Step {
         let deadline = after(clock::now(), self.assignment.version.limits.wait_until_timeout);
         if self.slots().put_off(slot, deadline) {
@@ -369,7 +368,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
     }
 
-    /// Returns whether the worker exceeds its memory for recycling, and reports its memory to the pool at intervals.
+    /// Returns whether the worker exceeds the memory at which it is recycled, and reports its memory to the pool at intervals.
     fn weighs_too_much(&mut self, now: Instant) -> bool {
         let max = self.assignment.version.limits.memory_bytes_max;
         if max.is_none() && now < self.weighs_at {
@@ -389,7 +388,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         max.is_some_and(|max| bytes > max)
     }
 
-    /// Reports ended events to the pool, which may give more, or tell the worker to leave.
+    /// Reports ended events to the pool, which may give more events, or end the worker.
     fn report(&mut self, tired: Option<RetireReason>) -> Step {
         if self.ended.is_empty() {
             return Ok(());
@@ -413,7 +412,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         Departure::Retired(RetireReason::Condemned)
     }
 
-    /// Cancels the events selected by `which`, once. Their deadline is now the end of the grace period.
+    /// Cancels the events selected by `which`, once. Their deadline becomes the end of the grace period.
     fn cancel(&mut self, outcome: Outcome, which: impl Fn(&Running) -> bool) {
         let grace_ends = after(clock::now(), self.shared.settings.cancel_grace);
         let canceled: Vec<SlotId> = self
@@ -426,7 +425,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 slot
             })
             .collect();
-        // Not under the table's lock: it may run the script's code for long.
+        // Not under the table's lock, because the script's code may run for long.
         for slot in canceled {
             self.stop_at(slot, grace_ends);
             self.worker.cancel(slot, outcome);
@@ -442,7 +441,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         !self.slots().is_empty()
     }
 
-    /// Held only briefly: the supervisor waits for it while it holds the pool's lock.
+    /// Locks the table. Hold it only briefly: the supervisor waits for it while it holds the pool's lock.
     fn slots(&self) -> MutexGuard<'a, Slots> {
         self.assignment.table.lock()
     }

@@ -1,4 +1,4 @@
-//! One worker from boot to drop, on a runtime of its own. Drop order: worker, `LocalSet`, runtime.
+//! One worker from boot to drop, on its own runtime. Drop order: worker, `LocalSet`, runtime.
 
 use std::future::{Future as _, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,11 +22,11 @@ use crate::sync::clock;
 use crate::thread::event_loop::EventLoop;
 use crate::time::after;
 
-/// Time for blocking calls that a worker left behind, when its runtime is dropped.
+/// Time that blocking calls of a worker have to end when its runtime is dropped.
 #[cfg(not(feature = "shuttle"))]
 const BLOCKING_GRACE: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// Threads on which a worker's cryptography runs, started on demand; more of it waits. Tokio's own limit is 512.
+/// Maximum number of threads for a worker's blocking calls, such as cryptography, started on demand. Tokio's default is 512.
 #[cfg(not(feature = "shuttle"))]
 const BLOCKING_THREADS_MAX: usize = 4;
 
@@ -45,7 +45,7 @@ pub(super) fn host<E: Engine>(
     }
 }
 
-/// Runs this on a fresh runtime in a fresh `LocalSet`, which end with it.
+/// Runs a future on a fresh runtime in a fresh `LocalSet`, which end with it.
 #[cfg(not(feature = "shuttle"))]
 fn on_event_loop<T>(live: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -95,7 +95,7 @@ async fn live<E: Engine>(
     drop(detaches_all);
     match ran {
         Ok(departure) => {
-            // It returned too late: its events have ended without it.
+            // The thread returned too late, and its events have ended.
             if matches!(departure, Departure::Retired(RetireReason::Lost)) {
                 worker.abandon(Failure::new(Outcome::WorkerLost, "the worker was abandoned"));
             }
@@ -119,7 +119,7 @@ async fn live<E: Engine>(
     }
 }
 
-/// Boots a worker until the deadline, or until the boot is canceled, which is the only mail before it is ready.
+/// Boots a worker, until the deadline or the cancellation of the boot, which is the only mail before the worker is ready.
 async fn boot<E: Engine>(
     shared: &Arc<Shared<E>>,
     thread: &E::Thread,
@@ -159,9 +159,9 @@ async fn boot<E: Engine>(
     }
 }
 
-/// Returns the notice by which the engine reports what it observes on this worker's thread.
+/// Creates the channel for the engine's observations of this worker's thread.
 fn worker_notice<E: Engine>(shared: &Arc<Shared<E>>, thread: usize, worker: WorkerId) -> WorkerNotice {
-    // The engine may keep it for longer than there is a pool.
+    // Weak, because the engine may keep the notice longer than the pool lives.
     let shared = Arc::downgrade(shared);
     WorkerNotice::new(move |noticed| {
         if let Some(shared) = shared.upgrade() {

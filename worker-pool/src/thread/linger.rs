@@ -1,8 +1,8 @@
 //! A short spin before a worker's loop sleeps.
 //!
-//! Waking a sleeping thread costs more than most calls take. If each event arrives as soon as the one before was answered, the next
-//! one is there before the thread would have fallen asleep. The loop therefore polls its mailbox for a moment, but only if the last
-//! events arrived that quickly.
+//! Waking a sleeping thread costs more than most calls. If each event arrives as soon as the previous one is answered, the
+//! next one arrives before the thread would have fallen asleep. The loop therefore polls its mailbox for a moment, but only
+//! while events arrive that quickly.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ pub(super) struct Linger {
     limit: Duration,
     /// Time at which the loop went to sleep, until the next event arrives.
     asleep_since: Option<Instant>,
-    /// The last event arrived within the limit after the end of the previous one.
+    /// Whether the last event arrived within the limit after the end of the previous one.
     brisk: bool,
 }
 
@@ -35,7 +35,7 @@ impl Linger {
         }
     }
 
-    /// Polls for new mail, if that is promising. If there is none, the loop sleeps.
+    /// Polls for new mail, if it is likely to arrive. Returns whether there is any.
     pub(super) fn finds(&mut self, came: impl Fn() -> bool) -> bool {
         let began = clock::now();
         while self.brisk {

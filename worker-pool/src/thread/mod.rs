@@ -16,7 +16,7 @@ use crate::state::{Assignment, Departure, Spawn};
 use crate::sync::{channel, clock};
 use crate::time::after;
 
-/// The whole life of one worker thread.
+/// Runs one worker thread to its end.
 pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {
     let mut up = false;
     let lived = catch_unwind(AssertUnwindSafe(|| {
@@ -42,7 +42,7 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {
     lose(shared, spawn.thread, &spawn.name, &message, up);
 }
 
-/// Sleeps until the next assignment. `None`: the thread is to end.
+/// Sleeps until the next assignment. `None`: the thread must end.
 fn wait<E: Engine>(shared: &Shared<E>, spawn: &Spawn<E>) -> Option<Assignment<E>> {
     let idle_until = after(clock::now(), shared.settings.thread_idle_timeout);
     match spawn.mailbox.recv_deadline(idle_until) {
@@ -86,12 +86,12 @@ fn serve<E: Engine>(
     }
 }
 
-/// The operating system refused to start a thread.
+/// Handles a thread that the operating system refused to start.
 pub(crate) fn could_not_spawn<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str) {
     lose(shared, index, name, message, false);
 }
 
-/// Handles a thread that ends without having been asked to. An assignment that it has not taken is returned.
+/// Handles a thread that ends unexpectedly. Its pending assignment is returned.
 fn lose<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str, could_start: bool) {
     tracing::error!(thread = name, message, "lost a worker thread");
     shared.with(|state, fx| {

@@ -17,7 +17,7 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// Begins the measurement for a worker whose script has it enabled.
+    /// Starts the measurement for a worker whose script enables it.
     pub(super) fn of<E: Engine>(assignment: &Assignment<E>, now: Instant) -> Option<Self> {
         let limits = &assignment.version.limits;
         let pulse = limits.adapts.then(|| Self::new(limits.concurrency, now))?;
@@ -49,7 +49,7 @@ impl Pulse {
         }
     }
 
-    /// Records the end of one of this many concurrent events. `Some`: the new limit.
+    /// Records the end of an event among `at_once` concurrent ones. Returns the new limit, if it changed.
     pub(super) fn ended(&mut self, at_once: usize, now: Instant) -> Option<usize> {
         self.most_at_once = self.most_at_once.max(at_once);
         let watched = now.saturating_duration_since(self.since);

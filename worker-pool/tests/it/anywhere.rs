@@ -1,4 +1,4 @@
-//! A pool is made, used and dropped on any thread, inside and outside any runtime, and beside another pool.
+//! Creating, using and dropping a pool on any thread, inside and outside any runtime, and beside another pool.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ fn named(name: &str, threads: usize) -> Pool {
     builder(threads).thread_name(name).build().expect("threads")
 }
 
-/// Makes a pool, leaves an event running in it and drops it. The event goes on: nobody has gone but the pool's handle.
+/// Creates a pool and drops it with an event running, which continues.
 fn make_use_drop(name: &str) -> (Arc<FakeScript>, flume::Sender<()>, Sent) {
     let pool = named(name, 2);
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
@@ -32,18 +32,18 @@ fn ends(name: &str, (script, open, held): (Arc<FakeScript>, flume::Sender<()>, S
     drop(open);
     assert_eq!(held.answer(), Ok(0));
     until(|| script.alive() == 0);
-    // The last of the threads lets go of what they share, the script among it.
+    // The last thread drops the shared state, and the script with it.
     until(|| Arc::strong_count(&script) == 1);
     until(|| threads_named(name).is_empty());
 }
 
-/// All that is async, on whatever executor this is; nothing is left afterwards.
+/// Runs the pool's asynchronous methods on the current executor, and leaves no thread behind.
 async fn make_await_shut_down(name: &str) {
     let pool = named(name, 2);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     pool.warm("s").await.expect("a worker");
     let task = pool.native("n", Meta::default(), async |_| {
-        // The worker's own runtime has time, whatever the host has.
+        // The worker's own runtime has timers, independently of the host's.
         tokio::time::sleep(Duration::from_millis(1)).await;
         std::thread::current().name().unwrap_or_default().to_owned()
     });
@@ -97,7 +97,7 @@ async fn a_tokio_test_makes_uses_and_drops_a_pool() {
     ends("test", make_use_drop("test"));
 }
 
-/// Of the executors that are not Tokio's, smol is the one that is kept up; async-std was discontinued in its favour.
+/// Of the executors other than Tokio, smol is maintained; async-std was discontinued in its favor.
 #[test]
 fn smol_makes_uses_and_drops_a_pool() {
     smol::block_on(smol::spawn(make_await_shut_down("sml1")));

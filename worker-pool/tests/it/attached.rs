@@ -1,4 +1,4 @@
-//! Tasks attached to a worker: they run on its thread, and are detached when the worker goes or its thread is busy.
+//! Tasks attached to a worker run on its thread, and are detached when the worker ends or its thread is busy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use crate::common::{LONG, Pool, builder, call, deploy, hold, pool, send, try_sen
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{AttachedTask, Meta, Options, Outcome, Policy, WorkerHandle, WorkerId};
 
-/// What a test sees of an attached task.
+/// The observations of an attached task.
 #[derive(Default)]
 struct Seen {
     thread: Mutex<Option<String>>,
@@ -55,7 +55,7 @@ impl Drop for Probe {
     }
 }
 
-/// The script's worker.
+/// Returns the script's worker.
 fn worker_of(pool: &Pool, name: &str) -> WorkerHandle {
     // The first event waits for the boot.
     pool.warm_blocking(name).expect("a worker");
@@ -65,7 +65,7 @@ fn worker_of(pool: &Pool, name: &str) -> WorkerHandle {
     worker
 }
 
-/// An attached task that has been polled on the worker's thread.
+/// Attaches a task, and waits until it was polled on the worker's thread.
 fn attached(worker: &WorkerHandle) -> Arc<Seen> {
     let seen = Arc::new(Seen::default());
     assert!(worker.attach(Probe(Arc::clone(&seen))).is_ok());
@@ -104,7 +104,7 @@ fn the_event_of_an_attached_task_goes_to_its_worker_although_another_is_idle() {
     assert_eq!(number(Some(first)), first.get());
     assert_ne!(number(None), first.get());
     drop(holds);
-    // A worker that is none of the script's decides nothing.
+    // Another script's worker has no influence.
     assert!(number(Some(WorkerId::new(u64::MAX))) > 0);
 }
 
@@ -169,7 +169,7 @@ fn tasks_are_detached_in_a_long_turn_and_from_a_lost_thread() {
     drop(open);
     assert_eq!(long.answer(), Ok(0));
     until(|| at.is_open());
-    // An engine that notices nothing: the supervisor gives the thread up.
+    // The engine reports nothing, and the supervisor gives the thread up.
     let stays = attached(&at);
     let (open, gate) = flume::bounded(1);
     let lost = send(&pool, "s", Does::Block(gate));

@@ -1,4 +1,4 @@
-//! Scripts that cannot boot: their events are told so, and the pool does not try without end.
+//! Scripts that cannot boot: their events fail, and the breaker limits the attempts.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn all_that_waited_for_a_boot_that_failed_end_with_it_and_the_next_event_tries_a
         FakeScript::new().boot(Boot::FailsTimes(1)),
         &Options::default(),
     );
-    // Keeps the only thread until all three wait.
+    // Occupies the only thread until all three wait.
     deploy(&pool, "other", FakeScript::new(), &Options::default().concurrency(1));
     let (open, held) = hold(&pool, "other");
     until(|| pool.stats().threads.busy == 1);
@@ -50,7 +50,7 @@ fn an_open_breaker_refuses_then_lets_one_probe_through_and_closes_when_that_boot
     let wait = refused.retry_after().expect("when to try again");
     assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1), "{wait:?}");
     assert_eq!(script.boots(), 3);
-    // tidy:allow(sleep): the time is what the pool said to wait.
+    // tidy:allow(sleep): the pool's retry-after hint.
     std::thread::sleep(wait);
     assert_eq!((call(&pool, "s", Does::Echo(4)), script.boots()), (Ok(4), 4));
     assert_eq!(call(&pool, "s", Does::Echo(5)), Ok(5));

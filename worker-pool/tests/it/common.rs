@@ -1,4 +1,4 @@
-//! What the tests share: a pool of fake workers, events with their answers, and waiting for conditions.
+//! Shared by the tests: a pool of fake workers, events with their answers, and waiting for conditions.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use isopod_pool::{Meta, Options, Outcome, PoolBuilder, RejectReason, Ticket};
 
 pub(crate) type Pool = isopod_pool::Pool<FakeEngine>;
 
-/// What no test ever waits for unless it fails.
+/// A wait that only a failing test reaches.
 pub(crate) const LONG: Duration = Duration::from_secs(10);
 
-/// An event on its way.
+/// A dispatched event.
 pub(crate) struct Sent {
     pub(crate) ticket: Ticket,
     pub(crate) reply: flume::Receiver<Answer>,
@@ -34,7 +34,7 @@ pub(crate) fn pool(threads: usize) -> Pool {
     builder(threads).build().expect("threads")
 }
 
-/// Workers that take one event at a time.
+/// Returns options for workers that take one event at a time.
 pub(crate) fn one_at_a_time() -> Options {
     Options::default().concurrency(1)
 }
@@ -59,34 +59,34 @@ pub(crate) fn call(pool: &Pool, name: &str, does: Does) -> Result<u64, Outcome> 
     send(pool, name, does).answer()
 }
 
-/// An event that runs until its sender is dropped.
+/// Dispatches an event that runs until the sender is dropped.
 pub(crate) fn hold(pool: &Pool, name: &str) -> (flume::Sender<()>, Sent) {
     let (open, gate) = flume::bounded(1);
     (open, send(pool, name, Does::Wait(gate)))
 }
 
-/// The threads of this process whose names begin like this, as their folders in `/proc`.
+/// Returns the `/proc` folders of this process's threads with this name prefix.
 pub(crate) fn threads_named(prefix: &str) -> Vec<PathBuf> {
     let named = |task: &PathBuf| {
-        // It may end between two looks.
+        // The thread may have ended.
         std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with(prefix))
     };
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
     tasks.flatten().map(|task| task.path()).filter(named).collect()
 }
 
-/// Waits for a condition; which one, the caller's line says.
+/// Waits for a condition. A failure names the caller's line.
 #[track_caller]
 pub(crate) fn until(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < LONG, "the condition never came to hold");
-        // tidy:allow(sleep): the pause between two looks at the condition.
+        // tidy:allow(sleep): the polling interval of the condition.
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// How many workers of the script are gone for this reason.
+/// Returns the number of the script's workers that were retired for a reason.
 pub(crate) fn retired(pool: &Pool, name: &str, reason: &str) -> u64 {
     pool.stats()
         .scripts
@@ -94,7 +94,7 @@ pub(crate) fn retired(pool: &Pool, name: &str, reason: &str) -> u64 {
         .map_or(0, |script| script.retired[reason])
 }
 
-/// Each accepted event has ended in exactly one outcome.
+/// Asserts that each accepted event has ended in exactly one outcome.
 #[track_caller]
 pub(crate) fn assert_settled(pool: &Pool) {
     until(|| pool.stats().open == 0);

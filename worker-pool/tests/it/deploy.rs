@@ -1,4 +1,4 @@
-//! Scripts come, are replaced and go, and no event is dropped over it.
+//! Deploying, replacing and undeploying scripts, which drops no event.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,5 +1,4 @@
-//! A pool with nothing to do does nothing: no thread of it wakes up to look. A file of its own, because it counts what all
-//! threads of the process do.
+//! An idle pool never wakes up. A test program of its own, because it counts the switches of all threads of the process.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,10 +9,10 @@ use isopod_pool::{Meta, Options};
 
 const WORKERS: usize = 32;
 const WATCHED: Duration = Duration::from_secs(2);
-/// A handful may still be on their way to sleep. One that looks ten times a second would make 20 by itself.
+/// Maximum number of switches. A few threads may still be going to sleep; a thread that polls ten times a second would cause 20.
 const SWITCHES_MAX: u64 = 16;
 
-/// How often the scheduler took these threads off a processor, for whatever reason.
+/// Returns the number of context switches of these threads.
 fn switches(threads: &[PathBuf]) -> u64 {
     let lines = threads.iter().map(|thread| {
         let status = std::fs::read_to_string(thread.join("status")).expect("the thread lives");
@@ -29,7 +28,7 @@ fn assert_idle(what: &str) {
     let threads = threads_named("rest");
     assert_eq!(threads.len(), WORKERS + 1, "{what}: all workers and the supervisor");
     let before = switches(&threads);
-    // tidy:allow(sleep): what is counted is what happens while nothing happens.
+    // tidy:allow(sleep): switches are counted over an idle time.
     std::thread::sleep(WATCHED);
     let during = switches(&threads) - before;
     assert!(
@@ -73,7 +72,7 @@ fn an_idle_pool_of_32_workers_sleeps_whatever_it_has_done_before() {
     until(|| pool.stats().open == 0);
     assert_idle("warm");
 
-    // One event that waits, a native task that came and went.
+    // An event that waits, and a native task that has ended.
     let (open, held) = hold(&pool, "s");
     assert_eq!(pool.native("n", Meta::default(), async |_| 1).wait(), Ok(1));
     until(|| pool.stats().open == 1);

@@ -1,4 +1,4 @@
-//! How many events a worker holds at a time, and where the others wait.
+//! Concurrency of a worker, and the queue for further events.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn a_script_under_load_spreads_over_the_threads() {
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default().spread_at(2));
     let (open, gate) = flume::bounded(1);
     let sent = RefCell::new(Vec::new());
-    // While a worker boots, those that are warm take what comes: the third is asked for by a later event.
+    // While a worker boots, warm workers take events, so a later event requests the third worker.
     until(|| {
         sent.borrow_mut().push(send(&pool, "s", Does::Wait(gate.clone())));
         script.alive() == 3
@@ -88,7 +88,7 @@ fn two_events_that_meet_spread_a_script_whose_limit_is_one() {
     let (open, held) = hold(&pool, "s");
     until(|| pool.stats().scripts["s"].in_flight == 1);
     assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
-    // The second went to the worker that was warm, and a third is now spared that.
+    // The second event went to the warm worker, and a third need not.
     until(|| pool.stats().scripts["s"].workers == 2);
     let first = call(&pool, "s", Does::WorkerId);
     assert_eq!(first, Ok(2));

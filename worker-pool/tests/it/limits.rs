@@ -1,4 +1,4 @@
-//! Time limits and full queues: every wait has an end.
+//! Time limits and full queues bound every wait.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ fn a_wall_timeout_wakes_a_worker_that_only_waits() {
         "{:?}",
         start.elapsed()
     );
-    // The worker has done nothing wrong.
+    // The worker stays.
     assert_eq!((call(&pool, "s", Does::Echo(1)), script.boots()), (Ok(1), 1));
 }
 
@@ -45,7 +45,7 @@ fn work_after_an_answer_has_its_own_time_limit() {
     deploy(&pool, "patient", FakeScript::new(), &options(wall, after_answer));
     let (let_go, until_then) = flume::bounded(1);
     assert_eq!(call(&pool, "patient", Does::GoOn(until_then)), Ok(0));
-    // Others beside it have come and gone, each at the limit that is no longer its own.
+    // Other events beside it reach the limit that no longer applies to it.
     for _ in 0..3 {
         assert_eq!(call(&pool, "patient", Does::Never), Err(Outcome::ExceededWall));
     }

@@ -1,11 +1,11 @@
-//! Code that runs for long without a break: the events behind it are served elsewhere, if there is a thread to be had.
+//! Long turns: the events behind one go to other workers, if a thread is available.
 
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Options, Outcome};
 
 use crate::common::{LONG, Pool, Sent, assert_settled, builder, call, deploy, hold, pool, send, until};
 
-/// An event whose code blocks its worker until the sender is dropped, which the engine notices.
+/// Dispatches an event whose code blocks its worker until the sender is dropped, which the engine reports as a long turn.
 fn block(pool: &Pool) -> (flume::Sender<()>, Sent) {
     let (open, gate) = flume::bounded(1);
     (open, send(pool, "s", Does::BlockLong(gate)))
@@ -16,7 +16,7 @@ fn events_behind_a_long_turn_are_served_by_another_worker() {
     let pool = builder(2).build().expect("threads");
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
     let (open, blocked) = block(&pool);
-    // Some come before the notice, some after it.
+    // Some events arrive before the engine's report, some after it.
     let behind: Vec<_> = (0..5).map(|n| send(&pool, "s", Does::Echo(n))).collect();
     let answers: Vec<_> = behind.into_iter().map(Sent::answer).collect();
     assert_eq!(answers, (0..5).map(Ok).collect::<Vec<_>>());
@@ -39,7 +39,7 @@ fn a_worker_whose_long_turn_has_ended_serves_again() {
     assert_settled(&pool);
 }
 
-// A notice that comes late must not close a worker that has nothing to do.
+// A late report must not make an idle worker refuse events.
 #[test]
 fn a_notice_after_the_turn_does_no_harm() {
     let pool = pool(1);

@@ -1,4 +1,4 @@
-//! Workers that break: what they held is lost, what waited is not, and nothing of them is left.
+//! Workers that panic lose their running events, but no waiting ones, and leave nothing behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ fn a_panic_ends_what_its_thread_held_and_what_waited_is_served_elsewhere() {
         (Err(Outcome::WorkerLost), Err(Outcome::WorkerLost))
     );
     let answers: Vec<_> = waits.into_iter().map(|sent| sent.answer()).collect();
-    // Those behind the panic in the same mailbox were never begun: they go back to the queue.
+    // Events behind the panic in the same mailbox have not begun, and return to the queue.
     assert_eq!(answers, (0..5).map(Ok).collect::<Vec<_>>());
     until(|| respawned.load(Ordering::SeqCst) == 1 && pool.stats().threads.alive == 2);
     assert_eq!(pool.stats().threads.lost, 1);

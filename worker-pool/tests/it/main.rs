@@ -1,4 +1,4 @@
-//! The pool as its users have it, on the fake engine: one program, because each would hold an engine of its own.
+//! Tests of the pool's public interface on the fake engine.
 
 mod anywhere;
 mod attached;

@@ -1,4 +1,4 @@
-//! More workers than processors: each has a thread for as long as it lives.
+//! More workers than processors, each with its own thread.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use isopod_pool::{Meta, Options, RejectReason};
 
 const MANY: usize = 40;
 
-/// With defaults, but no more threads than a machine of any size has room for.
+/// Builds a pool with defaults, but few enough threads for any machine.
 fn by_default(name: &str) -> Pool {
     let builder = isopod_pool::Pool::builder(FakeEngine::new()).workers_max(MANY * 3);
     builder
@@ -70,7 +70,7 @@ fn threads_that_no_worker_needs_any_more_end() {
     names().for_each(|name| assert!(pool.undeploy(&name)));
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     until(|| pool.stats().threads.alive == processors);
-    // And of the supervisor.
+    // Including the supervisor.
     until(|| threads_named("surplus").len() == processors + 1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     assert_eq!(call(&pool, "s", Does::Echo(2)), Ok(2));
@@ -123,7 +123,7 @@ fn a_nested_event_waits_for_no_thread_that_its_own_caller_may_hold() {
     let nested = || try_send(&pool, "callee", Does::Echo(7), Meta::default().depth(1));
     let one = hold(&pool, "a");
     until(|| pool.stats().threads.busy == 1);
-    // With a thread to be had it is like any other, and its worker answers the next.
+    // With a thread available, a nested event is placed like any other, and its worker answers the next one.
     assert_eq!(nested().expect("a thread").answer(), Ok(7));
     let other = hold(&pool, "callee");
     assert_eq!(nested().expect("room in a worker").answer(), Ok(7));
@@ -131,7 +131,7 @@ fn a_nested_event_waits_for_no_thread_that_its_own_caller_may_hold() {
     assert_eq!(other.1.answer(), Ok(0));
     let other = hold(&pool, "b");
     until(|| pool.stats().scripts["b"].in_flight == 1);
-    // With none, there is one more for it. One whose worker may wait for it is no thread for it.
+    // Otherwise an extra thread is started. The thread of a worker that may wait for the event does not count.
     let extra = hold(&pool, "callee");
     until(|| pool.stats().scripts["callee"].queued == 1);
     assert_eq!(nested().expect("an extra thread").answer(), Ok(7));
@@ -140,7 +140,7 @@ fn a_nested_event_waits_for_no_thread_that_its_own_caller_may_hold() {
     let refused = refused.expect("no thread is left");
     assert!(matches!(refused, RejectReason::ThreadsOccupied { .. }), "{refused}");
     assert!(refused.retry_after().is_some());
-    // From outside it may wait.
+    // An event from outside may wait.
     let waits = send(&pool, "more", Does::Echo(8));
     drop((one.0, other.0, extra.0));
     assert_eq!(

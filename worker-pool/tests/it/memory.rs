@@ -1,4 +1,4 @@
-//! Workers that hold nearly all the memory they may together.
+//! Workers near the memory limit of the pool.
 
 use crate::common::{Pool, assert_settled, builder, call, deploy, hold, retired, send, try_send, until};
 use isopod_pool::fake::{Does, FakeScript};
@@ -21,13 +21,13 @@ fn the_workers_that_have_been_idle_longest_go_until_there_is_room() {
     let scripts = names.map(|name| deploy(&pool, name, weighs(40), &Options::default()));
     for name in names {
         assert_eq!(call(&pool, name, Does::Echo(1)), Ok(1));
-        // An answer comes a moment before its worker is idle.
+        // The answer arrives before its worker is idle.
         until(|| pool.stats().open == 0);
     }
     until(|| scripts[0].alive() == 0);
     assert_eq!(retired(&pool, "a", "pressure"), 1);
     assert_eq!((scripts[1].alive(), scripts[2].alive()), (1, 1));
-    // It is served all the same, and another goes for it.
+    // The event is answered, and another worker is retired.
     assert_eq!(call(&pool, "a", Does::Echo(2)), Ok(2));
     until(|| scripts[1].alive() == 0);
     assert_eq!(pool.stats().scripts["c"].memory_bytes, 40 * MIB);
@@ -66,7 +66,7 @@ fn with_all_of_it_in_use_events_are_refused_except_those_that_matter_most() {
     assert_eq!(urgent.answer(), Ok(2));
     drop(open);
     assert_eq!(held.answer(), Ok(0));
-    // Idle, it goes, and a fresh one serves.
+    // The idle worker is retired, and a fresh one answers.
     until(|| retired(&pool, "s", "pressure") == 1);
     assert_eq!(call(&pool, "s", Does::Echo(3)), Ok(3));
     assert_settled(&pool);

@@ -1,4 +1,4 @@
-//! Rust on worker threads: tasks are events like any other, and whatever they do ends with them.
+//! Native tasks on worker threads are events, and their local tasks end with them.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use futures::executor::block_on;
 use isopod_pool::fake::{Call, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, Policy, RejectReason};
 
-/// Counts itself while it lives.
+/// A member of a count, for as long as it lives.
 struct Alive(Arc<AtomicUsize>);
 
 impl Alive {
@@ -45,7 +45,7 @@ fn a_task_holds_across_an_await_what_cannot_leave_its_thread() {
         })
     };
     assert_eq!(block_on(visits(Meta::default())), Ok((10, 2)));
-    // What belongs to the thread is still there; the worker is another.
+    // The thread's state persists, with another worker.
     assert_eq!(visits(Meta::default()).wait(), Ok((30, 4)));
     until(|| pool.stats().open == 0);
     assert_eq!(pool.stats().scripts["visits"].boots, 2);
@@ -163,7 +163,7 @@ fn many_tasks_at_once_each_find_a_runtime_of_their_own() {
     let tasks: Vec<_> = (0..64_u64)
         .map(|n| {
             pool.native("many", Meta::default(), async move |_| {
-                // Needs the timer of a live runtime, and one that was not shut down by its neighbours.
+                // Needs the timer of a live runtime that the neighbors have not shut down.
                 tokio::time::timeout(Duration::ZERO, std::future::pending::<()>())
                     .await
                     .map_or(n, |()| 0)

@@ -1,4 +1,4 @@
-//! Events that another worker waits for, on a pool whose threads are all held by those that wait.
+//! Nested events on a pool whose threads are all occupied by their callers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn nested(pool: &Pool, name: &str, depth: u32, does: Does) -> Sent {
     try_nested(pool, name, depth, does).expect("an event that is accepted")
 }
 
-/// An event that has begun, and runs until its sender is dropped.
+/// Dispatches an event and waits for its begin. It runs until the sender is dropped.
 fn hold(pool: &Pool, name: &str, depth: u32) -> (flume::Sender<()>, Sent) {
     let begun = || pool.stats().scripts[name].in_flight;
     let before = begun();
@@ -82,7 +82,7 @@ fn nested_events_go_before_those_from_outside_the_deepest_first() {
         assert_eq!(pool.stats().scripts["a"].queued, 5);
         let mut held = held;
         let next = || told.recv_timeout(LONG).expect("an answer");
-        // Where the deepest ends, those as deep have its place; those above wait for theirs.
+        // The place of the deepest event goes to an event of the same depth; shallower ones wait.
         drop(held.pop());
         let mut deepest = [next(), next()];
         deepest.sort_unstable();
@@ -104,7 +104,7 @@ fn an_extra_thread_is_for_nested_events_only() {
     let held = vec![hold(&pool, "a", 0)];
     assert_eq!(nested(&pool, "b", 1, Does::Echo(7)).answer(), Ok(7));
     until(|| pool.stats().threads.busy == 1);
-    // The idle worker on it gives way to no event from outside, which waits for the ordinary thread.
+    // The idle worker on the extra thread is not displaced for an event from outside, which waits for the ordinary thread.
     let outside = send(&pool, "c", Does::Echo(1));
     assert_eq!(nested(&pool, "b", 1, Does::Echo(8)).answer(), Ok(8));
     assert_eq!((scripts[1].boots(), pool.stats().scripts["c"].queued), (1, 1));
@@ -121,13 +121,13 @@ fn a_nested_event_waits_only_for_what_does_not_wait_for_it() {
     }
     let caller = hold(&pool, "a", 0);
     let callee = hold(&pool, "b", 1);
-    // All that the extra thread holds is as deep, and so will end.
+    // The extra thread holds only events of this depth, which will end.
     let waits = nested(&pool, "c", 1, Does::Echo(7));
     until(|| pool.stats().scripts["c"].queued == 1);
     drop(callee.0);
     assert_eq!((callee.1.answer(), waits.answer()), (Ok(0), Ok(7)));
     until(|| pool.stats().scripts["c"].in_flight == 0);
-    // With an event from outside there, which may wait for this one, it is refused at once.
+    // If the worker holds an event from outside, which may wait for this one, it is refused at once.
     let callee = hold(&pool, "c", 1);
     let outside = hold(&pool, "c", 0);
     let refused = try_nested(&pool, "b", 1, Does::Echo(7))

@@ -1,4 +1,4 @@
-//! What observers of a pool hear, and in which order.
+//! Events for observers of a pool, and their order.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use futures::executor::block_on;
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Options, Policy, PoolEvent};
 
-/// The stages of each worker's life, as they were told.
+/// The reported stages of each worker's life.
 type Lives = Arc<Mutex<HashMap<u64, Vec<&'static str>>>>;
 
 #[test]
@@ -24,7 +24,7 @@ fn the_life_of_each_worker_is_told_in_order_whatever_thread_it_happens_on() {
                 PoolEvent::WorkerRetired { worker, .. } => (worker, "retired"),
                 _ => return,
             };
-            // Whoever tells is slow, and others overtake it wherever they can.
+            // A slow observer, which other threads overtake if they can.
             std::thread::yield_now();
             heard.lock().unwrap().entry(worker.get()).or_default().push(stage);
         })

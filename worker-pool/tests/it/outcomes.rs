@@ -1,4 +1,4 @@
-//! Whatever happens, in whatever order: every accepted event ends in exactly one outcome, and its caller hears the same.
+//! Every accepted event ends in exactly one outcome, which its caller also gets, under any sequence of steps.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
@@ -18,9 +18,9 @@ enum Step {
         kind: usize,
         deadline: Option<u64>,
     },
-    /// Drops the ticket of an event that was sent before.
+    /// Drops the ticket of an earlier event.
     Leave(usize),
-    /// Opens what waits.
+    /// Releases a waiting event.
     Open,
     Deploy {
         script: usize,
@@ -68,7 +68,7 @@ fn boot(kind: usize) -> Boot {
     }
 }
 
-/// The panics are asked for: their backtraces would cost more than the test.
+/// Silences the expected panics, whose backtraces would take longer than the test.
 fn quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -148,14 +148,14 @@ fn run(steps: Vec<Step>, limit: Option<u64>) -> Result<(), TestCaseError> {
                 ));
             }
             Step::Undeploy(script) => drop(pool.undeploy(SCRIPTS[script])),
-            // tidy:allow(sleep): one of the random steps is that time passes.
+            // tidy:allow(sleep): one of the random steps lets time pass.
             Step::Pause(ms) => std::thread::sleep(Duration::from_millis(ms)),
         }
     }
     sent.into_iter().for_each(isopod_pool::Ticket::detach);
     let mut heard: BTreeMap<&str, u64> = Outcome::ALL.iter().map(|outcome| (outcome.as_str(), 0)).collect();
     let accepted = replies.len();
-    // Either everything comes to its end by the pool's limits alone, or the end of the pool cuts it.
+    // Events end by the pool's limits alone, or by the cut of a shutdown.
     let report = limit.map(|limit| pool.shutdown_blocking(Duration::from_millis(limit)));
     for reply in replies {
         let answer = reply
@@ -166,7 +166,7 @@ fn run(steps: Vec<Step>, limit: Option<u64>) -> Result<(), TestCaseError> {
         prop_assert!(reply.recv_timeout(LONG).is_err(), "an event was answered twice");
     }
     until(|| pool.stats().open == 0);
-    // A thread that drops an event tells its caller first, and counts it then.
+    // A dropped event is answered before it is counted.
     until(|| pool.stats().outcomes.values().sum::<u64>() == accepted as u64);
     let stats = pool.stats();
     prop_assert_eq!(stats.accepted, accepted as u64);

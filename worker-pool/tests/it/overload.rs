@@ -1,5 +1,4 @@
-//! More than there is room for: who is refused, who makes room, and what they are told. What a pool does under load for a
-//! minute, `src/simulation.rs` plays through.
+//! Full queues: refused and shed events, and their retry-after hints. `src/simulation` covers sustained load.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -69,14 +68,14 @@ fn a_script_that_may_have_no_more_workers_is_told_that_it_is_its_own_share() {
 
 #[test]
 fn a_worker_that_only_computes_comes_to_take_one_event_at_a_time_where_that_adapts() {
-    // None is shed: where the machine is busy, events wait longer than they do by default.
+    // No event is shed, even if events wait for long on a busy machine.
     let pool = builder(1).queue_target(Duration::MAX).build().expect("threads");
     let options = Options::default().adapts(true);
     deploy(&pool, "s", FakeScript::new(), &options);
     let spin = || send(&pool, "s", Does::Spin(Duration::from_millis(2)));
     let sent: RefCell<VecDeque<_>> = RefCell::new((0..40).map(|_| spin()).collect());
     until(|| {
-        // Several for each look: this thread may be slower to wake than the worker is to compute, and would let it go idle.
+        // Several events per check, because this thread may wake more slowly than the worker computes, and would let it idle.
         for _ in 0..20 {
             let first = sent.borrow_mut().pop_front().map(Sent::answer);
             assert_eq!(first, Some(Ok(0)));

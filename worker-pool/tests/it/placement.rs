@@ -1,4 +1,4 @@
-//! Where events go: properties of the pure function, whatever the threads do.
+//! Properties of the pure placement function, for any state of the threads.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ prop_compose! {
     }
 }
 
-/// The load of the least loaded warm worker with room: its events, then its sessions.
+/// Returns the events and sessions of the least loaded warm worker with room.
 fn least(view: &View<'_>) -> Option<(usize, usize)> {
     let loads = view.threads.iter().filter_map(|thread| match *thread {
         ThreadView::Warm { in_flight, sessions } if in_flight < view.concurrency => Some((in_flight, sessions)),

@@ -1,4 +1,4 @@
-//! When a worker has served long enough, and which are kept.
+//! Recycling of workers, and workers that are kept warm.
 
 use std::time::Duration;
 
@@ -30,8 +30,7 @@ fn an_old_worker_goes_idle_or_with_the_last_event_it_holds() {
     until(|| script.alive() == 0);
     let (open, held) = hold(&pool, "s");
     until(|| script.alive() == 1);
-    // By now it is too old, and still answers.
-    // tidy:allow(sleep): age is time, and nothing else makes it pass.
+    // The worker is too old now, and still answers. tidy:allow(sleep): age is time.
     std::thread::sleep(Duration::from_millis(20));
     assert!(held.reply.is_empty() && script.alive() == 1);
     drop(open);
@@ -48,7 +47,7 @@ fn a_worker_that_holds_too_much_memory_is_replaced_after_the_event() {
     for name in ["heavy", "light"] {
         for n in 0..3 {
             assert_eq!(call(&pool, name, Does::Echo(n)), Ok(n));
-            // The answer is there before the worker has been asked.
+            // The answer arrives before the worker is weighed.
             until(|| pool.stats().open == 0);
         }
     }

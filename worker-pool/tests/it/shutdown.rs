@@ -1,4 +1,4 @@
-//! The end of a pool: who is waited for, who is cut, and what the report says.
+//! Drain and shutdown of a pool, and their reports.
 
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,7 @@ fn a_thread_that_does_not_come_back_is_reported_and_not_waited_for() {
     let report = pool.shutdown_blocking(Duration::ZERO);
     assert_eq!((report.cut, report.threads_joined, report.threads_stuck), (1, 1, 1));
     assert!(start.elapsed() < Duration::from_millis(400));
-    // It ends all the same, and is joined when it does. Its caller does not wait for that.
+    // The thread ends eventually and is joined then. The caller does not wait for that.
     let lost = block_on(std::future::poll_fn(|cx| spins.ticket.poll_lost(cx)));
     assert_eq!(lost.outcome, Outcome::Canceled);
     until(|| pool.stats().threads.alive == 0);
@@ -122,7 +122,7 @@ fn events_behind_a_panic_are_canceled_when_the_pool_was_cut_meanwhile() {
     let behind: Vec<_> = (0..3).map(|n| send(&pool, "s", Does::Echo(n))).collect();
     let report = pool.shutdown_blocking(Duration::ZERO);
     assert_eq!((report.cut, report.threads_stuck), (5, 0));
-    // The worker may read them one by one or all before it reports the first: each is answered either way.
+    // The worker may read the events one by one or together; each is answered either way.
     assert!(panics.answer().is_err());
     behind.into_iter().chain([spins]).for_each(|sent| _ = sent.answer());
     assert_settled(&pool);

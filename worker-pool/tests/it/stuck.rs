@@ -1,4 +1,4 @@
-//! Threads that do not come back: found from outside, their events ended without them, replaced up to a number.
+//! Stuck threads are detected, their events ended, and the threads replaced up to a limit.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use isopod_pool::{Failure, Meta, Options, Outcome, PoolEvent, Unhealthy};
 
 const SHORT: Duration = Duration::from_millis(20);
 
-/// One thread from the start, and everything that makes a thread a lost one short.
+/// Builds a pool with one initial thread and short limits for the loss of threads.
 fn pool(lost_threads_max: usize) -> Pool {
     builder(1)
         .lost_grace(SHORT)
@@ -22,12 +22,13 @@ fn pool(lost_threads_max: usize) -> Pool {
         .expect("threads")
 }
 
-/// Long enough for an event to be begun on a busy machine: what is not begun by its deadline blocks nothing.
+/// Returns options with a short timeout that still lets an event begin on a busy machine, because only an event that has
+/// begun blocks its thread.
 fn hurried() -> Options {
     Options::default().wall_timeout(SHORT * 20)
 }
 
-/// An event that blocks its thread until what comes with it is dropped.
+/// Dispatches an event that blocks its thread until the sender is dropped.
 fn block(pool: &Pool, name: &str) -> (flume::Sender<()>, Sent) {
     let (open, gate) = flume::bounded(1);
     (open, send(pool, name, Does::Block(gate)))
@@ -61,7 +62,7 @@ fn a_thread_that_passes_a_deadline_and_does_not_come_back_is_replaced_and_ends_w
     assert_settled(&pool);
     drop(open);
     until(|| returned.load(Ordering::SeqCst) == 1 && pool.stats().threads.stuck == 0);
-    // What it had to say came too late, and its worker is gone.
+    // Its answer came too late, and its worker is gone.
     until(|| script.alive() == 1);
     assert_settled(&pool);
     assert_eq!(pool.stats().outcomes["exceeded_wall"], 1);
@@ -100,7 +101,7 @@ fn where_code_is_ended_at_its_deadline_others_end_at_theirs_and_the_thread_is_no
     let soon = || Meta::default().deadline(Instant::now() + SHORT);
     let waits = try_send(&pool, "s", Does::Never, soon()).expect("room");
     until(|| pool.stats().scripts["s"].in_flight == 1);
-    // Its own limit is the script's of 30 s: it may.
+    // Its own limit, 30 s, has not passed.
     let (open, blocked) = block(&pool, "s");
     let unread = try_send(&pool, "s", Does::Echo(1), soon()).expect("room");
     let patient = send(&pool, "s", Does::Echo(2));
@@ -147,7 +148,7 @@ fn a_worker_that_came_back_is_not_lost_while_it_is_dropped_and_what_it_had_not_b
     assert_eq!(told.answer(), Ok(0));
     assert_eq!(condemned.answer(), Err(Outcome::ExceededCpu));
     assert_eq!(unbegun.answer(), Ok(1));
-    // Longer than the grace: it has been told to stop, did, and is being dropped.
+    // Longer than the grace after the stop, because the worker is still being dropped.
     assert_eq!(call(&pool, "s", Does::Spin(SHORT * 2)), Ok(0));
     assert_eq!(pool.stats().threads.lost, 0);
     drop(dropped);
@@ -206,7 +207,7 @@ fn lost_threads_one_after_the_other_that_come_back_leave_no_thread_behind() {
     deploy(&pool, "s", FakeScript::new(), &options);
     for _ in 0..20 {
         let (open, blocked) = block(&pool, "s");
-        // On a busy machine its thread may be lost before it has begun the event, and its caller hears of that.
+        // On a busy machine the thread may be lost before the event begins, and the caller gets that failure.
         until(|| blocked.ticket.lost().is_some() || !blocked.reply.is_empty());
         drop(open);
         until(|| pool.stats().threads.stuck == 0);

@@ -1,4 +1,4 @@
-//! Requests and calls to an object.
+//! Requests and calls to a Durable Object.
 
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The objects that live in workers of the pool.
+//! The Durable Objects that live in workers of the pool.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub(super) struct Live {
     /// Time after which it is evicted.
     idle: Duration,
     stage: watch::Sender<Stage>,
-    /// When a call to it began, or its last eviction was refused.
+    /// Time of its last call, or of its last refused eviction.
     used: Mutex<Instant>,
     /// The answer to its start.
     started: Mutex<oneshot::Receiver<Result<IgnoredAny, Fault>>>,
@@ -38,7 +38,7 @@ pub(super) struct Live {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Open,
-    /// It is asked to end. Calls wait.
+    /// It was asked to end; calls wait.
     Leaving,
     Ended,
 }
@@ -52,7 +52,7 @@ impl Live {
         }
     }
 
-    /// Gives an event of the host's to the object, and waits for the answer.
+    /// Sends an event of the host to the object, and waits for the answer.
     pub(super) async fn handle<I: HandlerInput, R: FromScript>(&self, input: I, meta: Meta) -> Result<R, Failure> {
         let (reply, answer) = answer::<R>();
         let event = self.event(EventKind::handler(input, reply));
@@ -69,7 +69,7 @@ impl Live {
         *self.stage.borrow() == Stage::Ended
     }
 
-    /// Returns whether its worker must go.
+    /// Returns whether its worker must end.
     pub(super) fn must_go(&self) -> bool {
         self.session.closing().now_or_never().is_some()
     }
@@ -78,13 +78,13 @@ impl Live {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Returns whether it has had nothing to do for long enough.
+    /// Returns whether it has been idle for its limit.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
         now.saturating_duration_since(used) >= self.idle
     }
 
-    /// Changes its stage, unless it has ended or has that stage already. Returns whether it did.
+    /// Changes its stage, unless it has ended or has that stage already. Returns whether the stage changed.
     pub(super) fn enter(&self, to: Stage) -> bool {
         self.stage.send_if_modified(|stage| {
             let changes = *stage != Stage::Ended && *stage != to;
@@ -95,8 +95,8 @@ impl Live {
         })
     }
 
-    /// The failure of an event as its caller is told it: one that reached the worker after the object had ended, or that could not
-    /// start, may be tried again.
+    /// Returns the failure of an event for its caller. An event that reached the worker after the object had ended, or that
+    /// could not start, may be retried.
     pub(super) fn told(&self, failed: Failure) -> Failure {
         let thrown = failed
             .source
@@ -117,7 +117,7 @@ impl Live {
 }
 
 impl<E: ScriptEngine> Shared<E> {
-    /// Returns the object, started if it does not live. Waits while it is leaving.
+    /// Returns the object, starting it if necessary. Waits while it is leaving.
     pub(super) async fn obtain(&self, class: &Arc<ObjectClass>, id: &ObjectId) -> Result<Arc<Live>, Failure> {
         let key: Key = (Arc::clone(&class.script), entry_point(class, id).into());
         loop {
@@ -165,7 +165,7 @@ impl<E: ScriptEngine> Shared<E> {
             id: id.clone(),
             bytes_max: class.bytes_max,
             alarms: Arc::new(self.alarms_of(class)),
-            // Takes no lock: it may be called wherever an event is dropped.
+            // Takes no lock, because it is called wherever an event is dropped.
             on_end: OnEnd::new(move || {
                 ends.send_replace(Stage::Ended);
                 changed.notify_one();
@@ -186,7 +186,7 @@ impl<E: ScriptEngine> Shared<E> {
         Ok(live)
     }
 
-    /// Forgets the objects that have ended. Their workers are free.
+    /// Removes the objects that have ended, which frees their workers.
     pub(super) fn sweep(&self) {
         let ended: Vec<_> = self.live().extract_if(|_, live| live.has_ended()).collect();
         // Dropped without the lock.

@@ -1,7 +1,6 @@
 //! Durable Objects of a pool: a table of the objects that live in its workers, each with a session.
 //!
-//! `live` finds the worker of an object or starts the object in one, `fetcher` brings calls there, and `run` evicts idle objects
-//! and fires alarms.
+//! `live` finds or starts an object, `fetcher` sends calls to it, and `run` evicts idle objects and fires alarms.
 
 mod fetcher;
 mod live;
@@ -23,7 +22,7 @@ use self::live::{Key, Live};
 use super::engine::{JsEngine, ScriptEngine};
 use crate::WeakPool;
 
-/// The Durable Objects of a pool. Returned by [`Pool::objects`](super::Pool::objects). Clones are handles to the same ones.
+/// The Durable Objects of a pool. Returned by [`Pool::objects`](super::Pool::objects). Clones share the same objects.
 ///
 /// ```
 /// # mod isopod {
@@ -62,14 +61,14 @@ use crate::WeakPool;
 /// # }
 /// ```
 ///
-/// An object lives in one worker of the pool; no other process that uses the same folder runs it meanwhile. [`Objects::run`] evicts
-/// idle objects and fires alarms.
+/// An object lives in one worker of the pool, and meanwhile no other process that uses the same folder runs it.
+/// [`Objects::run`] evicts idle objects and fires alarms.
 pub struct Objects<E: ScriptEngine = JsEngine>(Arc<Shared<E>>);
 
 struct Shared<E: ScriptEngine> {
     pool: WeakPool<E>,
     live: Mutex<HashMap<Key, Arc<Live>>>,
-    /// The alarms of each class that is bound, by its folder.
+    /// The alarms of each bound class, by its folder.
     alarms: Mutex<HashMap<Arc<PathBuf>, Alarms>>,
     /// Notified when an object has ended, or an alarm was set.
     changed: Arc<Notify>,
@@ -92,7 +91,7 @@ impl<E: ScriptEngine> Objects<E> {
         }))
     }
 
-    /// Creates the binding of a class that a script of the pool exports. It does not keep the pool open.
+    /// Creates a binding to a class that a script of the pool exports. It does not keep the pool open.
     pub fn namespace(&self, class: ObjectClass) -> ObjectNamespace {
         self.0.alarms_of(&Arc::new(class.clone()));
         ObjectNamespace::new(class, Self(Arc::clone(&self.0)))
@@ -120,7 +119,7 @@ impl<E: ScriptEngine> Shared<E> {
                 store: SqliteAlarms::new(&class.folder, move || changed.notify_one()),
             }
         });
-        // The script or its limits may be others since.
+        // The script or its limits may have changed.
         one.class = Arc::clone(class);
         one.store.clone()
     }
@@ -140,7 +139,7 @@ impl<E: ScriptEngine> fmt::Debug for Objects<E> {
     }
 }
 
-/// A handle that does not keep the table.
+/// A handle that does not keep the table alive.
 struct WeakObjects<E: ScriptEngine>(Weak<Shared<E>>);
 
 impl<E: ScriptEngine> WeakObjects<E> {

@@ -1,4 +1,4 @@
-//! Eviction and alarms, which happen to objects without a call.
+//! Eviction of idle objects, and alarms.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use super::live::{Live, Stage};
 use super::{Alarms, Objects, WeakObjects};
 use crate::Meta;
 
-/// Time between two looks for what nothing tells of: idle objects, workers that must go, alarms that another process has set.
+/// Polling interval for changes without a notification: idle objects, workers that must end, alarms set by another process.
 const LOOK: Duration = Duration::from_secs(1);
-/// Maximum number of alarms of a class that are handled at the same time.
+/// Maximum number of concurrent alarms of a class.
 const ALARMS_MAX: usize = 100;
-/// Number of times that an alarm is tried again: <https://developers.cloudflare.com/durable-objects/api/alarms/>.
+/// Maximum number of retries of an alarm: <https://developers.cloudflare.com/durable-objects/api/alarms/>.
 const RETRIES: u32 = 6;
-/// Time before the first of them. It doubles.
+/// Delay of the first retry, doubled for each further one.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
-/// Time until an alarm is tried again that did not reach its object, because that runs elsewhere or the pool is full. Not counted.
+/// Delay of an alarm that did not reach its object, because the object runs elsewhere or the pool is full. Not a retry.
 const UNREACHED_DELAY: Duration = Duration::from_secs(2);
 
 impl<E: ScriptEngine> Objects<E> {
-    /// Evicts objects that have had nothing to do for a while ([`ObjectClass::idle`]), and fires alarms. Runs until the pool is gone or it is dropped. Needs
-    /// the timers of a Tokio runtime. Without it, objects live as long as their workers, and alarms do not fire.
+    /// Evicts idle objects ([`ObjectClass::idle`]) and fires alarms, until the pool ends. Needs the timers of a Tokio
+    /// runtime. If it does not run, objects live as long as their workers, and alarms do not fire.
     pub async fn run(self) {
         let changed = Arc::clone(&self.0.changed);
         let objects = WeakObjects(Arc::downgrade(&self.0));
@@ -60,7 +60,7 @@ impl<E: ScriptEngine> Objects<E> {
         }
     }
 
-    /// Asks objects to end that are idle, or whose worker must go.
+    /// Asks objects to end that are idle, or whose worker must end.
     fn evictions(&self, work: &mut FuturesUnordered<BoxFuture<'static, Done>>) {
         let now = Instant::now();
         let is_over = |live: &Live| live.must_go() || live.is_idle(now);
@@ -76,7 +76,7 @@ impl<E: ScriptEngine> Objects<E> {
         }
     }
 
-    /// Begins the alarms that are due. Returns the time until the next one.
+    /// Starts the alarms that are due. Returns the time until the next one.
     async fn alarms(
         &self,
         work: &mut FuturesUnordered<BoxFuture<'static, Done>>,
@@ -151,7 +151,7 @@ async fn evict(live: Arc<Live>) -> Done {
     Done::Eviction
 }
 
-/// Work that has been done.
+/// Completed work.
 enum Done {
     Eviction,
     /// With the key of its object.
@@ -163,12 +163,12 @@ enum Done {
 enum Verdict {
     Done,
     Again(Duration),
-    /// It did not reach its object.
+    /// The alarm did not reach its object.
     Unreached,
 }
 
 impl Verdict {
-    /// Decides what becomes of an alarm after an attempt, before which as many had failed.
+    /// Decides about an alarm after an attempt, given the number of earlier failures.
     fn of(fired: Result<&AlarmResult, &Failure>, tries: u32) -> Self {
         match fired {
             Ok(AlarmResult::Done) => Self::Done,

@@ -12,7 +12,7 @@ use crate::time::after;
 const LATE: Duration = Duration::from_millis(3);
 
 impl<E: Engine> State<E> {
-    /// Describes what is wrong with a session.
+    /// Describes a violated invariant of sessions.
     pub(crate) fn sessions_unsound(&self, now: Instant) -> Option<String> {
         self.entry_unsound()
             .or_else(|| self.worker_unsound(now))
@@ -113,7 +113,7 @@ impl<E: Engine> State<E> {
         None
     }
 
-    /// A script without a worker has waited for long enough, and a worker that sessions keep could go.
+    /// Describes a script without a worker that has waited too long although a pinned worker could end.
     fn starves_beside_sessions(&self, now: Instant) -> Option<String> {
         if self.starved_for_long(now).0 <= self.being_freed(now) {
             return None;

@@ -12,7 +12,7 @@ use crate::state::sessions::{Pins, Place};
 use crate::state::{Effects, State};
 
 impl<E: Engine> State<E> {
-    /// Handles the end of a worker. Its sessions are gone, with their events. A session none of whose events it had begun is placed
+    /// Handles the end of a worker. Its sessions and their events end. A session of which it had begun no event is placed
     /// again instead, with its events.
     pub(in crate::state) fn sessions_depart(
         &mut self,

@@ -26,7 +26,7 @@ impl<E: Engine> State<E> {
             && let Some(entry) = self.sessions.entries.get_mut(id)
         {
             if let Place::Gone(reason) = entry.place {
-                // Until its last event has ended, its old worker may still run: another one would be a second one.
+                // The old worker may run until its last event has ended, and there must be only one.
                 return Err(gone(name, reason));
             }
             entry.handles += 1;
@@ -79,14 +79,14 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Another handle to a session.
+    /// Adds a handle to a session.
     pub(crate) fn retain_session(&mut self, id: SessionId) {
         if let Some(entry) = self.sessions.entries.get_mut(&id) {
             entry.handles += 1;
         }
     }
 
-    /// A handle to a session was dropped.
+    /// Drops a handle to a session.
     pub(crate) fn release_session(&mut self, id: SessionId, now: Instant, fx: &mut Effects<E>) {
         let Some(entry) = self.sessions.entries.get_mut(&id) else {
             return;
@@ -99,7 +99,7 @@ impl<E: Engine> State<E> {
         self.sessions.tidy(id);
     }
 
-    /// The last handle was dropped: the standing events of the session are to end.
+    /// Ends the standing events of a session whose last handle was dropped.
     fn dismiss_standing(&mut self, id: SessionId, fx: &mut Effects<E>) {
         let Some(hosted) = self.host_of(id).and_then(|thread| self.threads[thread].hosted.as_ref()) else {
             return;
@@ -112,7 +112,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// An event is to last as long as its session. False if it has none, or that has no handles any more.
+    /// Makes an event last as long as its session. Returns false if it has no session, or the session has no handles.
     pub(crate) fn event_stands(&mut self, thread: usize, event: EventId) -> bool {
         let Some(owned) = self.sessions.events.get_mut(&event).filter(|owned| !owned.stands) else {
             return false;
@@ -129,7 +129,7 @@ impl<E: Engine> State<E> {
         true
     }
 
-    /// Accepts an event for the worker of a session, or hands it back.
+    /// Accepts an event for the worker of a session, or returns it.
     pub(crate) fn accept_to(
         &mut self,
         id: SessionId,
@@ -168,7 +168,7 @@ impl<E: Engine> State<E> {
         Ok(accepted)
     }
 
-    /// Returns the reason why this event of a session is refused, if it is.
+    /// Checks whether this event of a session is accepted, and returns the reason if it is refused.
     fn admit_to(&mut self, id: SessionId, event: &E::Event, meta: Meta, now: Instant) -> Result<(), RejectReason> {
         let entry = &self.sessions.entries[&id];
         let name = Arc::clone(&entry.script);
@@ -216,7 +216,7 @@ impl<E: Engine> State<E> {
         Ok(())
     }
 
-    /// Returns whether a session can take another event, or is gone. If neither, its holders will be notified.
+    /// Returns whether a session has room for another event or is gone. If neither, its holders will be notified.
     pub(crate) fn session_has_room(&mut self, id: SessionId) -> bool {
         let Some(limits) = self.session_limits(id) else {
             return true;
@@ -244,7 +244,7 @@ impl<E: Engine> State<E> {
         version.map(|version| version.limits.sessions)
     }
 
-    /// The thread that hosts the session's worker.
+    /// Returns the thread that hosts the session's worker.
     fn host_of(&self, id: SessionId) -> Option<usize> {
         match self.sessions.entries.get(&id)?.place {
             Place::On { thread, .. } => Some(thread),
@@ -252,7 +252,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Events of the worker on this thread have ended.
+    /// Records ended events of the worker on this thread.
     pub(in crate::state) fn session_events_ended(
         &mut self,
         thread: usize,
@@ -274,7 +274,7 @@ impl<E: Engine> State<E> {
         self.make_room_in_crowd(thread, fx);
     }
 
-    /// An event has ended, on a worker or before it reached one.
+    /// Records an ended event, which may not have reached a worker.
     pub(in crate::state) fn session_event_ended(&mut self, event: EventId, now: Instant, fx: &mut Effects<E>) {
         let Some(Owned { session: id, stands }) = self.sessions.events.remove(&event) else {
             return;
@@ -301,7 +301,7 @@ impl<E: Engine> State<E> {
         self.lose_if_stranded(id, now, fx);
     }
 
-    /// A worker that held as many events of sessions as it may holds half as many: those that wait may try again.
+    /// Notifies sessions that wait for room, once a full worker holds half of its maximum number of events of sessions.
     fn make_room_in_crowd(&mut self, thread: usize, fx: &mut Effects<E>) {
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return;
@@ -319,7 +319,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// A session without handles and events ends, and its worker is kept for it no longer.
+    /// Ends a session without handles and events, which unpins its worker.
     fn end_session_if_over(&mut self, id: SessionId, now: Instant, fx: &mut Effects<E>) {
         let Some(entry) = self.sessions.entries.get(&id).filter(|entry| entry.is_over()) else {
             return;
@@ -334,7 +334,7 @@ impl<E: Engine> State<E> {
         self.unpinned(thread, now, fx);
     }
 
-    /// Sessions of the worker on this thread have ended.
+    /// Handles the end of sessions of the worker on this thread.
     pub(super) fn unpinned(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) {
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return;
@@ -349,7 +349,7 @@ impl<E: Engine> State<E> {
                 }
             }
         }
-        // There is room for the first events of other sessions.
+        // The worker has room for the first events of other sessions.
         self.nudge(&name, fx);
         self.remove_if_done(&name, fx);
         if self.closing.is_some() {

@@ -1,7 +1,7 @@
-//! Sessions: which there are, where they are placed, and which events are theirs.
+//! The table of sessions, with their placement and their events.
 //!
 //! [`Sessions`] is the table, and gives events to workers. `dispatch` opens and releases sessions and accepts their events,
-//! `depart` handles the end of their worker, and `notice` tells their holders that it must end.
+//! `depart` handles the end of their worker, and `notice` notifies their holders that it must end.
 
 #[cfg(all(test, not(feature = "shuttle")))]
 mod check;
@@ -26,7 +26,7 @@ pub(crate) struct Sessions {
     entries: HashMap<SessionId, Entry>,
     /// Keyed sessions by script and key. A key stays here until the last event of its session has ended.
     keys: HashMap<(Arc<str>, Arc<str>), SessionId>,
-    /// The events of sessions that have not ended.
+    /// The open events of sessions.
     events: HashMap<EventId, Owned>,
     counts: HashMap<Arc<str>, Count>,
     opened: u64,
@@ -35,9 +35,9 @@ pub(crate) struct Sessions {
 /// Numbers of sessions of a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
-    /// Not gone.
+    /// Number of sessions that are not gone.
     pub(crate) open: usize,
-    /// With a worker.
+    /// Number of sessions with a worker.
     pub(crate) placed: usize,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Count {
 #[derive(Clone, Copy, Debug)]
 struct Owned {
     session: SessionId,
-    /// It lasts as long as its session, and does not count as load.
+    /// Whether it is a standing event, which does not count as load.
     stands: bool,
 }
 
@@ -53,20 +53,20 @@ struct Entry {
     script: Arc<str>,
     key: Option<Arc<str>>,
     handles: usize,
-    /// Number of events that have not ended, and how many of them stand.
+    /// Numbers of open events and of standing ones among them.
     events: usize,
     standing: usize,
     place: Place,
     /// The notice given to its holders.
     told: Option<Closing>,
     notice: Arc<Notice>,
-    /// A holder waits for room.
+    /// Whether a holder waits for room.
     waits: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Its next event decides where it is placed.
+    /// Its next event determines its worker.
     Unplaced,
     On {
         thread: usize,
@@ -81,15 +81,15 @@ enum Place {
 #[derive(Debug, Default)]
 pub(crate) struct Pins {
     sessions: HashSet<SessionId>,
-    /// Number of held events of sessions, also of those that are gone, without those that last as long as their sessions.
+    /// Number of held events of sessions, gone ones included, without standing events.
     events: usize,
-    /// Number of events that last as long as their sessions.
+    /// Number of standing events.
     standing: usize,
-    /// The end and its reason, once the sessions have been told.
+    /// The end and its reason, once the sessions were notified.
     closing: Option<Closing>,
-    /// All its sessions have been told.
+    /// Whether all its sessions were notified.
     told: bool,
-    /// A session waits for room because of the events of others.
+    /// Whether a session waits for room because of other sessions' events.
     crowded: bool,
 }
 
@@ -102,12 +102,12 @@ impl Pins {
         self.sessions.is_empty()
     }
 
-    /// Returns the number of events that last as long as their sessions, which do not count as load.
+    /// Returns the number of standing events, which do not count as load.
     pub(super) const fn standing(&self) -> usize {
         self.standing
     }
 
-    /// An event of a session that the worker held has ended.
+    /// Records the end of a held event of a session.
     const fn ended(&mut self, event: Owned) {
         if event.stands {
             self.standing -= 1;
@@ -116,12 +116,12 @@ impl Pins {
         }
     }
 
-    /// The worker holds this event no longer, and has not begun it.
+    /// Records that an event left the worker's mailbox without having begun.
     pub(super) fn unread_failed<V: Event>(&mut self, job: &Job<V>) {
         self.events -= usize::from(job.session.is_some());
     }
 
-    /// Returns whether its sessions have been told to go.
+    /// Returns whether its sessions were notified of their end.
     pub(super) const fn is_closing(&self) -> bool {
         self.closing.is_some()
     }
@@ -137,7 +137,7 @@ impl Entry {
         matches!(self.place, Place::Gone(_))
     }
 
-    /// Returns whether it may have another event. One that lasts as long as the session does not count.
+    /// Returns whether it may have another event. Standing events do not count.
     const fn has_room(&self, limits: &SessionLimits) -> bool {
         let counted = if self.standing > 0 {
             self.events - 1
@@ -147,7 +147,7 @@ impl Entry {
         counted < limits.events
     }
 
-    /// Returns whether no handle and no event of it is left.
+    /// Returns whether it has neither handles nor events.
     const fn is_over(&self) -> bool {
         self.handles == 0 && self.events == 0
     }
@@ -205,7 +205,7 @@ impl Sessions {
         dues.min().unwrap_or(now)
     }
 
-    /// Returns whether a session has a worker.
+    /// Returns whether any session has a worker.
     fn are_any_placed(&self) -> bool {
         self.counts.values().any(|count| count.placed > 0)
     }
@@ -215,7 +215,7 @@ impl Sessions {
         self.counts.values().map(|count| count.open).sum()
     }
 
-    /// An event of the session was accepted.
+    /// Records an accepted event of the session.
     pub(super) fn begin(&mut self, id: SessionId, event: EventId) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.events += 1;
@@ -224,7 +224,7 @@ impl Sessions {
         }
     }
 
-    /// Ends a session: from now on it is gone.
+    /// Makes a session gone.
     fn lose<E: Engine>(&mut self, id: SessionId, reason: RetireReason, now: Instant, fx: &mut Effects<E>) {
         let Some(entry) = self.entries.get_mut(&id).filter(|entry| !entry.is_gone()) else {
             return;
@@ -240,7 +240,7 @@ impl Sessions {
         self.tidy(id);
     }
 
-    /// Removes the key of a session that is gone and has no events; if it has no handles either, also the session.
+    /// Removes the key of a session that is gone and has no events, and also the session if it has no handles.
     fn tidy(&mut self, id: SessionId) {
         let Some(entry) = self.entries.get(&id) else { return };
         if !entry.is_gone() || entry.events > 0 {

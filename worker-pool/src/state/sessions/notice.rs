@@ -1,4 +1,4 @@
-//! Sessions whose worker must end: their holders are told, and after a grace period the worker ends regardless.
+//! Sessions whose worker must end: their holders are notified, and after a grace period the worker ends regardless.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use crate::state::sessions::Place;
 use crate::state::{Effects, Hosted, Mail, Phase, State};
 use crate::time::after;
 
-/// A moment after another.
+/// The smallest difference of two times.
 const NEXT: Duration = Duration::from_nanos(1);
 
 impl<E: Engine> State<E> {
-    /// Ends the events of sessions that were failed in this critical section. It may free a worker.
+    /// Records the failed events of sessions in this critical section, which may free workers.
     pub(in crate::state) fn end_failed_of_sessions(&mut self, now: Instant, fx: &mut Effects<E>) {
         for event in fx.take_failed_of_sessions() {
             self.session_event_ended(event, now, fx);
         }
     }
 
-    /// Tells sessions whose workers must go.
+    /// Notifies the sessions of workers that must end.
     pub(in crate::state) fn tell_all_sessions(&mut self, now: Instant, fx: &mut Effects<E>) {
         for thread in 0..self.threads.len() {
             self.tell_sessions(thread, now, fx);
@@ -48,7 +48,7 @@ impl<E: Engine> State<E> {
         };
         let closing = *hosted.pins.closing.get_or_insert(Closing { reason, until });
         hosted.pins.told = true;
-        // Their holders are ending them, so the worker does not continue as before.
+        // The holders are ending the sessions, so the worker no longer yields but ends.
         hosted.yields = None;
         for id in &hosted.pins.sessions {
             if let Some(entry) = self.sessions.entries.get_mut(id).filter(|entry| entry.told.is_none()) {
@@ -59,7 +59,7 @@ impl<E: Engine> State<E> {
         self.look_by(closing.until, fx);
     }
 
-    /// Returns the reason why the sessions of a worker must end. A worker that only takes no other events, by its policy, keeps them.
+    /// Returns the reason why the sessions of a worker must end. A worker that retires by its policy keeps them.
     pub(super) fn reason_to_go(&self, hosted: &Hosted<E>) -> Option<RetireReason> {
         match hosted.phase {
             Phase::Retiring(reason) if reason != RetireReason::Policy => return Some(reason),
@@ -74,13 +74,13 @@ impl<E: Engine> State<E> {
             .then_some(RetireReason::Undeployed)
     }
 
-    /// Ends the sessions whose grace is over. `Some`: the end of the next grace.
+    /// Ends the sessions whose grace is over. Returns the end of the next grace.
     pub(in crate::state) fn end_graces(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
         let mut next = None::<Instant>;
         for thread in 0..self.threads.len() {
             let hosted = self.threads[thread].hosted.as_ref();
             match hosted.and_then(|hosted| hosted.pins.closing) {
-                // The cut of a shutdown ends and counts them.
+                // The cut of a shutdown ends and counts these sessions.
                 Some(Closing {
                     reason: RetireReason::Shutdown,
                     ..
@@ -130,7 +130,7 @@ impl<E: Engine> State<E> {
         hosted.map(|hosted| hosted.pins.len()).sum()
     }
 
-    /// Ends sessions of this script, or of all, that can no longer be placed.
+    /// Ends the sessions, of this script or of all, that can no longer be placed.
     pub(in crate::state) fn lose_stranded(&mut self, script: Option<&str>, now: Instant, fx: &mut Effects<E>) {
         let of = |name: &Arc<str>| script.is_none_or(|script| **name == *script);
         let entries = self.sessions.entries.iter();
@@ -160,8 +160,8 @@ impl<E: Engine> State<E> {
         self.sessions.lose(id, reason, now, fx);
     }
 
-    /// Displaces workers that are pinned by sessions, for scripts that have waited for a worker and have none. Returns the time at
-    /// which another check may find more.
+    /// Displaces pinned workers for scripts that have waited too long for their first worker. Returns the time at which
+    /// another check may find more.
     pub(in crate::state) fn displace_sessions(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
         if !self.sessions.are_any_placed() {
             return None;
@@ -185,14 +185,14 @@ impl<E: Engine> State<E> {
     fn displace(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) {
         self.have_yield(thread, now, fx);
         let hosted = self.threads[thread].hosted.as_ref();
-        // If its script waited for another worker, it begins now to wait for its only one.
+        // If its script waited for another worker, its wait for the only one starts now.
         if let Some(script) = hosted.and_then(|hosted| self.scripts.get_mut(&hosted.version.name)) {
             script.waits_since = script.waits_since.map(|_| now);
         }
     }
 
-    /// Returns the number of scripts without a worker that have waited too long, and the time at which there will be one more. While
-    /// more threads may be added, there are none.
+    /// Returns the number of scripts that have waited too long for their first worker, and the time at which there will be
+    /// one more. Zero while threads may be added.
     pub(super) fn starved_for_long(&self, now: Instant) -> (usize, Option<Instant>) {
         if !self.is_full() {
             return (0, None);
@@ -209,7 +209,7 @@ impl<E: Engine> State<E> {
         })
     }
 
-    /// Returns the worker with sessions whose displacement does the least harm, or the time at which there may be one.
+    /// Returns the pinned worker whose displacement does the least harm, or the time at which there may be one.
     pub(super) fn displaceable(&self, now: Instant) -> Result<usize, Option<Instant>> {
         let mut best: Option<((bool, usize, Instant), usize)> = None;
         let mut ripe: Option<Instant> = None;
@@ -233,7 +233,7 @@ impl<E: Engine> State<E> {
                 ripe = ripe.into_iter().chain([may_go]).min();
                 continue;
             }
-            // Preferably one without running events, with few sessions, and idle for long.
+            // Prefers workers without running events, with few sessions, and long idle.
             let harm = (hosted.load(0) > 0, hosted.pins.len(), hosted.idle_since);
             if best.is_none_or(|(least, _)| harm < least) {
                 best = Some((harm, thread));

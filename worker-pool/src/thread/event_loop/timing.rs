@@ -1,4 +1,4 @@
-//! The times at which a worker's loop has something to do, and the timer for the nearest of them.
+//! The times at which a worker's loop has work, and the timer for the nearest of them.
 
 use std::future::Future as _;
 use std::task::{Context, Poll};
@@ -10,13 +10,13 @@ use crate::sync::clock;
 use crate::time::after;
 
 impl<E: Engine> EventLoop<'_, E> {
-    /// Not again once the pool knows: an old worker goes with the last of its events and sessions.
+    /// Returns the time at which the worker becomes too old, until the pool was told so.
     pub(super) fn age_ends(&self) -> Option<Instant> {
         let age_max = self.assignment.version.limits.age_max.filter(|_| !self.aged);
         age_max.map(|age| after(self.ready_at, age))
     }
 
-    /// Returns what an idle worker gives back next, and when.
+    /// Returns the resource that an idle worker releases next, and the time.
     pub(super) fn next_trim(&self) -> Option<(Trim, Instant)> {
         let settings = &self.shared.settings;
         let (next, idle) = match self.trimmed {

@@ -1,4 +1,4 @@
-//! Workers that end at once.
+//! Workers with sessions that end at once.
 
 use super::*;
 

@@ -52,14 +52,14 @@ fn open(pool: &Pool, name: &str) -> Session {
     pool.open_session(name).expect("room for a session")
 }
 
-/// A session that has its worker.
+/// Opens a session and gives it a worker.
 fn placed(pool: &Pool, name: &str) -> Session {
     let session = open(pool, name);
     worker(&session);
     session
 }
 
-/// The answer of an event that goes on for as long as its session.
+/// Dispatches a standing event and waits for its answer.
 fn stand(session: &Session) -> (flume::Sender<()>, Sent) {
     let (release, until) = flume::bounded(1);
     (release, send(session, Does::Stand(until)))

@@ -1,4 +1,4 @@
-//! Workers that must go, and tell their sessions.
+//! Workers that must end notify their sessions.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn after_its_grace_a_session_is_gone_and_its_events_are_canceled() {
     let script = deploy(&pool, "s", FakeScript::new(), &with_grace(SHORT));
     let session = pool.open_keyed_session("s", "k").expect("room");
     let held = send(&session, Does::Never);
-    // An event without a session is finished as ever.
+    // An event without a session finishes as usual.
     let (release, other) = hold(&pool, "s");
     until(|| script.alive() == 1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
@@ -82,13 +82,13 @@ fn nearly_full_memory_ends_idle_workers_before_sessions() {
     deploy(&pool, "s", heavy(), &with_grace(LONG));
     deploy(&pool, "idle", heavy(), &Options::default());
     let session = placed(&pool, "s");
-    // Nine hundred and sixty of a thousand: one must go.
+    // The workers hold 960 of 1000 bytes, so one must end.
     assert_eq!(call(&pool, "idle", Does::Echo(1)), Ok(1));
     until(|| retired(&pool, "idle", "pressure") == 1);
     assert_eq!(worker(&session), worker(&session));
     deploy(&pool, "t", heavy(), &with_grace(LONG));
     let second = placed(&pool, "t");
-    // Whichever has been quiet for longer.
+    // The longest idle one.
     let told = |session: &Session| session.closing().now_or_never().map(|closing| closing.reason);
     until(|| told(&session).or_else(|| told(&second)) == Some(RetireReason::Pressure));
     assert!(told(&session).is_none() || told(&second).is_none());

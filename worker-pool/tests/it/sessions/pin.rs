@@ -8,7 +8,7 @@ fn a_worker_with_a_session_is_not_idle() {
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     let session = placed(&pool, "s");
     let pinned = worker(&session);
-    // Longer than the timeout, which a timer of the same length shows.
+    // Longer than the timeout, as measured by a timer of the same length.
     let waited = Instant::now();
     until(|| waited.elapsed() > SHORT * 3);
     assert_eq!(worker(&session), pinned);
@@ -23,7 +23,7 @@ fn a_worker_for_one_event_stays_for_its_session() {
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     let session = placed(&pool, "s");
     let pinned = worker(&session);
-    // It is for no other event.
+    // Other events go elsewhere.
     assert_ne!(call(&pool, "s", Does::WorkerId), Ok(pinned));
     let (release, first) = hold_session(&session);
     assert_eq!(worker(&session), pinned);

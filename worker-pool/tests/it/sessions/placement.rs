@@ -1,4 +1,4 @@
-//! The worker of a session, and its other sessions.
+//! Placement of sessions on workers.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn all_events_of_a_session_reach_its_worker_however_busy_it_is() {
     let first = send(&session, Does::Wait(until));
     let pinned = worker(&session);
     assert!((0..20).all(|_| worker(&session) == pinned));
-    // Others go elsewhere: this worker has an event.
+    // Other events go elsewhere, because this worker has one.
     assert_ne!(call(&pool, "s", Does::WorkerId), Ok(pinned));
     drop(release);
     assert_eq!(first.answer(), Ok(0));
@@ -65,7 +65,7 @@ fn sessions_are_spread_over_the_workers_there_are_and_boot_no_others() {
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default().workers_min(2));
     until(|| pool.stats().scripts["s"].workers == 2);
     let next = |_| {
-        // Events count as load before sessions do, also one whose answer has arrived and whose end has not been reported.
+        // Load compares events before sessions, and an answered event counts until its end is reported.
         until(|| pool.stats().scripts["s"].in_flight == 0);
         placed(&pool, "s")
     };
@@ -106,7 +106,7 @@ fn a_script_has_so_many_sessions_and_no_more() {
         matches!(refused, RejectReason::SessionsFull { max: 2, .. }),
         "{refused}"
     );
-    // Another handle is no other session.
+    // Another handle does not count as another session.
     assert_eq!(
         pool.open_keyed_session("s", "k").expect("there already").id(),
         keyed.id()

@@ -1,4 +1,4 @@
-//! Sessions and workers that hold as many events as they may.
+//! Sessions and workers with the maximum number of events.
 
 use super::*;
 

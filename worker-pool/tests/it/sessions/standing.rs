@@ -1,4 +1,4 @@
-//! Events that last as long as their sessions.
+//! Standing events.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn an_event_lasts_as_long_as_its_session_and_is_no_load() {
         open.iter()
             .all(|session| send(session, Does::Echo(1)).answer() == Ok(1))
     );
-    // An answer comes a moment before its event has ended.
+    // The answer arrives before its event has ended.
     until(|| pool.stats().open == 100);
     assert_eq!(script.boots(), 1);
     let (releases, sent): (Vec<_>, Vec<_>) = stands.into_iter().unzip();
