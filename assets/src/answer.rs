@@ -44,7 +44,7 @@ impl AssetBody {
         }
     }
 
-    /// The bytes, if they are in memory.
+    /// Returns the bytes, if they are in memory.
     #[must_use]
     pub fn as_bytes(&self) -> Option<Bytes> {
         match &self.kind {
@@ -83,7 +83,7 @@ impl Body for AssetBody {
                 Some(Ok(Frame::data(bytes)))
             }
             Some(Err(error)) => Some(Err(error)),
-            // The file has become shorter: a part must not look like the whole.
+            // The file has become shorter, and a part must not look like the whole.
             None if self.left > 0 => {
                 self.left = 0;
                 Some(Err(std::io::ErrorKind::UnexpectedEof.into()))
@@ -108,7 +108,7 @@ pub(crate) fn bare(status: StatusCode) -> Response<AssetBody> {
     response
 }
 
-/// Returns the response with a file, whose name tells its type. Blocks.
+/// Returns the response with a file, with the type by the file's name. Blocks.
 pub(crate) fn with_file(
     name: &str,
     file: Box<dyn OpenFile>,

@@ -1,4 +1,4 @@
-//! Files that are kept elsewhere than in a folder.
+//! Files from another source than a folder.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,30 +8,31 @@ use futures::Stream;
 
 /// The files of a site, for [`Assets::of_files`](crate::Assets::of_files).
 ///
-/// The path of a file is that of its URL, decoded: `/img/a b.png`. Calls may block: they are made on blocking threads.
+/// The path of a file is the decoded path of its URL, such as `/img/a b.png`. Methods may block, because they are called on
+/// blocking threads.
 pub trait Files: fmt::Debug + Send + Sync + 'static {
     /// Returns true if there is a file at this path.
     fn has(&self, path: &str) -> bool;
 
-    /// Opens the file at this path. `None`: there is none.
+    /// Opens the file at this path; `None` if there is none.
     ///
     /// # Errors
     /// It cannot be read.
     fn open(&self, path: &str) -> std::io::Result<Option<Box<dyn OpenFile>>>;
 
-    /// Reads the file at this path as text; empty if there is none. Only files with rules are read so.
+    /// Reads a file with rules as text; empty if there is none.
     ///
     /// # Errors
-    /// It cannot be read, or is no text.
+    /// It cannot be read, or is not text.
     fn text(&self, path: &str) -> std::io::Result<String>;
 }
 
-/// A file that was opened. What is read from it is what it had then.
+/// An open file. Its content is as it was when it was opened.
 pub trait OpenFile: Send {
-    /// Its length in bytes.
+    /// Returns its length in bytes.
     fn length(&self) -> u64;
 
-    /// A strong validator, in quotes, that is another when the content is another.
+    /// Returns a strong validator, in quotes, which changes with the content.
     fn etag(&self) -> String;
 
     /// Reads a number of bytes from an offset.
@@ -44,9 +45,9 @@ pub trait OpenFile: Send {
 /// The bytes of a file.
 #[allow(clippy::exhaustive_enums, reason = "in memory, or not")]
 pub enum FileBytes {
-    /// All of them.
+    /// All bytes.
     Whole(Bytes),
-    /// Chunks, as they come.
+    /// A stream of chunks.
     Chunks(FileChunks),
 }
 

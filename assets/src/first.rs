@@ -5,7 +5,7 @@ use crate::pattern::{Pattern, Target};
 /// Maximum number of rules, and of bytes of a rule.
 const RULES_MAX: usize = 100;
 
-/// The requests that go to the worker, although there may be an asset for them. Default: none.
+/// The requests that go to the worker even if there is an asset for them. Default: none.
 #[derive(Clone, Debug, Default)]
 pub struct WorkerFirst(Kind);
 
@@ -25,23 +25,23 @@ enum Kind {
 pub(crate) enum Goes {
     ToWorker,
     ToAssets,
-    /// To the assets, if there is one for it.
+    /// To an asset if there is one, else to the worker.
     Either,
 }
 
-/// A list of rules is not one.
+/// An invalid list of rules.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct RulesError(String);
 
 impl WorkerFirst {
-    /// All requests.
+    /// Selects all requests.
     #[must_use]
     pub fn always() -> Self {
         Self(Kind::Always)
     }
 
-    /// The requests whose paths match one of these rules, such as `/api/*`, and none that begins with `!`, such as
+    /// Selects the requests whose paths match one of these rules, such as `/api/*`, and none that begins with `!`, such as
     /// `!/api/docs/*`.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl WorkerFirst {
         }
     }
 
-    /// True if there are rules: then paths without an asset are handled by the assets too.
+    /// Returns whether there are rules. Paths without an asset are then handled by the assets too.
     pub(crate) fn has_rules(&self) -> bool {
         matches!(self.0, Kind::Rules { .. })
     }

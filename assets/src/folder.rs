@@ -1,4 +1,4 @@
-//! The files of a site that may be served, and those of a folder.
+//! The public files of a site, and the files of a folder.
 
 use std::fs::{File, Metadata};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -18,13 +18,13 @@ const SMALL_BYTES: u64 = 64 << 10;
 /// Files with rules, which are not served themselves.
 const RULES: [&str; 3] = ["_headers", "_redirects", ".assetsignore"];
 
-/// The paths that may be served: hidden files (except in `.well-known`), `node_modules`, files with rules, and those that
-/// `.assetsignore` names are not.
+/// The paths that may be served: all but hidden files (except in `.well-known`), `node_modules`, files with rules, and files
+/// that `.assetsignore` names.
 #[derive(Debug)]
 struct Public(Gitignore);
 
 impl Public {
-    /// The paths with these lines of `.assetsignore`.
+    /// Creates the rules with these lines of `.assetsignore`.
     fn new(ignored: &str) -> std::io::Result<Self> {
         let mut patterns = GitignoreBuilder::new("");
         for line in ignored.lines() {
@@ -37,7 +37,7 @@ impl Public {
     fn relative<'a>(&self, path: &'a str) -> Option<&'a Path> {
         let relative = Path::new(path.strip_prefix('/')?);
         let is_plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
-        // A path that ends with a slash, or has a point in it, is not that of a file.
+        // A path with a trailing slash or dot segments names no file.
         let is_canonical = relative.iter().map(|part| part.len() + 1).sum::<usize>() == path.len();
         if !is_plain || !is_canonical || path.contains('\0') || !is_public(relative) {
             return None;
@@ -54,7 +54,7 @@ struct Folder {
 }
 
 impl Folder {
-    /// The file at a path, if it is one. Links that lead out of the folder, or to what may not be served, are none.
+    /// Returns the file at a path, if any. Links out of the folder, or to files that may not be served, are ignored.
     fn find(&self, path: &str) -> Option<PathBuf> {
         let real = std::fs::canonicalize(self.root.join(path.strip_prefix('/')?)).ok()?;
         let is_inside = real.strip_prefix(&self.root).is_ok_and(is_public);
@@ -101,7 +101,7 @@ impl OpenFile for Opened {
         self.metadata.len()
     }
 
-    /// It changes whenever the file is written.
+    /// Derived from metadata that changes with each write.
     fn etag(&self) -> String {
         let modified = self.metadata.modified().ok();
         let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
@@ -135,13 +135,13 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The files of a folder. Links that lead out of it are not served.
+    /// Opens the files of a folder. Links out of it are not served.
     pub(crate) fn folder(root: &Path) -> std::io::Result<Self> {
         let root = std::fs::canonicalize(root)?;
         Self::of(Arc::new(Folder { root }))
     }
 
-    /// Files that are kept elsewhere.
+    /// Opens files from another source.
     pub(crate) fn of(files: Arc<dyn Files>) -> std::io::Result<Self> {
         let public = Public::new(&files.text("/.assetsignore")?)?;
         Ok(Self { files, public })
@@ -152,12 +152,12 @@ impl Site {
         self.files.text(&format!("/{name}"))
     }
 
-    /// Returns true if there is a file that may be served at a decoded path of a URL.
+    /// Returns whether there is a public file at a decoded path of a URL.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.public.relative(path).is_some() && self.files.has(path)
     }
 
-    /// Opens the file at a decoded path of a URL, if there is one that may be served.
+    /// Opens the public file at a decoded path of a URL, if any.
     pub(crate) fn open(&self, path: &str) -> std::io::Result<Option<Box<dyn OpenFile>>> {
         match self.public.relative(path) {
             Some(_) => self.files.open(path),

@@ -24,7 +24,7 @@ struct Rule {
 }
 
 impl Headers {
-    /// Reads a file. A line with a mistake is left out, and those below a pattern with one.
+    /// Parses a file. Lines with a mistake, and lines below a pattern with one, are skipped.
     pub(crate) fn read(text: &str, mistakes: &mut Vec<Mistake>) -> Self {
         let mut headers = Self::default();
         // False below a pattern with a mistake.
@@ -70,7 +70,7 @@ impl Headers {
         Ok(())
     }
 
-    /// Applies the rules to the response to a request. Values of several rules for a header are added up.
+    /// Applies the rules to a response. Values of several rules for a header are joined.
     pub(crate) fn apply(&self, target: &Target, headers: &mut HeaderMap) {
         let mut set = HashSet::new();
         for rule in &self.rules {
@@ -81,7 +81,7 @@ impl Headers {
                 headers.remove(name);
             }
             for (name, value) in &rule.set {
-                // What a placeholder stands for may be no value of a header.
+                // A placeholder's value may be invalid in a header.
                 let Ok(value) = HeaderValue::from_str(&Pattern::fill(value, &captures)) else {
                     continue;
                 };

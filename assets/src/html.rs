@@ -1,6 +1,6 @@
-//! The file that a path leads to: `html_handling` and `not_found_handling`.
+//! The file for a path: `html_handling` and `not_found_handling`.
 //!
-//! A pure function of the path and of which files exist:
+//! A pure function of the path and the existing files:
 //! <https://developers.cloudflare.com/workers/static-assets/routing/advanced/html-handling/>.
 
 /// The URLs of HTML files.
@@ -18,7 +18,7 @@ pub enum HtmlHandling {
     None,
 }
 
-/// The answer to a path that leads to no file.
+/// The answer to a path without a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotFoundHandling {
@@ -42,7 +42,7 @@ pub(crate) enum Found {
     Redirect(String),
 }
 
-/// A possible answer. The first that holds is given.
+/// A possible answer. The first that applies is used.
 enum Step {
     /// A file, if it exists.
     Serve(String),
@@ -50,7 +50,7 @@ enum Step {
     Redirect { file: String, to: String },
 }
 
-/// Finds what a decoded path leads to.
+/// Finds the answer for a decoded path.
 pub(crate) fn find(
     path: &str,
     html: HtmlHandling,
@@ -60,7 +60,7 @@ pub(crate) fn find(
     served(path, html, exists, true).or_else(|| missing(path, not_found, exists))
 }
 
-/// Finds the file, or the path to be redirected to if that is permitted.
+/// Finds the file, or the path for a redirect if `redirects` permits it.
 fn served(path: &str, html: HtmlHandling, exists: &mut dyn FnMut(&str) -> bool, redirects: bool) -> Option<Found> {
     for step in steps(path, html) {
         match step {
@@ -107,7 +107,7 @@ fn steps(path: &str, html: HtmlHandling) -> Vec<Step> {
     let serve = |file: String| Step::Serve(file);
     let to = |file: String, to: String| Step::Redirect { file, to };
     let itself = || serve(path.to_owned());
-    // The forms of the URL of one page, whose file is `BASE.html` or `BASE/index.html`.
+    // The URL forms of one page, whose file is `BASE.html` or `BASE/index.html`.
     let mut steps = if let Some(base) = path.strip_suffix("/index") {
         let (page, index, slash) = (format!("{base}.html"), format!("{path}.html"), format!("{base}/"));
         match html {

@@ -16,10 +16,10 @@
 //! # }
 //! ```
 //!
-//! The path of a request: `first` decides whether the worker goes first, `redirects` applies `_redirects`, `html` finds the file
-//! of a path as a pure function, `folder` looks for it on the disk, or `Files` elsewhere, `answer` makes the response, and `headers` applies `_headers`.
+//! The path of a request: `first` decides whether the worker goes first, `redirects` applies `_redirects`, `html` finds the
+//! file for a path, `folder` or another `Files` reads it, `answer` creates the response, and `headers` applies `_headers`.
 //!
-//! It knows nothing of V8, pools and servers.
+//! The crate knows nothing of V8, pools and servers.
 
 mod answer;
 #[doc(hidden)]
@@ -68,8 +68,8 @@ pub struct Options {
     pub not_found_handling: NotFoundHandling,
     /// The requests that the worker answers first. Default: none.
     pub worker_first: WorkerFirst,
-    /// True if `not_found_handling` also applies to navigations (`Sec-Fetch-Mode: navigate`) of a worker with a script. Workers
-    /// have it so from the compatibility date 2025-04-01 on. Default: false.
+    /// Applies `not_found_handling` also to navigations (`Sec-Fetch-Mode: navigate`) of a worker with a script, as Workers
+    /// do from the compatibility date 2025-04-01. Default: false.
     pub navigations: bool,
 }
 
@@ -98,9 +98,9 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The assets of a worker. Clones share them.
+/// The assets of a worker. Clones are handles to the same assets.
 ///
-/// Files are looked for at each request, so that changes are seen at once; rules are read when it is opened.
+/// Files are looked up for each request, so that changes take effect at once. Rules are read when the assets are opened.
 #[derive(Clone, Debug)]
 pub struct Assets(Arc<Inner>);
 
@@ -112,7 +112,7 @@ struct Inner {
     redirects: Redirects,
 }
 
-/// The parts of a request that decide about its answer.
+/// The parts of a request that determine its answer.
 struct Asked {
     method: Method,
     headers: HeaderMap,
@@ -130,7 +130,7 @@ impl Assets {
         Self::of(Site::folder(folder)?, options)
     }
 
-    /// Opens files that are kept elsewhere, in the same way. Blocks.
+    /// Opens files from another source than a folder. Blocks.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -157,7 +157,7 @@ impl Assets {
         async move { inner.answer_always(asked).await }
     }
 
-    /// Answers a request to a worker that has a script. `None`: the worker answers it.
+    /// Answers a request to a worker with a script, or returns `None` if the worker must answer it.
     ///
     /// The future is to be polled inside a Tokio runtime, on whose blocking threads files are read.
     pub fn answer_before_worker<B>(
@@ -200,7 +200,7 @@ impl Inner {
         }
     }
 
-    /// Runs on a blocking thread: files are looked for and opened.
+    /// Looks up and opens files on a blocking thread.
     async fn run(
         self: Arc<Self>,
         asked: Asked,
@@ -249,7 +249,7 @@ impl Inner {
         }
         let response = match self.site.open(&file) {
             Ok(Some(opened)) => with_file(&file, opened, status, &asked.method, &asked.headers),
-            // It has been removed since.
+            // The file was removed meanwhile.
             Ok(None) => return None,
             Err(error) => Err(error),
         };
@@ -273,7 +273,7 @@ fn redirect(to: &str, status: StatusCode) -> Response<AssetBody> {
             response.headers_mut().insert(LOCATION, to);
             response
         }
-        // A part of the path cannot be in a header, and so leads nowhere.
+        // A captured part of the path is invalid in a header.
         Err(_) => bare(StatusCode::NOT_FOUND),
     }
 }

@@ -1,4 +1,4 @@
-//! The paths of requests, as the platform reads and writes them.
+//! Decoding and encoding of paths, as on the platform.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -14,7 +14,7 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// Decodes a path, segment by segment. A segment that is not UTF-8 stays as it is, and repeated slashes become one.
+/// Decodes a path, segment by segment. A segment that is not UTF-8 stays encoded, and repeated slashes become one.
 pub(crate) fn decode(path: &str) -> String {
     let mut decoded = String::with_capacity(path.len());
     for (index, segment) in path.split('/').enumerate() {

@@ -5,7 +5,7 @@ use regex::{Captures, Regex, RegexBuilder};
 /// Maximum size of a compiled pattern.
 const SIZE_MAX: usize = 1 << 20;
 
-/// A path, or `https://` with a host and a path, in which `*` stands for anything and `:name` for a part of a host or a path.
+/// A path, or `https://` with a host and a path. `*` matches anything, and `:name` a part of a host or a path.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     regex: Regex,
@@ -13,7 +13,7 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a pattern. `None` if it is not one: `*` and each name may be there once.
+    /// Parses a pattern. `None` if it is invalid: `*` and each name may occur once.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let has_host = text.starts_with("https://");
         let host_end = match text.strip_prefix("https://") {
@@ -48,7 +48,7 @@ impl Pattern {
         })
     }
 
-    /// Reads a path in which `*` may be there several times, and nothing else has a meaning.
+    /// Parses a path in which `*` may occur several times and is the only special character.
     pub(crate) fn globs(text: &str) -> Option<Self> {
         let parts: Vec<_> = text.split('*').map(regex::escape).collect();
         let regex = RegexBuilder::new(&format!("^{}$", parts.join(".*")))
@@ -61,13 +61,13 @@ impl Pattern {
         })
     }
 
-    /// Returns what the parts of the pattern stand for, if it matches.
+    /// Returns the captured values, if the pattern matches.
     pub(crate) fn captures<'a>(&self, target: &'a Target) -> Option<Captures<'a>> {
         self.regex
             .captures(if self.has_host { &target.with_host } else { &target.path })
     }
 
-    /// Replaces `:name` and `:splat` in a text by what they stand for.
+    /// Replaces `:name` and `:splat` in a text by the captured values.
     pub(crate) fn fill(text: &str, captures: &Captures<'_>) -> String {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
@@ -88,7 +88,7 @@ impl Pattern {
     }
 }
 
-/// The name at the beginning of a text: a letter, then letters, digits and underscores.
+/// Returns the name at the start of a text: a letter, then letters, digits and underscores.
 fn name_of(text: &str) -> &str {
     if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return "";
@@ -97,7 +97,7 @@ fn name_of(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// A URL, as patterns are matched with it.
+/// The URL that patterns are matched with.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) path: String,

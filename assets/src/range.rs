@@ -2,20 +2,20 @@
 
 use http::HeaderValue;
 
-/// The part of a representation that a `Range` header asks for.
+/// The part of a representation that a `Range` header selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
-    /// All of it: there is no range, or one that is ignored.
+    /// The whole, without a range or with an ignored one.
     Whole,
     /// The first and the last byte.
     Part(u64, u64),
-    /// A range after its end.
+    /// A range beyond its end.
     Outside,
 }
 
 /// Returns the range of a representation of this length.
 ///
-/// Several ranges, and what is no range, stand for the whole, as RFC 9110 (14.2) permits.
+/// Several ranges and invalid ones select the whole, as RFC 9110 (14.2) permits.
 #[must_use]
 pub fn range_of(range: &HeaderValue, length: u64) -> Range {
     let parsed = range
@@ -25,7 +25,7 @@ pub fn range_of(range: &HeaderValue, length: u64) -> Range {
     let Some(parsed) = parsed.filter(|parsed| parsed.ranges.len() == 1) else {
         return Range::Whole;
     };
-    // The library takes 0 bytes for one.
+    // The library treats 0 bytes as one.
     if length == 0 {
         return Range::Outside;
     }

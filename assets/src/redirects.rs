@@ -9,13 +9,13 @@ use crate::{LINE_MAX, Mistake};
 
 /// Maximum number of rules without `*` and placeholders.
 const STATIC_MAX: usize = 2000;
-/// Maximum number of rules with them.
+/// Maximum number of rules with `*` or placeholders.
 const DYNAMIC_MAX: usize = 100;
 
 /// The rules of a `_redirects` file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redirects {
-    /// By path, or by `https://`, host and path: the number of the line, and the rule.
+    /// The number of the line and the rule, by path, or by `https://`, host and path.
     exact: HashMap<String, (usize, Rule)>,
     dynamic: Vec<(Pattern, Rule)>,
 }
@@ -29,14 +29,14 @@ struct Rule {
 /// The effect of a rule on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Redirect {
-    /// The client is sent to a URL, or to a path of the same host.
+    /// A redirect to a URL, or to a path of the same host.
     To(String, StatusCode),
-    /// The request is answered as if it had asked for this path.
+    /// The answer is that for another path.
     Proxy(String),
 }
 
 impl Redirects {
-    /// Reads a file. A line with a mistake is left out.
+    /// Parses a file. Lines with a mistake are skipped.
     pub(crate) fn read(text: &str, mistakes: &mut Vec<Mistake>) -> Self {
         let mut redirects = Self::default();
         for (index, line) in text.lines().enumerate() {
@@ -96,7 +96,7 @@ impl Redirects {
             if self.exact.len() == STATIC_MAX {
                 return Err("there are more than 2,000 rules");
             }
-            // The first of several counts.
+            // The first rule counts.
             self.exact.entry(from.to_owned()).or_insert((index, rule));
         }
         Ok(())
@@ -112,7 +112,7 @@ impl Redirects {
         self.dynamic.iter().find_map(|(pattern, rule)| {
             let to = Pattern::fill(&rule.to, &pattern.captures(target)?);
             let to = match to.starts_with('/') {
-                // A part that stands for a path may begin with a slash.
+                // A captured path may begin with a slash.
                 true => one_slash(&to),
                 false => to,
             };

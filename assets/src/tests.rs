@@ -55,7 +55,7 @@ impl Site {
         self.ask(Request::get(path)).await
     }
 
-    /// The answer before the worker's, if there is one.
+    /// Returns the status of the answer before the worker's, if any.
     async fn before(&self, request: http::request::Builder) -> Option<u16> {
         let response = self.assets().answer_before_worker(&request.body(()).unwrap()).await;
         response.map(|response| response.status().as_u16())

@@ -12,7 +12,7 @@ pub enum Error {
     /// The process was not started by a host.
     #[error("this program is a module: it has to be started by a host (the environment has no `{0}`)")]
     NotAModule(&'static str),
-    /// The host speaks another version.
+    /// The host uses another version of the protocol.
     #[error("the host speaks version {host} of the module protocol, this program version {own}; update one of them")]
     Version {
         /// The host's version.

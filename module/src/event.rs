@@ -1,4 +1,4 @@
-//! Messages of the host's bus, as handlers see them.
+//! Messages of the host's bus, for handlers.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -15,7 +15,7 @@ use crate::payload::Payload;
 use crate::protocol::{Cause, ResultRef, ToHost};
 use crate::task::panic_message;
 
-/// A message of the host's bus that is being handled. Cloning it creates another handle of the same message.
+/// A message of the host's bus that is being handled. Clones are handles to the same message.
 #[derive(Clone)]
 pub struct Event {
     inner: Arc<Inner>,
@@ -37,38 +37,38 @@ pub(crate) struct Received {
 }
 
 impl Event {
-    /// The message's topic.
+    /// Returns the message's topic.
     #[must_use]
     pub fn topic(&self) -> &str {
         &self.inner.received.topic
     }
 
-    /// The name of its source: `host`, or that of a module or script.
+    /// Returns the name of its source: `host`, a module or a script.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.inner.received.source
     }
 
-    /// The number of messages that led to it.
+    /// Returns the number of messages that led to it.
     #[must_use]
     pub fn depth(&self) -> u32 {
         self.inner.received.depth
     }
 
-    /// The time of its publication.
+    /// Returns the time of its publication.
     #[must_use]
     pub fn at(&self) -> SystemTime {
         let since = Duration::try_from_secs_f64(self.inner.received.at_ms / 1000.0);
         UNIX_EPOCH + since.unwrap_or_default()
     }
 
-    /// Its payload.
+    /// Returns its payload.
     #[must_use]
     pub fn payload(&self) -> &Payload {
         &self.inner.received.payload
     }
 
-    /// The result that it announces, under a topic that begins with `results`.
+    /// Returns the result that it announces, if its topic begins with `results`.
     #[must_use]
     pub fn result(&self) -> Option<ResultRef> {
         self.payload().read().ok()
@@ -107,7 +107,7 @@ pub(crate) struct Listener {
     pub(crate) handler: Box<dyn Fn(Event) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>,
 }
 
-/// Work that has ended, after its last frame.
+/// Work that has ended and sent its last frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ended {
     /// The task of this number.
@@ -116,7 +116,7 @@ pub(crate) enum Ended {
     Event,
 }
 
-/// Handles messages in their order, one at a time, until there are no more.
+/// Handles messages in order, one at a time, until the channel closes.
 pub(crate) async fn handle(
     link: Arc<Link>,
     listeners: Vec<Listener>,
@@ -157,7 +157,7 @@ async fn call(listener: &Listener, event: Event) -> Result<(), String> {
     }
 }
 
-/// Returns true if a pattern matches a topic: `*` is one segment, a final `>` one or more.
+/// Returns whether a pattern matches a topic: `*` matches one segment, a final `>` one or more.
 fn matches(pattern: &str, topic: &str) -> bool {
     let (mut wanted, mut there) = (pattern.split('.'), topic.split('.'));
     loop {

@@ -1,5 +1,5 @@
-//! The thread that reads and writes the channel. It wakes when the socket is ready, for frames to be sent, and for
-//! signals; it never polls.
+//! The thread that reads and writes the channel. It wakes for the socket, for frames to be sent, and for signals, and never
+//! polls.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::net::UnixStream as Channel;
@@ -24,7 +24,7 @@ use crate::window::Window;
 
 /// Maximum bytes that wait to be written; above it, no more frames of tasks are accepted.
 const UNWRITTEN_MAX: usize = 256 << 10;
-/// Maximum number of events that wait for their handler. The host sends fewer.
+/// Maximum number of events that wait for their handler, above the number that a host sends.
 const EVENTS_MAX: usize = 256;
 /// Time limit for a canceled task to end by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ pub(crate) fn run(channel: Channel, plan: Plan, frames: mpsc::Receiver<Bytes>) -
             head_bytes_max: place.head_bytes_max,
             body_bytes_max: place.body_bytes_max,
         };
-        // Set once: there is one welcome.
+        // Set once, by the only welcome.
         let _ = welcome.limits.set(wire.limits);
         tracing::debug!(module = place.module, instance = place.instance, "taken by the host");
         let ended = Conversation::new(plan, &place).drive(&mut wire, frames).await;
@@ -141,7 +141,7 @@ struct Conversation {
     /// The channel by which tasks and handlers report their end.
     ended: mpsc::Sender<Ended>,
     ends: mpsc::Receiver<Ended>,
-    /// The deadline, once the module has to end.
+    /// The deadline, once the module must end.
     until: Option<Instant>,
 }
 
@@ -202,7 +202,7 @@ impl Conversation {
         tokio::time::timeout(GONE_GRACE, wire.flush()).await.unwrap_or(Ok(()))
     }
 
-    /// Returns true if the module has to end and has no more work.
+    /// Returns whether the module must end and has no more work.
     fn is_over(&self) -> bool {
         self.until.is_some() && self.running.is_empty() && self.events_open == 0
     }
@@ -259,7 +259,7 @@ impl Conversation {
                     attempt,
                     payload: frame.body,
                 };
-                // A task that an ending module does not begin is lost with it, and begun by another process.
+                // A task that an ending module has not begun is lost with it, and run by another process.
                 if self.until.is_none() {
                     self.begin(request, Duration::from_millis(deadline_ms));
                 }

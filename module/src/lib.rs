@@ -1,7 +1,7 @@
-//! Modules that are processes of their own.
+//! Modules in processes of their own.
 //!
-//! A host starts the process with a socket as descriptor 0. [`Module::connect`] takes it; then the module registers its tasks
-//! and the topics it subscribes to, and [`Module::run`] works until the host asks it to end.
+//! A host starts the process with a socket as descriptor 0, which [`Module::connect`] takes. The module then registers its
+//! tasks and the topics it subscribes to, and [`Module::run`] works until the host asks it to end.
 //!
 //! ```no_run
 //! use isopod_module::{Module, TaskContext};
@@ -20,7 +20,7 @@
 //! The crate has no V8 and needs no other part of Isopod. A separate thread reads and writes the socket, so that the host
 //! gets answers while tasks compute.
 //!
-//! Without the feature `sdk` (on by default) it is only the [`protocol`].
+//! Without the feature `sdk` (on by default), the crate is only the [`protocol`].
 #![deny(missing_docs, unsafe_code, unreachable_pub)]
 
 #[cfg(feature = "sdk")]

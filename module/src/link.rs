@@ -1,4 +1,4 @@
-//! A module's end of the channel, as its tasks and handlers use it.
+//! A module's end of the channel, for its tasks and handlers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use crate::protocol::{Cause, Limits, ResultRef, ToHost, encode};
 /// An answer of the host: its payload, or the reason why there is none.
 pub(crate) type Reply = Result<Payload, String>;
 
-/// The connection to the host. Frames are written in the order in which they are sent; a full queue makes the sender wait.
+/// The connection to the host. Frames are written in order, and a full queue makes the sender wait.
 #[derive(Debug)]
 pub(crate) struct Link {
     out: mpsc::Sender<Bytes>,
@@ -39,7 +39,7 @@ impl Link {
         self.out.send(frame).await.map_err(|_| Error::Closed)
     }
 
-    /// The frame's bytes, so that its size is known before its turn.
+    /// Encodes a frame, so that its size is known before it is queued.
     pub(crate) fn frame(&self, message: &ToHost, body: &Payload) -> Result<Bytes, Error> {
         let mut frame = BytesMut::new();
         let limits = self.limits.get().copied().unwrap_or_default();
@@ -83,12 +83,12 @@ impl Link {
     pub(crate) fn answer(&self, request: u64, reply: Reply) {
         let waits = self.lock().as_mut().and_then(|replies| replies.remove(&request));
         if let Some(waits) = waits {
-            // It may have been dropped meanwhile.
+            // The receiver may have been dropped.
             let _ = waits.send(reply);
         }
     }
 
-    /// Ends all requests: there will be no more answers.
+    /// Ends all requests without answers.
     pub(crate) fn close(&self) {
         drop(self.lock().take());
     }

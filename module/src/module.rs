@@ -27,7 +27,7 @@ const OUT_MAX: usize = 32;
 /// Time limit for threads that are still busy when the module ends.
 const THREADS_GRACE: Duration = Duration::from_millis(200);
 
-/// A module of a host, in a process of its own.
+/// A module in a process of its own.
 ///
 /// ```no_run
 /// use isopod_module::{Event, Module, TaskContext};
@@ -94,7 +94,7 @@ impl Module {
         })
     }
 
-    /// Creates a module with this name on a channel that was opened in another way, for tests and for hosts with custom backends.
+    /// Creates a module with this name on an existing channel, for tests and for hosts with custom backends.
     pub fn with(channel: UnixStream, name: &str) -> Self {
         Self {
             channel,
@@ -112,19 +112,19 @@ impl Module {
         }
     }
 
-    /// The module's name in its host.
+    /// Returns the module's name in its host.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The id of the host's run.
+    /// Returns the id of the host's run.
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.instance
     }
 
-    /// The module's configuration as a value of its type.
+    /// Returns the module's configuration as a deserialized value.
     ///
     /// # Errors
     /// It does not fit the type.
@@ -132,14 +132,14 @@ impl Module {
         T::deserialize(&self.config).map_err(Error::Config)
     }
 
-    /// Returns the token that fires when the module has to end: at the host's request, on a signal, or when the host is gone. For
-    /// work besides tasks. Firing it ends the module.
+    /// Returns the token that fires when the module must end: at the host's request, on a signal, or when the host is gone.
+    /// Use it for work besides tasks; firing it ends the module.
     #[must_use]
     pub const fn token(&self) -> &CancellationToken {
         &self.token
     }
 
-    /// Serves a task. A payload that cannot be decoded is the task's error, as are an error and a panic of the function.
+    /// Serves a task. A payload that cannot be decoded, an error and a panic of the function become the task's error.
     pub fn task<F, Fut, P, R, E>(mut self, name: impl Into<String>, function: F) -> Self
     where
         F: Fn(TaskContext, P) -> Fut + Send + Sync + 'static,
@@ -163,16 +163,16 @@ impl Module {
         self
     }
 
-    /// Runs a task of this module for each result that is announced under a pattern, such as `results.scan`. The payload
-    /// is the result's reference ([`TaskContext::result`]); the data is read when the task asks ([`TaskContext::read`]).
+    /// Runs a task of this module for each result announced under a pattern, such as `results.scan`. The payload is the
+    /// result's reference ([`TaskContext::result`]); [`TaskContext::read`] reads the data.
     pub fn chain(mut self, from: impl Into<String>, task: impl Into<String>) -> Self {
         let (from, task) = (from.into(), task.into());
         self.chains.push(ChainFrom { from, task });
         self
     }
 
-    /// Handles messages that match a pattern, in their order and one at a time. A message that matches several patterns
-    /// is handled by all of their handlers. Errors and panics are logged and reported to the host, and the next message follows.
+    /// Handles messages that match a pattern, in order and one at a time. A message that matches several patterns is handled
+    /// by each of their handlers. Errors and panics are logged and reported to the host, and the next message follows.
     pub fn on<F, Fut, E>(mut self, pattern: impl Into<String>, handler: F) -> Self
     where
         F: Fn(Event) -> Fut + Send + Sync + 'static,
@@ -189,32 +189,32 @@ impl Module {
         self
     }
 
-    /// The number of tasks at once. Default: 1.
+    /// Sets the maximum number of concurrent tasks. Default: 1.
     pub const fn tasks_max(mut self, tasks: u32) -> Self {
         self.tasks_max = if tasks == 0 { 1 } else { tasks };
         self
     }
 
-    /// The number of threads that tasks and handlers run on. Default: 1.
+    /// Sets the number of threads for tasks and handlers. Default: 1.
     pub const fn threads(mut self, threads: usize) -> Self {
         self.threads = if threads == 0 { 1 } else { threads };
         self
     }
 
-    /// The time for tasks to end after a signal. Default: 5 s. After [`Module::run`] has returned, threads that are still
-    /// busy end with the process.
+    /// Sets the time for tasks to end after a signal. Default: 5 s. Threads that are still busy when [`Module::run`] has
+    /// returned end with the process.
     pub const fn stop_within(mut self, within: Duration) -> Self {
         self.stop_within = within;
         self
     }
 
-    /// Name and version of the program, for the host's log.
+    /// Sets the name and version of the program, for the host's log.
     pub fn program(mut self, program: impl Into<String>) -> Self {
         self.program = program.into();
         self
     }
 
-    /// Works until the host or a signal asks it to end. Blocks the calling thread, which must not be one of a runtime.
+    /// Runs the module until the host or a signal asks it to end. Blocks the calling thread, which must not be one of a runtime.
     ///
     /// # Errors
     /// The host refuses the module, is gone, or sends an invalid frame.
@@ -244,7 +244,7 @@ impl Module {
         };
         self.channel.set_nonblocking(true)?;
         let channel = self.channel;
-        // This thread runs no tasks, so the host gets answers even if all others are busy.
+        // This thread runs no tasks, so that the host gets answers even if all others are busy.
         let io = std::thread::Builder::new()
             .name("isopod-module-io".to_owned())
             .spawn(move || io::run(channel, plan, frames))?;
@@ -255,9 +255,9 @@ impl Module {
     }
 }
 
-/// Reads the environment on behalf of the program. The host has set it.
+/// Reads an environment variable that the host has set.
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok() // tidy:allow(environment): the host gives a module its place there
+    std::env::var(name).ok() // tidy:allow(environment): the host passes the module's settings there
 }
 
 impl fmt::Debug for Module {

@@ -26,7 +26,7 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// Creates a JSON payload of a serde value.
+    /// Creates a JSON payload from a serde value.
     ///
     /// # Errors
     /// The value cannot be converted to JSON.
@@ -34,7 +34,7 @@ impl Payload {
         serde_json::to_value(value).map(Self::Json)
     }
 
-    /// Reads it as a serde value. An empty payload is `null`, and bytes are read as the text of JSON.
+    /// Deserializes the payload. An empty payload is `null`, and bytes are parsed as JSON text.
     ///
     /// # Errors
     /// It does not fit the type.
@@ -46,7 +46,7 @@ impl Payload {
         }
     }
 
-    /// The value, if it is JSON.
+    /// Returns the value of a JSON payload.
     #[must_use]
     pub const fn as_json(&self) -> Option<&Value> {
         match self {
@@ -55,7 +55,7 @@ impl Payload {
         }
     }
 
-    /// The bytes, if it is bytes.
+    /// Returns the bytes of a binary payload.
     #[must_use]
     pub const fn as_bytes(&self) -> Option<&Bytes> {
         match self {

@@ -1,4 +1,4 @@
-//! Tasks, as their handlers see them.
+//! Tasks, for their handlers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::payload::Payload;
 use crate::protocol::{Cause, HEADER_BYTES, ITEM_COST, RESULT_NAME_BYTES_MAX, ResultRef, TaskError, ToHost};
 use crate::window::Window;
 
-/// A task that runs. Cloning it makes another handle of the same task.
+/// A running task. Clones are handles to the same task.
 ///
-/// Dropping a handler's future ends what it awaits; that happens if the task is canceled and the handler has not ended a
-/// second after [`TaskContext::token`] fired.
+/// If the task is canceled and its handler has not ended a second after [`TaskContext::token`] fired, the handler's future
+/// is dropped.
 #[derive(Clone)]
 pub struct TaskContext {
     inner: Arc<Inner>,
@@ -35,7 +35,7 @@ struct Inner {
     until: Instant,
 }
 
-/// A task as the host asks for it.
+/// The host's request for a task.
 pub(crate) struct TaskRequest {
     pub(crate) id: u64,
     pub(crate) name: String,
@@ -64,74 +64,74 @@ impl TaskContext {
         }
     }
 
-    /// The task's number, unique on the host's bus.
+    /// Returns the task's number, unique on the host's bus.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.inner.request.id
     }
 
-    /// The task's name.
+    /// Returns the task's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.inner.request.name
     }
 
-    /// A setting of this run.
+    /// Returns a setting of this run.
     #[must_use]
     pub fn config(&self, name: &str) -> Option<&str> {
         self.inner.request.config.get(name).map(String::as_str)
     }
 
-    /// The number of messages that led to the task.
+    /// Returns the number of messages that led to the task.
     #[must_use]
     pub fn depth(&self) -> u32 {
         self.inner.request.depth
     }
 
-    /// The number of times that the task was begun before, by processes that were lost. 0 for the first.
+    /// Returns the number of earlier attempts, whose processes were lost.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.inner.request.attempt
     }
 
-    /// The payload, as it came.
+    /// Returns the payload.
     #[must_use]
     pub fn payload(&self) -> &Payload {
         &self.inner.request.payload
     }
 
-    /// The time that is left until the host cancels the task.
+    /// Returns the time until the host cancels the task.
     #[must_use]
     pub fn time_left(&self) -> Duration {
         self.inner.until.saturating_duration_since(Instant::now())
     }
 
-    /// Fires when the task's caller has gone, its time is over, or the host has gone.
+    /// Returns the token that fires when the task's caller leaves, its time is over, or the host is gone.
     #[must_use]
     pub fn token(&self) -> &CancellationToken {
         &self.inner.token
     }
 
-    /// Reports progress. Waits while the caller has not read what was sent before.
+    /// Reports progress. Waits while the window is full of unread items.
     ///
     /// # Errors
-    /// A value without JSON, or larger than a frame may be; a task that was canceled; a host that has gone.
+    /// The value cannot be converted to JSON or exceeds a frame, the task was canceled, or the host is gone.
     pub async fn progress(&self, value: &(impl Serialize + ?Sized + Sync)) -> Result<(), Error> {
         let task = self.id();
         self.item(&ToHost::Progress { task }, Payload::json(value)?).await
     }
 
-    /// Emits a result: JSON of a serde value. See [`TaskContext::emit_payload`] for bytes. Waits while the caller has not
-    /// read what was sent before.
+    /// Emits a serde value as a result in JSON. [`TaskContext::emit_payload`] emits bytes. Waits while the window is full of
+    /// unread items.
     ///
     /// # Errors
-    /// As [`TaskContext::progress`], or a name that is empty or longer than 255 bytes.
+    /// As [`TaskContext::progress`], or the name is empty or longer than 255 bytes.
     pub async fn emit(&self, name: &str, value: impl Serialize + Send) -> Result<(), Error> {
         let payload = Payload::json(&value)?;
         self.emit_payload(name, payload).await
     }
 
-    /// Emits a result that is a payload: bytes, or JSON.
+    /// Emits a payload as a result.
     ///
     /// # Errors
     /// As [`TaskContext::emit`].
@@ -146,17 +146,17 @@ impl TaskContext {
     /// Publishes a message on the host's bus, one level deeper than the task.
     ///
     /// # Errors
-    /// The host refuses it: a topic that the module may not publish under, a limit of the bus, a cycle.
+    /// The host refuses it: the module may not publish under this topic, it exceeds a limit of the bus, or there is a cycle.
     pub async fn publish(&self, topic: &str, payload: impl Into<Payload> + Send) -> Result<(), Error> {
         let payload = payload.into();
         let cause = Some(Cause::Task(self.id()));
         self.inner.link.publish(topic, &payload, cause).await
     }
 
-    /// The result that a chained task runs for.
+    /// Returns the result for which a chained task runs.
     ///
     /// # Errors
-    /// The payload is no reference.
+    /// The payload is not a reference.
     pub fn result(&self) -> Result<ResultRef, Error> {
         self.payload().read().map_err(|_| Error::NoResult)
     }
@@ -164,7 +164,7 @@ impl TaskContext {
     /// Reads a result of another module or worker.
     ///
     /// # Errors
-    /// It has expired, or was never there.
+    /// It has expired or never existed.
     pub async fn read(&self, result: &ResultRef) -> Result<Payload, Error> {
         self.inner.link.read(result).await
     }
@@ -185,7 +185,7 @@ impl TaskContext {
     }
 }
 
-/// The length of the body, as the frame's header has it.
+/// Reads the length of the body from the frame's header.
 fn body_bytes(frame: &[u8]) -> u64 {
     let length = frame.get(5..HEADER_BYTES).and_then(|length| length.try_into().ok());
     length.map_or(0, |length| u64::from(u32::from_be_bytes(length)))
@@ -203,7 +203,7 @@ impl fmt::Debug for TaskContext {
 /// A task's handler.
 pub(crate) type Handler = Arc<dyn Fn(TaskContext) -> BoxFuture<'static, Result<Payload, TaskError>> + Send + Sync>;
 
-/// Makes a handler of a function: its payload is decoded, and one that cannot be is the task's error.
+/// Creates a handler from a function. A payload that cannot be decoded becomes the task's error.
 pub(crate) fn handler<F, Fut, P, R, E>(function: F) -> Handler
 where
     F: Fn(TaskContext, P) -> Fut + Send + Sync + 'static,
@@ -224,7 +224,7 @@ where
     })
 }
 
-/// Makes a handler of a function that takes and returns payloads.
+/// Creates a handler from a function on payloads.
 pub(crate) fn payload_handler<F, Fut, E>(function: F) -> Handler
 where
     F: Fn(TaskContext) -> Fut + Send + Sync + 'static,
@@ -237,9 +237,9 @@ where
     })
 }
 
-/// Runs a handler to its end. A panic is the task's error.
+/// Runs a handler to its end. A panic becomes the task's error.
 pub(crate) async fn run(handler: Handler, ctx: TaskContext) -> Result<Payload, TaskError> {
-    // The call is inside: a function may panic before its future exists.
+    // The call is inside, because the function may panic before its future exists.
     let ended = AssertUnwindSafe(async move { handler(ctx).await }).catch_unwind().await;
     ended.unwrap_or_else(|panic| Err(told(format!("the task panicked: {}", panic_message(&*panic)))))
 }
@@ -248,7 +248,7 @@ pub(crate) fn told(message: String) -> TaskError {
     TaskError { message, detail: None }
 }
 
-/// The error's message, and those of its sources as detail.
+/// Converts an error, with the messages of its sources as detail.
 fn failed(error: &(dyn std::error::Error + Send + Sync)) -> TaskError {
     let sources = std::iter::successors(error.source(), |error| error.source());
     let detail: Vec<_> = sources.map(ToString::to_string).collect();

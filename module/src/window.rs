@@ -1,4 +1,4 @@
-//! A task's window: the bytes that it may send before the host has read more.
+//! A task's window: the number of bytes that it may send before the host reads more.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,10 +18,10 @@ impl Window {
         }
     }
 
-    /// Waits until anything is left, and takes so much. What is left may be less than nothing then.
+    /// Waits until the window is open, and takes this number of bytes, which may leave it negative.
     pub(crate) async fn take(&self, bytes: u64) {
         loop {
-            // Made before the look, so that no growth between the two is missed.
+            // Created before the check, so that no growth is missed.
             let grown = self.grown.notified();
             if self.try_take(bytes) {
                 return;
@@ -35,7 +35,7 @@ impl Window {
         let open = *left > 0;
         if open {
             *left = left.saturating_sub_unsigned(bytes);
-            // The next one that waits may still have its turn.
+            // The next waiter may proceed too.
             if *left > 0 {
                 self.grown.notify_one();
             }

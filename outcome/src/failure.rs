@@ -12,13 +12,13 @@ use crate::Outcome;
 pub struct Failure {
     /// The outcome.
     pub outcome: Outcome,
-    /// One line that is safe to show to anyone.
+    /// One line, safe to show to any client.
     pub message: String,
     /// Text for development only: a stack trace or code excerpt.
     pub detail: Option<String>,
-    /// Time to wait before retrying, if that helps.
+    /// Time to wait before retrying, if a retry can help.
     pub retry_after: Option<Duration>,
-    /// With `load_shed`: the script's own share was exhausted, not the whole pool.
+    /// True if `load_shed` is due to the script's exhausted share instead of the whole pool.
     pub own_share: bool,
     /// The cause, such as the error that a script threw.
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -36,7 +36,7 @@ impl std::error::Error for Failure {
     }
 }
 
-/// Compares everything but the source, which need not be comparable.
+/// Compares all fields except the source.
 impl PartialEq for Failure {
     fn eq(&self, other: &Self) -> bool {
         let told = |failure: &Self| (failure.outcome, failure.retry_after);

@@ -2,8 +2,7 @@
 
 use crate::Outcome;
 
-/// The ways in which an event can fail inside a worker: the outcomes without [`Outcome::Ok`] and without
-/// [`Outcome::NotDeployed`], which no worker decides on.
+/// The kind of an event's failure in a worker: every outcome except [`Outcome::Ok`] and [`Outcome::NotDeployed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FaultKind {
     /// The script threw, rejected, or broke the rules of its handler.
@@ -39,8 +38,8 @@ impl From<FaultKind> for Outcome {
     }
 }
 
-/// For ending an event of a worker from outside. An outcome that is no failure inside a worker becomes
-/// [`FaultKind::WorkerLost`]: an event that ended well is never failed, and if it were, the reason would be unknown.
+/// For ending an event from outside its worker. An outcome that is no failure in a worker becomes [`FaultKind::WorkerLost`];
+/// no caller passes one.
 impl From<Outcome> for FaultKind {
     fn from(outcome: Outcome) -> Self {
         match outcome {

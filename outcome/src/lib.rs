@@ -1,8 +1,8 @@
 //! Outcomes of events: the vocabulary shared by the runtime, the pool and the server.
 //!
-//! An accepted event ends in exactly one [`Outcome`]. Where that is not [`Outcome::Ok`], its caller gets a [`Failure`]. A
-//! worker ends an event with a [`FaultKind`], which is the part of the outcomes that a worker can decide on; the mapping
-//! between the two is here and nowhere else. Status codes are the server's: it has the one table for those.
+//! An accepted event ends in exactly one [`Outcome`], and for any but [`Outcome::Ok`] its caller gets a [`Failure`]. A
+//! worker fails an event with a [`FaultKind`], a subset of the outcomes. Only this crate maps between the two, and only the
+//! server maps outcomes to status codes.
 //!
 //! ```
 //! use isopod_outcome::{FaultKind, Outcome};

@@ -26,7 +26,7 @@ pub enum Outcome {
     BootFailed,
     /// The worker ended with the event unfinished, through no fault of the event.
     WorkerLost,
-    /// Nothing that takes such events is deployed under the name. The event was not accepted, so this is never counted.
+    /// No deployment under this name takes such events. The event was not accepted, so this is never counted.
     NotDeployed,
 }
 
@@ -68,9 +68,9 @@ impl Outcome {
         }
     }
 
-    /// Returns whether the same event may succeed later: its end was not its own fault.
+    /// Returns whether a repeated event may succeed, because it did not cause its failure.
     ///
-    /// Repeating it may not be safe: an event that ended as `worker_lost` may have had effects.
+    /// Repeating it may be unsafe: an event that ended as `worker_lost` may have had effects.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::LoadShed | Self::BootFailed | Self::WorkerLost)

@@ -1,6 +1,6 @@
 //! Generates setter methods for structs of settings.
 
-/// Adds a setter method for each named field of a `#[non_exhaustive]` struct, so that other crates can create one:
+/// Adds a setter for each named field of a `#[non_exhaustive]` struct, so that other crates can create one:
 /// `Limits::default().cpu(limit)`.
 #[doc(hidden)]
 #[macro_export]

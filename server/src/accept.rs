@@ -42,9 +42,9 @@ use crate::{
 
 /// Time for a refused client to read the reason.
 const GENTLE_CLOSE: Duration = Duration::from_secs(2);
-/// hyper's own maximum number of headers, for which it needs no memory: any other is allocated for each request.
+/// hyper's default maximum number of headers. For another number it would allocate memory for each request.
 const HEADERS_MAX: usize = 100;
-/// Pause when the system has no room for another connection.
+/// Pause after the system could not accept another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// State for accepting besides the listener.
@@ -56,12 +56,12 @@ pub(crate) struct Accept<D> {
 }
 
 impl<D: Dispatch> Accept<D> {
-    /// Accepts until the server drains, then accepts connections that were already waiting. Returns the listener, which must
-    /// not be closed at once: handshakes may still be in flight.
+    /// Accepts until the server drains, and then those connections that were already waiting. Returns the listener, which
+    /// must stay open for a while, because handshakes may be in flight.
     pub(crate) async fn until_draining(self, mut listener: Listener) -> (Self, Listener) {
         self.until(&listener, self.app.core.draining()).await;
         listener.refuse_new();
-        // Those already connected would be reset by closing the listener under them.
+        // Closing the listener would reset connections that wait to be accepted.
         while let Ok(permit) = self.room.clone().try_acquire_owned()
             && let Some(Ok((stream, peer))) = listener.accept_waiting()
         {
@@ -78,7 +78,7 @@ impl<D: Dispatch> Accept<D> {
     async fn until(&self, listener: &Listener, end: impl Future<Output = ()>) {
         tokio::pin!(end);
         loop {
-            // Room first, socket second: what cannot be served yet stays in the system's queue.
+            // Acquires room before accepting, so that connections that cannot be served yet stay in the system's queue.
             let permit = tokio::select! {
                 permit = self.room.clone().acquire_owned() => permit,
                 () = &mut end => return,
@@ -103,7 +103,7 @@ impl<D: Dispatch> Accept<D> {
         let location = Location::new();
         let stream = Plain::new(socket, location.clone());
         let tls = listener.tls.as_ref().map(|identity| identity.acceptor());
-        // Of its own: the token of all would be locked at each poll, by several threads at once.
+        // A child token, because several threads would lock the shared one at each poll.
         let stop = app.core.cut.child_token();
         let lives = location.clone();
         let served = self.connections.track_future(async move {
@@ -134,7 +134,7 @@ async fn serve<D: Dispatch>(
         biased;
         opened = open(tls, stream, &connection) => opened,
         () = connection.opening_expired() => return app.core.counts.cuts.count(Cut::SlowHead),
-        // Browsers and balancers keep connections that they may never use.
+        // Browsers and load balancers keep connections that they may never use.
         () = async {
             app.core.closing.cancelled().await;
             connection.hurries();
@@ -191,7 +191,7 @@ async fn open(tls: Option<TlsAcceptor>, stream: Plain, connection: &Arc<Connecti
     Ok(Opened { io, is_h2, tls })
 }
 
-/// Serves the connection to its end. Returns why it was cut, if it was.
+/// Serves an HTTP/1 connection to its end. Returns the reason if it was cut.
 async fn serve_h1<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cut> {
     let core = origin.app.core.clone();
     let connection = origin.connection.clone();
@@ -218,13 +218,13 @@ async fn serve_h1<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cu
             return Poll::Ready(Err(cut));
         }
         if core.stage() == Stage::Closing && connection.awaits_head() {
-            // What is on the way, or here and unread, is answered; half a head, or none, is nothing that was accepted.
+            // Requests in flight or unread are answered; an incomplete head is not an accepted request.
             if !hurries {
                 hurries = true;
                 connection.hurries();
             }
         } else if !closing && (expiry == Expiry::Close || core.stage() == Stage::Closing) {
-            // Until the linger is over a client on an idle connection may be sending: it is answered, with `close`.
+            // During the linger, a client may be sending on an idle connection. It is answered, with `close`.
             closing = true;
             Pin::new(&mut http).graceful_shutdown();
         }
@@ -239,7 +239,7 @@ async fn serve_h1<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cu
     if served.is_ok()
         && let Some(socket) = served_for.take_switched()
     {
-        // No worker answers requests any more.
+        // Workers answer no more requests.
         served_for.location.return_to_server().await;
         let parts = http.into_parts();
         socket.run(parts.io.into_inner().switched(), parts.read_buf, core).await;
@@ -249,13 +249,13 @@ async fn serve_h1<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cu
         // A timer belongs to a runtime.
         served_for.location.return_to_server().await;
         let io = http.into_parts().io.into_inner();
-        // Whoever takes longer has been answered all the same.
+        // A client that takes longer has been answered already.
         let _ = tokio::time::timeout(GENTLE_CLOSE, io.close_gently()).await;
     }
     served.is_err_and(|error| error.is_parse()).then_some(Cut::BadRequest)
 }
 
-/// Serves the connection to its end. Returns why it was cut, if it was.
+/// Serves an HTTP/2 connection to its end. Returns the reason if it was cut.
 async fn serve_h2<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cut> {
     let core = origin.app.core.clone();
     let connection = origin.connection.clone();
@@ -268,7 +268,7 @@ async fn serve_h2<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cu
         .initial_stream_window_size(limits.stream_window())
         .initial_connection_window_size(limits.connection_window())
         .max_pending_accept_reset_streams(limits.h2_resets_max)
-        // A client may open many streams before it knows how many it may: one burst that is refused is no attack.
+        // A client may open many streams before it knows the limit, so one refused burst is not an attack.
         .max_local_error_reset_streams(limits.h2_resets_max + limits.h2_streams_max as usize)
         .enable_connect_protocol()
         .max_send_buf_size(limits.h2_send_buffer_max)
@@ -282,13 +282,13 @@ async fn serve_h2<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cu
         if let Expiry::Cut(cut) = expiry {
             return Poll::Ready(Err(cut));
         }
-        // GOAWAY names what was accepted, so there is nothing to linger for.
+        // GOAWAY names the last accepted stream, so no linger is needed.
         if !closing && (expiry == Expiry::Close || core.stage() != Stage::Serving) {
             closing = true;
             Pin::new(&mut http).graceful_shutdown();
         }
         let polled = Pin::new(&mut http).poll(cx).map(Ok);
-        // A client that does not answer GOAWAY's ping, or sends half a head, holds nothing up.
+        // A client that does not answer GOAWAY's ping, or sends an incomplete head, must not delay the drain.
         if polled.is_pending() && core.stage() == Stage::Closing && leaves != connection.is_unused() {
             leaves = !leaves;
             if leaves {
@@ -309,7 +309,7 @@ async fn serve_h2<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cu
     }
 }
 
-/// Returns whether invalid frames of the client, not the network, ended the connection.
+/// Returns whether invalid frames of the client, rather than the network, ended the connection.
 fn is_bad_frames(error: &hyper::Error) -> bool {
     std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<h2::Error>())

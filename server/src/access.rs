@@ -1,15 +1,15 @@
-//! Access control of an admin listener. It listens on loopback or in a private network, where any web page can reach it
-//! through a browser: so a request must name the listener, and must not come from another site.
+//! Access control of an admin listener. Through a browser, any web page can reach loopback and private networks. A request
+//! must therefore name the listener and be same-origin.
 
 use http::{HeaderMap, Request, StatusCode, Version, header, uri::Authority};
 use subtle::ConstantTimeEq;
 
-/// Access rules of an admin listener, in addition to the rules for all: the method, and no cross-site requests.
+/// Access rules of an admin listener. In addition, the method is checked and cross-site requests are refused.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct AdminAccess {
-    /// Accepted `Host` names in addition to addresses, `localhost` and names without a dot: names that anyone can register
-    /// may be made to resolve to this listener (DNS rebinding). Default: none.
+    /// Accepted `Host` names besides addresses, `localhost` and names without a dot. Any registered name could resolve to
+    /// this listener (DNS rebinding). Default: none.
     pub hosts: Vec<String>,
     /// Bearer token required for all paths except `/healthz` and `/readyz`. Default: none.
     pub token: Option<String>,
@@ -54,7 +54,7 @@ impl AdminAccess {
         if !is_same_origin(request.headers(), &host) {
             return Err(Denial::Origin);
         }
-        // Probes carry no secrets, and tell none.
+        // Probes need no token, because their answers contain no secrets.
         let is_probe = matches!(request.uri().path(), "/healthz" | "/readyz");
         match &self.token {
             Some(token) if !is_probe && !has_token(request.headers(), token) => Err(Denial::Token),

@@ -1,4 +1,4 @@
-//! Health and metrics on a separate listener, which clients of the workers cannot reach.
+//! Health and metrics on a listener of their own, out of reach of the workers' clients.
 
 use std::{
     collections::VecDeque,
@@ -31,7 +31,7 @@ use crate::{
     metric::{self, Metric},
 };
 
-/// Maximum number of connections. Above it the longest idle one is closed.
+/// Maximum number of connections, above which the longest idle one is closed.
 const CONNECTIONS_MAX: usize = 64;
 /// Maximum number of concurrent slow requests.
 const ANSWERS_MAX: usize = 16;
@@ -44,7 +44,7 @@ pub trait Status: Send + Sync + 'static {
     /// Returns whether requests can be answered now, for `/readyz`.
     fn readiness(&self) -> Readiness;
 
-    /// Returns lines that `/readyz` adds to its answer, for people. Default: none.
+    /// Returns human-readable lines for the answer of `/readyz`. Default: none.
     fn details(&self) -> Vec<String> {
         Vec::new()
     }
@@ -52,7 +52,7 @@ pub trait Status: Send + Sync + 'static {
     /// Returns the metrics for `/metrics` and `/stats`.
     fn figures(&self) -> Vec<Metric>;
 
-    /// Answers a request for a path that the listener does not know, with any method. Default: `None`, which responds 404.
+    /// Answers requests with any method for other paths. Default: `None`, which responds 404.
     fn answer(&self, _request: Parts) -> impl Future<Output = Option<Response<String>>> + Send {
         async { None }
     }
@@ -145,7 +145,7 @@ impl AdminListener {
 
 /// An open connection.
 struct Seat {
-    /// It is not being answered: it may go when another needs its place.
+    /// True if it has no request, and may be closed for another connection.
     is_waiting: Arc<AtomicBool>,
     task: AbortHandle,
 }
@@ -166,7 +166,7 @@ pub(crate) async fn serve<S: Status>(status: Arc<S>, listener: TcpListener, acce
         };
         while connections.try_join_next().is_some() {}
         seats.retain(|seat| !seat.task.is_finished());
-        // Half requests must not keep a probe waiting: the one that has been silent longest makes room.
+        // The longest silent connection is closed, so that incomplete requests do not delay a probe.
         if seats.len() >= CONNECTIONS_MAX
             && let Some(place) = seats.iter().position(|seat| seat.is_waiting.load(Relaxed))
             && let Some(seat) = seats.remove(place)
@@ -195,7 +195,7 @@ async fn attend<S: Status>(desk: Arc<Desk<S>>, stream: TcpStream, is_waiting: Ar
         .header_read_timeout(TIMEOUT)
         .max_buf_size(REQUEST_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    // A prober that goes away is none of our business.
+    // A prober may disconnect.
     let _ = served.await;
 }
 

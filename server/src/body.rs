@@ -13,8 +13,8 @@ use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 /// Any error, as used by bodies.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The body of a request or response in a server: empty, bytes in memory, or a stream with backpressure, whose chunks can be
-/// taken without a copy. Only a stream is allocated. The pool's counterpart is `isopod::Body`.
+/// The body of a request or response in a server: empty, bytes in memory, or a stream with backpressure. Chunks are not
+/// copied, and only a stream is allocated. The pool's counterpart is `isopod::Body`.
 ///
 /// If a response body fails with a [`Failure`](crate::Failure), its outcome is recorded.
 ///
@@ -58,7 +58,7 @@ impl ServerBody {
     /// Returns the bytes, if they are all in memory.
     ///
     /// # Errors
-    /// It is a stream. The body is returned.
+    /// Returns the body if it is a stream.
     pub fn into_bytes(self) -> Result<Bytes, Self> {
         match self.0 {
             Inner::Empty => Ok(Bytes::new()),

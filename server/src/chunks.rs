@@ -45,7 +45,7 @@ enum Extension {
 #[derive(Debug)]
 pub(crate) struct Chunks {
     at: At,
-    /// The size of the chunk, and then what is left of it.
+    /// The size of the chunk so far, and then its remaining bytes.
     left: u64,
 }
 
@@ -164,7 +164,7 @@ mod tests {
             "5\r\nhello\r\n0\r\n\r\n",
             "A\r\n0123456789\r\n0\r\n\r\n",
             "5;a\r\nhello\r\n0;b=c;d=\"e; \\\" f\"\r\n\r\n",
-            // RFC 9112, section 7.1.1: bad white space around an extension's signs is to be read.
+            // RFC 9112, section 7.1.1: bad white space around an extension's signs must be accepted.
             "5 ; a = b \t\r\nhello\r\n0\r\n\r\n",
             "0\r\nx-sum: 1\r\ny:\r\n\r\n",
         ] {

@@ -1,6 +1,6 @@
-//! The client of a request: the peer of its connection, or as named by a trusted proxy.
+//! The client of a request: the peer of its connection, or the client that a trusted proxy names.
 //!
-//! Anyone can send `x-forwarded-for`, so these headers are overwritten unless the peer is a trusted proxy; and only the part
+//! Any client can send `x-forwarded-for`. Such headers are overwritten unless the peer is a trusted proxy, and only the part
 //! added by trusted proxies counts.
 
 use std::{net::IpAddr, str::FromStr};
@@ -15,7 +15,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Headers about the client or the request that proxies set and frameworks trust, besides `X-Forwarded-…` and Cloudflare's.
+/// Further headers that proxies set and frameworks trust, besides `X-Forwarded-…` and Cloudflare's.
 const OTHERS: [&str; 10] = [
     "fastly-client-ip",
     "forwarded",
@@ -29,8 +29,8 @@ const OTHERS: [&str; 10] = [
     "x-rewrite-url",
 ];
 
-/// Returns whether a header is set by proxies. New ones of Cloudflare's (`cf-ipcountry`, `cf-access-…`) and of `x-forwarded-…` keep
-/// appearing.
+/// Returns whether a header is set by proxies. Prefixes match future headers of Cloudflare (`cf-ipcountry`, `cf-access-…`)
+/// and of `x-forwarded-…`.
 fn is_of_proxies(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with("cf-") || name.starts_with("x-forwarded-") || OTHERS.contains(&name)
@@ -97,7 +97,7 @@ pub(crate) struct Client {
 
 impl Peer {
     pub(crate) fn new(address: Option<IpAddr>, scheme: Scheme, trusted: &[TrustedProxy]) -> Self {
-        // A listener on all addresses of both kinds sees those of the one kind as the other's.
+        // A dual-stack listener reports IPv4 peers as IPv4-mapped IPv6 addresses.
         let address = address.map(|address| address.to_canonical());
         Self {
             address,
@@ -151,7 +151,7 @@ impl Peer {
 #[derive(Debug, Default)]
 struct Told {
     address: Option<IpAddr>,
-    /// From the client on.
+    /// The chain of addresses, starting with the client.
     chain: Option<HeaderValue>,
     scheme: Option<Scheme>,
 }
@@ -164,7 +164,8 @@ fn told(headers: &HeaderMap, trusted: &[TrustedProxy]) -> Told {
         .map(str::trim)
         .collect();
     let mut chain = Vec::new();
-    // Each proxy adds its peer at the end. The first that is no proxy of ours is the client; what it said itself is before.
+    // Each proxy appends its peer. From the end, the first address that is no trusted proxy is the client; earlier entries
+    // are its own claims.
     for entry in entries.into_iter().rev().take(CHAIN_MAX) {
         let Some(address) = address(entry) else { break };
         chain.push(address);
@@ -191,7 +192,7 @@ fn told(headers: &HeaderMap, trusted: &[TrustedProxy]) -> Told {
     }
 }
 
-/// An address of a chain, which may have a port.
+/// Parses an address of a chain, which may have a port.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim_matches('"');
     let bare = text.strip_prefix('[').and_then(|text| text.split_once(']'));
@@ -217,7 +218,7 @@ mod tests {
         ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().unwrap()).into()
     }
 
-    /// The client as scripts see it: its address, `x-forwarded-for` and `x-forwarded-proto`.
+    /// Returns the client as scripts see it: its address, `x-forwarded-for` and `x-forwarded-proto`.
     fn seen(peer: Option<&str>, trusted: &[TrustedProxy], said: &[(&'static str, &str)]) -> (String, String, String) {
         let line = |(name, value): &(&'static str, &str)| {
             (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())

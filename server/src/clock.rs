@@ -1,7 +1,7 @@
-//! One coarse clock for all of the server's time limits.
+//! A coarse clock for all time limits of the server.
 //!
-//! A timer per request would cost more than many requests do, and request bodies are polled by threads without timers. So
-//! one task ticks, and waiters have an [`Alarm`]: setting it is one atomic store.
+//! A timer per request would cost more than many requests, and request bodies are polled by threads without timers. Instead
+//! one task ticks, and waiters have an [`Alarm`], which is set by one atomic store.
 
 use std::{
     sync::{
@@ -40,7 +40,7 @@ impl Clock {
         })
     }
 
-    /// A new alarm, not set.
+    /// Creates an alarm that is not set.
     pub(crate) fn alarm(self: &Arc<Self>) -> Alarm {
         let due = Arc::new(Due {
             at: AtomicU64::new(NEVER),
@@ -54,11 +54,11 @@ impl Clock {
         }
     }
 
-    /// Ticks for as long as it is polled.
+    /// Ticks while it is polled.
     pub(crate) async fn run(&self) {
         let mut passed = Duration::ZERO;
         loop {
-            // Not an interval, whose tick after one that was a little late comes sooner: no two may be closer than the resolution.
+            // Not an interval, whose ticks come sooner after a late one: two ticks must not be closer than the resolution.
             tokio::time::sleep(self.resolution).await;
             passed = passed.saturating_add(self.resolution);
             let now = u64::try_from(passed.as_millis()).unwrap_or(NEVER - 1);
@@ -72,7 +72,7 @@ impl Clock {
         self.wake(|_| true);
     }
 
-    /// Wakes without holding the lock: a waker's drop may drop alarms, which need the lock.
+    /// Wakes the selected waiters without holding the lock, because dropping a waker may drop alarms, which need it.
     fn wake(&self, which: impl Fn(&Due) -> bool) {
         let wakers: Vec<_> = self
             .alarms()
@@ -88,7 +88,7 @@ impl Clock {
     }
 }
 
-/// An alarm. Setting it again replaces the time; dropping it removes it.
+/// An alarm. Setting it replaces the time; dropping it removes it from the clock.
 pub(crate) struct Alarm {
     clock: Arc<Clock>,
     due: Arc<Due>,
@@ -96,9 +96,9 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    /// Goes off no sooner than `after`, and little more than one tick later.
+    /// Sets the alarm to go off no sooner than `after`, and little more than one tick later.
     pub(crate) fn set(&self, after: Duration) {
-        // The clock's idea of now may be a tick old: without adding one the alarm would go off early.
+        // The clock's time may be one tick old, so one tick is added.
         let after = u64::try_from((after + self.clock.resolution).as_millis()).unwrap_or(NEVER);
         let at = self.clock.now.load(Ordering::Acquire).saturating_add(after);
         self.due.at.store(at, Ordering::Release);
@@ -108,7 +108,7 @@ impl Alarm {
         self.due.at.store(NEVER, Ordering::Release);
     }
 
-    /// Calls `then` when it goes off, as long as it is not polled.
+    /// Calls `then` when the alarm goes off, unless it is polled.
     pub(crate) fn on_due(&self, then: impl Fn() + Send + Sync + 'static) {
         let watcher = Watcher {
             due: Arc::downgrade(&self.due),
@@ -123,7 +123,7 @@ impl Alarm {
         self.due.waker.wake();
     }
 
-    /// Ready once the set time has come; remembers the waker until then.
+    /// Ready once the time has come; remembers the waker until then.
     pub(crate) fn poll_due(&self, cx: &Context<'_>) -> Poll<()> {
         self.due.waker.register(cx.waker());
         if self.due.at.load(Ordering::Acquire) <= self.clock.now.load(Ordering::Acquire) {
@@ -134,7 +134,7 @@ impl Alarm {
     }
 }
 
-/// Stands in for a task that would poll an alarm.
+/// A waker that calls a function, in place of a task that polls an alarm.
 struct Watcher<F> {
     /// The alarm's waker holds this.
     due: Weak<Due>,
@@ -148,7 +148,7 @@ impl<F: Fn() + Send + Sync + 'static> Wake for Watcher<F> {
         if due.at.load(Ordering::Acquire) <= self.clock.now.load(Ordering::Acquire) {
             (self.then)();
         } else {
-            // All are woken now and then, due or not.
+            // Wakes may come before the alarm is due.
             due.waker.register(&Waker::from(self));
         }
     }
@@ -170,7 +170,7 @@ mod tests {
     fn an_alarm_may_drop_other_alarms() {
         let clock = Clock::new(Duration::from_millis(100));
         let (watched, owned) = (clock.alarm(), clock.alarm());
-        // The last owner of an alarm is what waits for another one, as a connection is that is cut and gone.
+        // The waiter on one alarm is the last owner of another, as with a connection that was cut.
         watched.on_due(move || owned.clear());
         watched.set(Duration::ZERO);
         clock.now.store(1_000, Ordering::Release);

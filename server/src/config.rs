@@ -1,4 +1,4 @@
-//! A server's configuration: listeners, routes, and every limit with its default.
+//! Configuration of a server: listeners, routes, and limits with their defaults.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -26,7 +26,7 @@ pub struct ServerConfig {
     pub admin: Option<SocketAddr>,
     /// Routes from requests to workers. Default: none, so that every request gets 404.
     pub routes: Routes,
-    /// Level of detail in error responses. Default: [`Mode::Production`].
+    /// Detail of error responses. Default: [`Mode::Production`].
     pub mode: Mode,
     /// Limits on clients. Default: see [`Limits`].
     pub limits: Limits,
@@ -69,7 +69,7 @@ isopod_outcome::setters!(ServerConfig {
 /// Level of detail in error responses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Message, cause, stack or code excerpt, and remedy; `x-isopod-worker` names the worker.
+    /// Message, cause, stack or code excerpt, remedy, and the worker's name in `x-isopod-worker`.
     Development,
     /// Only the status and the request's id.
     #[default]
@@ -172,43 +172,43 @@ pub struct Limits {
     /// Maximum size of a request's body in bytes; larger ones get 413. Default: 100 MiB.
     pub body_bytes_max: u64,
     /// Maximum size of a buffered body, in bytes. A body declared to be no longer, or of unknown length if `body_bytes_max`
-    /// is no larger, is read whole before a worker is used, so that slow or oversized senders cost no worker time. Longer
+    /// is no larger, is read whole before a worker is used, so that slow and oversized uploads cost no worker time. Longer
     /// bodies are streamed. Default: 64 KiB.
     pub body_buffer_max: u64,
     /// Time for which a sender may pause within a body. Default: 30 s. A body that is read before a worker is used must also
     /// arrive within `request_timeout`.
     pub body_timeout: Duration,
-    /// Time for which a client may leave a response unread before it is disconnected, or keep a connection open after being
-    /// told that it closes. Default: 60 s.
+    /// Time for which a client may leave a response unread, or keep a connection open that the server closes, before it is
+    /// disconnected. Default: 60 s.
     pub write_timeout: Duration,
-    /// Time from the end of the headers to the start of the response: the deadline of every request. Default: 60 s.
+    /// Deadline of every request: the time from the end of its headers to the start of the response. Default: 60 s.
     pub request_timeout: Duration,
-    /// Time after its deadline for which a request is awaited before the server itself responds 504. The worker knows more
-    /// about the cause of a delay, so it should respond first. Default: 1 s.
+    /// Time after the deadline until the server itself responds 504. The worker should respond first, because it knows more
+    /// about the cause of a delay. Default: 1 s.
     pub request_grace: Duration,
     /// Maximum number of concurrent streams of an HTTP/2 connection. Default: 200.
     pub h2_streams_max: u32,
     /// Bytes of a request's body that a client may send on an HTTP/2 stream before the worker reads them. A connection's window
     /// is `h2_streams_max` times as large, so that unread bodies do not block the others. Default: 128 KiB.
     pub h2_stream_window: u32,
-    /// Maximum number of streams that are reset before the server processes them, after which an HTTP/2 connection is closed.
-    /// Of streams that the server itself has to refuse or to reset, there may be `h2_streams_max` more. Default: 20.
+    /// Maximum number of streams that are reset before the server processes them, above which an HTTP/2 connection is
+    /// closed. The server itself may refuse or reset `h2_streams_max` more. Default: 20.
     pub h2_resets_max: usize,
     /// Maximum depth of `fetch` calls between workers; deeper requests get 508. Default: 16. See
     /// [`ServerConfig::depth_key`].
     pub depth_max: u32,
-    /// Number of canceled requests of an HTTP/2 connection above which it is closed, if they are more than half of its
-    /// requests. Default: 500.
+    /// Maximum number of canceled requests of an HTTP/2 connection. Above it the connection is closed if they are more than
+    /// half of its requests. Default: 500.
     pub h2_cancels_max: u32,
-    /// Allowance in bytes for frames without content on an HTTP/2 connection. It is closed when it has received eight times
-    /// this, plus eight times the size of its requests and responses. Default: 128 KiB.
+    /// Allowance in bytes for frames without content on an HTTP/2 connection. The connection is closed when it has received
+    /// eight times this allowance and the size of its requests and responses. Default: 128 KiB.
     pub h2_idle_bytes_max: u64,
     /// Maximum size of buffered response data per HTTP/2 stream, in bytes. Default: 64 KiB.
     pub h2_send_buffer_max: usize,
     /// Interval of HTTP/2 pings, and the time to answer one. Default: 20 s.
     pub h2_ping_interval: Duration,
-    /// Time for which idle connections are kept while the server drains, because a client may be about to use one and would
-    /// see a reset. Default: 250 ms.
+    /// Time for which a draining server keeps idle connections, because a client that is about to use one would see a reset.
+    /// Default: 250 ms.
     pub drain_linger: Duration,
 }
 
@@ -264,7 +264,7 @@ isopod_outcome::setters!(Limits {
     drain_linger: Duration,
 });
 
-/// The largest window that HTTP/2 has (RFC 9113, section 6.9.1).
+/// Maximum window of HTTP/2 (RFC 9113, section 6.9.1).
 const WINDOW_MAX: u32 = (1 << 31) - 1;
 
 impl Limits {
@@ -273,8 +273,8 @@ impl Limits {
         self.h2_stream_window.clamp(1, WINDOW_MAX)
     }
 
-    /// Returns the window of an HTTP/2 connection. If it were smaller, streams with unread bodies could hold all of it, and a
-    /// body that is being read would never arrive.
+    /// Returns the window of an HTTP/2 connection. Streams with unread bodies could fill a smaller one and block a body that
+    /// is being read.
     pub(crate) fn connection_window(&self) -> u32 {
         self.stream_window().saturating_mul(self.h2_streams_max).min(WINDOW_MAX)
     }

@@ -1,4 +1,4 @@
-//! A connection's phase and its time limits. All of them are decided here.
+//! The phases of a connection and their time limits.
 
 use std::{
     sync::{
@@ -11,15 +11,15 @@ use std::{
 
 use crate::{clock::Alarm, cut::Cut, inbound::Framing, shared::Core, traffic::Traffic};
 
-/// Time for a client without a request once server drained: its request may be in flight or unread; on HTTP/2 it has
+/// Time for a connection without a request after the drain: a request may be in flight or unread, and an HTTP/2 client has
 /// to acknowledge the close.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
-/// No framing is pending. Greater than any length hyper accepts, as is the value for chunks.
+/// Marks that no framing is pending. Like the value for chunks, it is greater than any length that hyper accepts.
 const NO_FRAMING: u64 = u64::MAX;
 const CHUNKED: u64 = u64::MAX - 1;
 
-/// Phase of a connection, each with the alarm that ends it.
+/// Phase of a connection. Each has an alarm that ends it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 enum Phase {
@@ -27,7 +27,7 @@ enum Phase {
     Idle,
     /// New, or in the middle of a request's headers: cut after the header timeout.
     Head,
-    /// Answering: the requests have deadlines of their own.
+    /// Answering: the requests have their own deadlines.
     Busy,
     /// Answering a client that does not read: cut after the write timeout.
     Stalled,
@@ -52,22 +52,22 @@ pub(crate) struct Connection {
     phase: AtomicU8,
     /// Requests in flight, at most one on HTTP/1.
     in_flight: AtomicU32,
-    /// The peer may still be sending data that will not be read.
+    /// True if the peer may be sending data that will not be read.
     unread: AtomicBool,
     is_h2: AtomicBool,
-    /// Nothing is read from it any more.
+    /// True if reading has ended.
     ended: AtomicBool,
-    /// A response ends with the connection.
+    /// True if a response ends with the connection.
     open_ended: AtomicBool,
     /// Framing of the body of the last HTTP/1 request read by hyper.
     framing: AtomicU64,
-    /// A request was taken up, and its response is not yet written to its end. Of HTTP/1.
+    /// True if an HTTP/1 request was begun and its response is not fully written.
     unanswered: AtomicBool,
     traffic: Traffic,
     /// Reason for the cut, if any.
     cut: OnceLock<Cut>,
     alarm: Alarm,
-    /// HTTP/1 answers one request at a time: they take turns with one alarm.
+    /// The alarm of HTTP/1 requests, which are answered one at a time.
     pub(crate) request_alarm: Alarm,
     core: Arc<Core>,
 }
@@ -99,7 +99,7 @@ impl Connection {
         &self.core
     }
 
-    /// A new alarm for one of many requests at once.
+    /// Creates an alarm for one of several concurrent requests.
     pub(crate) fn stream_alarm(&self) -> Alarm {
         self.core.clock.alarm()
     }
@@ -112,7 +112,7 @@ impl Connection {
         self.is_h2.load(Ordering::Relaxed)
     }
 
-    /// Called before the HTTP layer is dropped: bodies being read then are incomplete.
+    /// Records that the HTTP layer is about to be dropped, which makes bodies being read incomplete.
     pub(crate) fn ends(&self) {
         self.ended.store(true, Ordering::Release);
     }
@@ -130,14 +130,14 @@ impl Connection {
         self.open_ended.load(Ordering::Acquire)
     }
 
-    /// Ends it in any phase.
+    /// Cuts the connection in any phase.
     pub(crate) fn cut(&self, cut: Cut) {
-        // The first reason is the one that counts.
+        // The first reason counts.
         let _ = self.cut.set(cut);
         self.alarm.wake();
     }
 
-    /// Records received bytes. On HTTP/1 the first ones after a pause start a head, and later ones do not extend its time.
+    /// Records received bytes. On HTTP/1 the first bytes after a pause start a head, whose time later bytes do not extend.
     /// On HTTP/2 they are compared with the use of the connection.
     pub(crate) fn bytes_read(&self, bytes: usize) {
         if self.is_h2() {
@@ -165,8 +165,7 @@ impl Connection {
         }
     }
 
-    /// Records that hyper has read the head of an HTTP/1 request, and how its body is framed. `length` is that of a body
-    /// without chunks.
+    /// Records that hyper has read the head of an HTTP/1 request, and the framing of its body: its `length`, or chunks.
     pub(crate) fn head_read(&self, length: Option<u64>) {
         self.framing.store(length.unwrap_or(CHUNKED), Ordering::Release);
     }
@@ -184,17 +183,17 @@ impl Connection {
         self.unanswered.load(Ordering::Acquire)
     }
 
-    /// Records that everything is written. Returns whether that completed a response.
+    /// Records that all data was written. Returns whether that completed a response.
     pub(crate) fn flushed(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0 && self.unanswered.swap(false, Ordering::AcqRel)
     }
 
-    /// Returns whether there is no request: it is idle, new, or in the middle of a head.
+    /// Returns whether the connection has no request: it is idle, new, or in the middle of a head.
     pub(crate) fn is_unused(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0
     }
 
-    /// Returns whether a partly received or the first head is awaited.
+    /// Returns whether the first or a partly received head is awaited.
     pub(crate) fn awaits_head(&self) -> bool {
         self.phase() == Phase::Head
     }
@@ -206,7 +205,7 @@ impl Connection {
         }
     }
 
-    /// Ends an HTTP/2 connection soon that was told to close and has no requests.
+    /// Shortens the time of a closing HTTP/2 connection without requests.
     pub(crate) fn leaves_soon(&self) {
         self.enter(Phase::Closing);
         self.alarm.set(self.core.limits.write_timeout.min(LEAVE_WITHIN));
@@ -239,7 +238,7 @@ impl Connection {
         }
     }
 
-    /// The body of a request is received, as its worker reads it.
+    /// Records that a request's body is being received while its worker reads it.
     pub(crate) fn body_begun(&self) {
         self.traffic.body_begun();
     }
@@ -251,7 +250,7 @@ impl Connection {
     /// Records that part of a request's body will not be read.
     pub(crate) fn body_left_unread(&self) {
         self.unread.store(true, Ordering::Release);
-        // It was sent in good faith, up to what the window has room for.
+        // The client may have sent up to a window of it in good faith.
         self.bytes_used(self.core.limits.stream_window() as usize);
     }
 
@@ -259,7 +258,7 @@ impl Connection {
         self.unread.load(Ordering::Acquire)
     }
 
-    /// Returns the action when the alarm goes off, and wakes the task then.
+    /// Returns the action if the alarm has gone off, and otherwise wakes the task when it does.
     pub(crate) fn poll_expired(&self, cx: &Context<'_>) -> Expiry {
         let is_due = self.alarm.poll_due(cx).is_ready();
         if let Some(cut) = self.cut.get() {
@@ -284,7 +283,7 @@ impl Connection {
         }
     }
 
-    /// Completes if a new connection takes too long to get ready for HTTP.
+    /// Completes when a new connection takes too long until HTTP can begin.
     pub(crate) async fn opening_expired(&self) {
         std::future::poll_fn(|cx| match self.poll_expired(cx) {
             Expiry::No => Poll::Pending,

@@ -28,9 +28,9 @@ const PARTS: usize = 16;
 pub(crate) struct Counts {
     pub(crate) connections: AtomicU64,
     pub(crate) connections_open: AtomicU64,
-    /// Moves between threads of connections that have ended.
+    /// Number of moves between threads, of connections that have ended.
     pub(crate) connection_moves: AtomicU64,
-    /// In parts, as the threads of workers count at the same time: a counter that several processors change is slow.
+    /// Split into parts, because a counter that several processors change at the same time is slow.
     requests: [Requests; PARTS],
     pub(crate) sockets: AtomicU64,
     pub(crate) sockets_open: AtomicU64,
@@ -39,7 +39,7 @@ pub(crate) struct Counts {
     pub(crate) cuts: Cuts,
 }
 
-/// The requests counted by some of the threads. Its alignment keeps the others away from its cache lines.
+/// The requests counted by some of the threads, aligned so that parts share no cache line.
 #[derive(Default)]
 #[repr(align(128))]
 struct Requests {
@@ -50,12 +50,12 @@ struct Requests {
     bytes_sent: AtomicU64,
 }
 
-/// The part in which a request is counted, from its begin to its end.
+/// The part that counts a request, from its begin to its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part(usize);
 
 impl Part {
-    /// The part for requests that begin on a thread, by its number.
+    /// Returns the part for requests that begin on the thread with this number.
     #[expect(clippy::cast_possible_truncation, reason = "a remainder")]
     pub(crate) const fn of(thread: u64) -> Self {
         Self((thread % PARTS as u64) as usize)
@@ -73,7 +73,7 @@ impl Counts {
 
     /// Returns the number of requests in flight.
     pub(crate) fn requests_open(&self) -> u64 {
-        // What ended is read first: a request that ends meanwhile is one in flight, and not one less than none.
+        // Ended requests are read first, so that one that ends meanwhile counts as open and the difference is never negative.
         let ended: u64 = self.each_ended(|_| true);
         self.sum(|part| &part.begun).saturating_sub(ended)
     }
@@ -82,7 +82,7 @@ impl Counts {
         self.requests.iter().map(|part| of(part).load(Relaxed)).sum()
     }
 
-    /// Returns the number of ended requests, of those outcomes.
+    /// Returns the number of requests that ended with the selected outcomes.
     fn each_ended(&self, which: impl Fn(usize) -> bool) -> u64 {
         let places = (0..=REFUSED).filter(|place| which(*place));
         places.map(|place| self.sum(|part| &part.ended[place])).sum()

@@ -16,12 +16,12 @@ use isopod_outcome::Failure;
 
 use crate::{body::ServerBody, location::Location, metric::Metric};
 
-/// Answers requests. The server knows nothing else about workers.
+/// Answers requests. It is the server's only interface to workers.
 pub trait Dispatch: Send + Sync + 'static {
     /// Dispatches a request to a worker.
     ///
     /// Dropping the future, or later the response's body, cancels the event. The server removes hop-by-hop headers of the
-    /// response and sets its length from its body.
+    /// response and derives its length from its body.
     fn fetch(
         &self,
         worker: &str,
@@ -45,7 +45,7 @@ pub trait Dispatch: Send + Sync + 'static {
 pub enum Readiness {
     /// Requests can be answered.
     Ready,
-    /// Requests cannot be answered, for this reason.
+    /// Requests cannot be answered, for the given reason.
     NotReady(String),
 }
 
@@ -59,7 +59,7 @@ pub struct RequestMeta {
     pub deadline: Option<Instant>,
     /// Address of the connection's peer; `None` on a Unix socket.
     pub peer: Option<SocketAddr>,
-    /// Address of the client: the peer, or as named by a trusted proxy.
+    /// Address of the client: the peer, or the client that a trusted proxy names.
     pub client: Option<IpAddr>,
     /// Scheme used by the client, from a trusted proxy or the connection.
     pub scheme: Scheme,
@@ -69,15 +69,15 @@ pub struct RequestMeta {
     pub http: Version,
     /// TLS parameters of the connection, if any.
     pub tls: Option<Tls>,
-    /// The peer is a trusted proxy: `http` and `tls` describe the proxy, not the client.
+    /// True if the peer is a trusted proxy, which `http` and `tls` then describe instead of the client.
     pub is_proxied: bool,
     /// Depth of calls between workers: 0 for a request from outside.
     pub depth: u32,
-    /// The request opens a WebSocket: a response with status 101 may have one, as an
+    /// True if the request opens a WebSocket, so that a response with status 101 may have an
     /// [`Upgrade`](isopod_websocket::Upgrade) in its extensions.
     pub opens_websocket: bool,
-    /// The place of the connection, which may move to the thread of the worker that answers: see [`Location::answered_by`].
-    /// `None` for connections that stay where they are, as those of HTTP/2.
+    /// Location of the connection, which may move to the thread of the worker that answers: see [`Location::answered_by`].
+    /// `None` for connections that never move, such as HTTP/2.
     pub location: Option<Arc<Location>>,
 }
 
@@ -85,9 +85,9 @@ pub struct RequestMeta {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tls {
-    /// Such as `TLSv1.3`.
+    /// The protocol version, such as `TLSv1.3`.
     pub version: &'static str,
-    /// The cipher suite as OpenSSL names it, such as `ECDHE-RSA-AES128-GCM-SHA256`; of TLS 1.3 such as `AEAD-AES128-GCM-SHA256`.
+    /// OpenSSL's name of the cipher suite, such as `ECDHE-RSA-AES128-GCM-SHA256`, or `AEAD-AES128-GCM-SHA256` with TLS 1.3.
     pub cipher: String,
 }
 
@@ -109,8 +109,8 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// A request's id in logs and responses. Generated ids are 32 hexadecimal digits, received ones at most 128 printable ASCII
-/// characters without quotes; others are replaced.
+/// A request's id in logs and responses. Generated ids are 32 hexadecimal digits. Received ids are at most 128 printable
+/// ASCII characters without quotes; others are replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
@@ -120,7 +120,7 @@ const ID_BYTES: usize = 32;
 /// Number of ids generated at a time, which share one allocation.
 const IDS_AT_ONCE: usize = 64;
 
-/// The digits of several random ids.
+/// Generates the digits of several random ids.
 fn random_ids() -> Bytes {
     let mut ids = Vec::with_capacity(IDS_AT_ONCE * ID_BYTES);
     for _ in 0..IDS_AT_ONCE {

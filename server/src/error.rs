@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use crate::{config::Address, tls::TlsError};
 
-/// An error from starting a server. Everything is cleaned up.
+/// An error from starting a server, which leaves no resources behind.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {

@@ -1,4 +1,4 @@
-//! Response heads: removes headers that the server controls, and frames the body.
+//! Response heads: removal of headers that the server controls, and framing of the body.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Body as _;
@@ -18,8 +18,8 @@ const HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Removes headers that a worker does not control, and returns the content, if the protocol allows one. The length sent is
-/// the body's own.
+/// Removes headers that a worker does not control, and returns the content, if the protocol allows one. The length is always
+/// the body's.
 pub(crate) fn frame(body: ServerBody, is_head: bool, status: StatusCode, headers: &mut HeaderMap) -> Content {
     strip(headers);
     let said = take_length(headers);
@@ -41,8 +41,8 @@ pub(crate) fn frame(body: ServerBody, is_head: bool, status: StatusCode, headers
     }
 }
 
-/// Returns the length that the response to a `GET` would have (RFC 9110, section 8.6). It is only known from a worker that
-/// answers `HEAD` without a body; for a streamed body it is unknown.
+/// Returns the length that the response to a `GET` would have, if known (RFC 9110, section 8.6): the worker's, if it answers
+/// `HEAD` without a body, else the body's.
 fn length_of_get(body: &ServerBody, said: Option<u64>, status: StatusCode) -> Option<u64> {
     match (status, body.size_hint().exact()) {
         (StatusCode::NO_CONTENT, _) => None,
@@ -62,7 +62,7 @@ fn take_length(headers: &mut HeaderMap) -> Option<u64> {
     length
 }
 
-/// `1*DIGIT`: no sign, no space.
+/// Parses `1*DIGIT`, without a sign or spaces.
 fn decimal(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
@@ -78,9 +78,9 @@ fn has_one_date(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Removes hop-by-hop headers and those named by `Connection`.
+/// Removes hop-by-hop headers and headers named by `Connection`.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    // Comparing the few names there are is cheaper than looking for all that might be.
+    // Comparing the few present names is cheaper than looking up all possible ones.
     if !headers.keys().any(|name| HOP.contains(name)) {
         return;
     }
@@ -119,7 +119,7 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
-    /// The length that is sent with a response of this status and body, to a `HEAD` or not.
+    /// Returns the length sent with a response.
     fn sent(body: ServerBody, is_head: bool, status: u16, said: &[(&'static str, &'static str)]) -> Option<String> {
         let mut headers = headers(said);
         let content = frame(body, is_head, StatusCode::from_u16(status).unwrap(), &mut headers);

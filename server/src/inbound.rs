@@ -1,8 +1,8 @@
 //! Incoming HTTP/1 data, passed to hyper one message at a time.
 //!
-//! hyper decides what a message is and where it ends; only the end of a head is searched here. The next head is passed on
-//! after the response to the previous one has been written. So it is certain which bytes belong to a body, and anything
-//! hyper writes without a request is its own error response.
+//! hyper determines messages and their ends; only the end of a head is searched here. The next head is passed on after the
+//! previous response was written. This determines which bytes belong to a body, and any response that hyper writes without a
+//! request is its own error response.
 
 use std::io;
 
@@ -20,9 +20,9 @@ pub(crate) enum Framing {
 /// The part of a message to which the next byte belongs.
 #[derive(Debug)]
 enum Part {
-    /// A head, with the state of the search for its end.
+    /// A head, and the state of the search for its end.
     Head(HeadEnd),
-    /// A whole head was passed on, and hyper has not parsed it yet.
+    /// A whole head that was passed on, and that hyper has not parsed yet.
     Judged,
     Length(u64),
     Chunks(Chunks),
@@ -30,7 +30,7 @@ enum Part {
     Next,
 }
 
-/// Finds the empty line at the end of a head, as leniently as hyper's parser: a line may end in a line feed alone.
+/// Search for the empty line at the end of a head, as lenient as hyper's parser: a line may end with a line feed alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HeadEnd {
     Within,
@@ -38,7 +38,7 @@ enum HeadEnd {
     LineCr,
 }
 
-/// Follows one connection.
+/// State of one connection.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     part: Part,
@@ -51,8 +51,8 @@ impl Inbound {
         }
     }
 
-    /// Returns whether the next byte must wait until the response has been written. `began`: the framing of the head that
-    /// was passed on. `is_answered`: nothing is left to write.
+    /// Returns whether the next byte must wait until the response is written. `began` is the framing of the head that was
+    /// passed on; `is_answered` says that nothing is left to write.
     pub(crate) fn is_held(&mut self, began: Option<Framing>, is_answered: bool) -> bool {
         match (&self.part, began) {
             (Part::Judged, Some(Framing::Length(0))) => self.part = Part::Next,
@@ -68,7 +68,7 @@ impl Inbound {
         matches!(self.part, Part::Next)
     }
 
-    /// Returns how many of these bytes belong to the current message. The others come later.
+    /// Returns the number of these bytes that belong to the current message. The others must be passed again later.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl HeadEnd {
 mod tests {
     use super::{Framing, Inbound};
 
-    /// What is handed over, message by message, where each head is judged to have this framing.
+    /// Returns the messages that are passed on, if each head has this framing.
     fn messages(bytes: &[u8], framing: Framing, piece: usize) -> Vec<String> {
         let mut inbound = Inbound::new();
         let (mut messages, mut rest) = (vec![String::new()], bytes);

@@ -1,4 +1,4 @@
-//! Requests rejected before a worker is used, and limits on bodies while they arrive.
+//! Rejection of requests before a worker is used, and limits on incoming bodies.
 
 use std::{
     future::poll_fn,
@@ -25,7 +25,7 @@ use crate::{
     connection::Connection,
 };
 
-/// Reason for a response by the server itself: no worker was asked, or its answer came too late.
+/// Reason for a response by the server itself, instead of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[repr(u8)]
 pub(crate) enum Refusal {
@@ -88,7 +88,7 @@ pub(crate) fn is_connect<B>(request: &Request<B>) -> bool {
     request.method() == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
-/// Checks a request with a head of this size.
+/// Checks a request and the size of its head.
 pub(crate) fn check<B>(request: &Request<B>, head_bytes: usize, limits: &Limits) -> Result<(), Refusal> {
     let headers = request.headers();
     let path_bytes = path_bytes(request);
@@ -107,8 +107,8 @@ pub(crate) fn check<B>(request: &Request<B>, head_bytes: usize, limits: &Limits)
     Ok(())
 }
 
-/// Returns whether no other server on the path can see a different end of the body. Only `chunked` is supported; hyper
-/// accepts any list that ends in it.
+/// Returns whether all servers on the path agree on the end of the body. Only `chunked` is supported; hyper accepts any list
+/// that ends in it.
 fn is_plainly_framed(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -118,10 +118,10 @@ fn is_plainly_framed(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Header of workers' requests to this process's own servers: their depth and the server's key.
+/// Header of workers' requests to servers of this process, with their depth and the server's key.
 const DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");
 
-/// Removes and returns the depth of a request: 0 unless it has the key.
+/// Removes and returns the depth of a request, which is 0 without the key.
 pub(crate) fn take_depth(headers: &mut HeaderMap, key: Option<&str>, limits: &Limits) -> Result<u32, Refusal> {
     let Some(said) = headers.remove(DEPTH) else {
         return Ok(0);
@@ -137,8 +137,8 @@ pub(crate) fn take_depth(headers: &mut HeaderMap, key: Option<&str>, limits: &Li
     }
 }
 
-/// Prepares a body for a worker, within the time of the alarm if it is read whole, and reports later failures of the body to
-/// the server.
+/// Prepares a body for a worker, and reports later failures of it to the server. A body that is read whole must arrive
+/// before the alarm.
 pub(crate) async fn receive(
     incoming: Incoming,
     limits: &Arc<Limits>,
@@ -183,7 +183,7 @@ pub(crate) async fn receive(
     }
 }
 
-/// Failure of a body while a worker was reading it, on any thread.
+/// Failure of a body that a worker is reading, on any thread.
 pub(crate) struct Fault {
     code: AtomicU8,
     waker: AtomicWaker,
@@ -206,13 +206,13 @@ impl Fault {
     }
 }
 
-/// An incoming body that ends in an error when it grows too long or its sender pauses for too long.
+/// An incoming body that fails when it becomes too long or its sender pauses too long.
 struct Limited {
     incoming: Incoming,
     left: u64,
     limits: Arc<Limits>,
     connection: Arc<Connection>,
-    /// Created at the first pause, which most bodies do not have.
+    /// Created at the first pause, because most bodies have none.
     alarm: Option<Alarm>,
     ended: bool,
     fault: Arc<Fault>,

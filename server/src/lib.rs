@@ -1,11 +1,12 @@
 //! HTTP server: listeners, routes, ingress limits, and one table from outcome to status code.
 //!
-//! The server does not know V8 or pools: requests are answered by a [`Dispatch`]. The path of a request through the modules:
-//! `listener` and `accept` (a connection), `watched`, `inbound` and `chunks` (its bytes), `connection` (its time limits),
-//! `traffic` and `cut` (abuse limits), `service` (one request, in a place that is `reused`), `client` (its client), `ingress` (rejection), `target` and
-//! `route` (its worker), [`Dispatch`], `head`, `body`, `reply` and `respond` (the response and its record), or `switch` (a WebSocket). `server` starts and
-//! stops; `shared` has the state of all connections, `running` the handles. `counts` has the metrics, `metric` their format. `admin` shows health and metrics of this server or of any [`Status`], with access
-//! control in `access`.
+//! A [`Dispatch`] answers the requests; the server knows neither V8 nor pools. The path of a request through the modules:
+//! `listener` and `accept` (connections), `location` (their threads), `watched`, `inbound` and `chunks` (bytes),
+//! `connection` (time limits), `traffic` and `cut` (abuse limits), `service` (one request, with memory from `reused`),
+//! `client`, `ingress` (rejection), `target` and `route` (the worker), [`Dispatch`], `head`, `body`, `reply` and `respond`
+//! (the response and its record), or `switch` (a WebSocket). `server` starts and stops, `shared` has the state of all
+//! connections, `running` the handles, `counts` the metrics and `metric` their format. `admin` serves health and metrics of
+//! this server or of any [`Status`], with access control in `access`.
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 #![deny(missing_docs, unreachable_pub, unsafe_code)]

@@ -39,7 +39,7 @@ struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Failing costs nothing: the next start finds that nobody listens there and takes it over.
+        // A failure is harmless: the next start takes over a socket without a listener.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -56,10 +56,9 @@ enum Socket {
     Unix(UnixListener),
 }
 
-/// A filter that drops plain SYN packets: of the byte of flags, SYN and ACK are examined.
+/// A filter that drops SYN packets without ACK.
 ///
-/// A client then gets no answer instead of a reset a moment later, and retries: by that time the port is closed, or belongs
-/// to a successor.
+/// A client then retries instead of getting a reset. By that time the port is closed, or belongs to a successor.
 const NO_NEW_CONNECTIONS: [SockFilter; 5] = [
     SockFilter::new(0x30, 0, 0, 13),       // load byte 13 of the TCP header
     SockFilter::new(0x54, 0, 0, 0x12),     // and 0x12: ACK, SYN
@@ -111,11 +110,11 @@ impl Claim {
 }
 
 impl Listener {
-    /// Stops new connections from being established. Without it, connections established between the last
-    /// [`Listener::accept_waiting`] and closing the socket would be reset.
+    /// Prevents new connections, which would be reset if they were established between the last [`Listener::accept_waiting`]
+    /// and closing the socket.
     pub(crate) fn refuse_new(&mut self) {
         match &self.socket {
-            // Where the system does not let us, that moment remains.
+            // If the system refuses the filter, connections of that moment are reset.
             Socket::Tcp(listener) => match SockRef::from(listener).attach_filter(&NO_NEW_CONNECTIONS) {
                 Ok(()) => {}
                 Err(error) => tracing::debug!(target: "isopod::server", %error, "cannot delay new connections"),
@@ -135,8 +134,8 @@ impl Listener {
         }
     }
 
-    /// Returns a waiting connection, if any. Asks the system directly: the runtime learns of a new connection a moment
-    /// later, and closing the socket in that moment would reset it.
+    /// Returns a waiting connection, if any. Asks the system directly, because the runtime learns of a connection later, and
+    /// closing the socket before that would reset it.
     pub(crate) fn accept_waiting(&self) -> Option<io::Result<(Accepted, Option<SocketAddr>)>> {
         let accepted = match &self.socket {
             Socket::Tcp(listener) => duplicate(listener.as_fd(), std::net::TcpListener::from).and_then(|listener| {
@@ -169,7 +168,7 @@ fn duplicate<T>(socket: BorrowedFd<'_>, open: impl FnOnce(OwnedFd) -> T) -> io::
 pub(crate) fn claim_tcp(address: SocketAddr) -> io::Result<(RawSocket, SocketAddr)> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    // A restart must not wait for the old connections' TIME_WAIT to end.
+    // A restart must not wait for the TIME_WAIT of old connections.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     let address = socket.local_addr()?.as_socket().unwrap_or(address);
@@ -186,7 +185,7 @@ fn claim_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixList
     use std::os::unix::net::{UnixListener, UnixStream};
     let socket = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            // A socket nobody answers on is what a killed process left behind.
+            // A socket without a listener was left behind by a killed process.
             if UnixStream::connect(path).is_ok() {
                 return Err(error);
             }

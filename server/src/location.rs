@@ -1,8 +1,8 @@
 //! The thread on which a connection lives.
 //!
-//! A connection starts on the server's runtime. If its requests are answered by one worker, it moves to that worker's thread,
-//! so that no thread has to be woken for a request or its response. It may have to move back at any time, also in the middle of a
-//! request. Whatever the thread, it is the same future: limits, alarms, metrics and drain do not notice.
+//! A connection starts on the server's runtime. If one worker answers its requests, it moves to that worker's thread, so
+//! that no other thread has to be woken for a request or its response. It may have to move back at any time, even during a
+//! request. It is the same future on every thread, so limits, alarms, metrics and drain are not affected.
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use std::{
 
 use tokio::runtime::Handle;
 
-/// Time on the server's runtime before a connection that had to leave a thread moves again.
+/// Minimum time on the server's runtime for a connection that had to leave a thread.
 const STAY_MIN: Duration = Duration::from_secs(1);
 
 /// Number of consecutive requests answered by one worker after which a connection moves to its thread.
@@ -29,18 +29,18 @@ const SERVER: u64 = 0;
 
 /// A thread to which connections can move.
 pub trait ConnectionThread: Send {
-    /// Moves a connection there. The thread then calls [`MovableConnection::poll`] at once, and whenever its waker is woken.
+    /// Moves a connection to this thread, which then calls [`MovableConnection::poll`] at once, and whenever its waker is woken.
     ///
     /// # Errors
-    /// It takes no connections now. The connection is returned.
+    /// Returns the connection if the thread takes none now.
     fn attach(self: Box<Self>, connection: MovableConnection) -> Result<(), MovableConnection>;
 }
 
-/// The place of a connection, shared by its future, its byte stream and its requests.
+/// The location of a connection, shared by its future, its byte stream and its requests.
 pub struct Location {
     /// The number of the thread.
     thread: AtomicU64,
-    /// Number of moves. The byte stream compares it to notice that it is polled by another runtime.
+    /// Number of moves, by which the byte stream detects that it is polled by another runtime.
     moves: AtomicU32,
     state: Mutex<State>,
 }
@@ -49,9 +49,9 @@ pub struct Location {
 struct State {
     /// Destination after the current poll.
     destination: Option<Destination>,
-    /// The thread that answered last, and the number of consecutive answers from there.
+    /// The thread that answered last, and the number of its consecutive answers.
     answers: (u64, u32),
-    /// When it last left a thread, or was not taken by one.
+    /// Time at which it last left a thread, or was refused by one.
     left: Option<Instant>,
 }
 
@@ -69,14 +69,14 @@ impl Location {
         })
     }
 
-    /// Returns the number of the thread on which the connection lives. `None`: on the server's runtime.
+    /// Returns the number of the connection's thread; `None` for the server's runtime.
     #[must_use]
     pub fn thread(&self) -> Option<u64> {
         Some(self.thread.load(Ordering::Relaxed)).filter(|thread| *thread != SERVER)
     }
 
-    /// Records that a request of the connection was answered by a worker, and the number of its thread, which is not zero. If the
-    /// connection should move there, calls `open`; `None` says that it cannot.
+    /// Records that a worker answered a request of the connection. `thread` is the number of the worker's thread, never
+    /// zero. If the connection should move there, calls `open`, which returns `None` if it cannot.
     pub fn answered_by(&self, thread: u64, open: impl FnOnce() -> Option<Box<dyn ConnectionThread>>) {
         if self.thread.load(Ordering::Relaxed) == thread {
             return;
@@ -95,7 +95,7 @@ impl Location {
         poll_fn(|_| match self.thread() {
             None => Poll::Ready(()),
             Some(_) => {
-                // Polled again there.
+                // Effective after the current poll.
                 self.lock().destination = Some(Destination::Server);
                 Poll::Pending
             }
@@ -172,7 +172,7 @@ impl MovableConnection {
         Poll::Ready(())
     }
 
-    /// Moves the connection to the server's runtime, where it goes on. Can be called on any thread.
+    /// Moves the connection to the server's runtime, where it continues. Can be called on any thread.
     pub fn return_to_server(self) {
         if let Some(moving) = &self.0 {
             moving.location.moves_to(SERVER);

@@ -24,18 +24,18 @@ use crate::{
     dispatch::RequestId,
 };
 
-/// A request from its headers to the end of its response. If dropped early, it records that the client disconnected.
+/// A request from its headers to the end of its response. Dropping it early records that the client disconnected.
 pub(crate) struct Ticket {
     connection: Arc<Connection>,
     started: Instant,
     counted: Part,
-    /// `None` if rejected by the server itself.
+    /// `None` if the server itself rejected the request.
     pub(crate) outcome: Option<Outcome>,
     pub(crate) status: StatusCode,
     bytes: u64,
-    /// The length of the response's body, where it is known.
+    /// The length of the response's body, if known.
     pub(crate) promised: Option<u64>,
-    /// The response ends with its connection, as to a client of HTTP/1.0.
+    /// True if the response ends with its connection, as for HTTP/1.0 clients.
     pub(crate) ends_with_connection: bool,
     complete: bool,
     /// Close code of the WebSocket that the request became.
@@ -53,7 +53,7 @@ struct Line {
 }
 
 impl Ticket {
-    /// `thread`: the number of the thread on which it begins.
+    /// Opens the ticket of a request that begins on the thread with this number.
     pub(crate) fn open<B>(
         connection: &Arc<Connection>,
         thread: u64,
@@ -79,7 +79,7 @@ impl Ticket {
             started,
             counted,
             outcome: Some(Outcome::Canceled),
-            // Never sent: what other servers log for a client that closed the connection.
+            // Never sent; other servers also log it for a client that closed the connection.
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             bytes: 0,
             promised: None,
@@ -153,24 +153,24 @@ impl Drop for Ticket {
     }
 }
 
-/// A response's body as hyper sends it.
+/// A response's body for hyper.
 pub(crate) struct Reply {
     content: Content,
     /// `None` if the response only switches to a WebSocket, which has the ticket.
     ticket: Option<Ticket>,
     stream: Option<Stream>,
-    /// Error that ends it after earlier data has been sent.
+    /// Error that ends the body once earlier data was sent.
     broken: Option<BoxError>,
 }
 
-/// State of a body on a multiplexed connection, where each stream has its own window and writes of the connection say
-/// nothing about one reader.
+/// State of a body on a multiplexed connection. Each stream has its own window there, so the connection's writes do not show
+/// the progress of one reader.
 ///
-/// A client that opens no window is disconnected. Until then passed-on data stays in memory, hence the small pieces.
+/// A client that opens no window is disconnected. Until then the data stays in memory, hence the small pieces.
 struct Stream {
-    /// Rest of a large frame.
+    /// The rest of a large frame.
     rest: Bytes,
-    /// Set while a piece waits for the reader's window.
+    /// Alarm that is set while a piece waits for the reader's window.
     unread: Alarm,
     write_timeout: Duration,
 }
@@ -185,7 +185,7 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// Returns its length, if known.
+    /// Returns the length of the body, if known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Empty => Some(0),
@@ -196,7 +196,7 @@ impl Content {
 }
 
 impl Reply {
-    /// Creates a reply. `alarm` is separate on protocols with many streams.
+    /// Creates a reply. `alarm` is `Some` for protocols with concurrent streams.
     pub(crate) fn new(content: Content, mut ticket: Ticket, alarm: Option<Alarm>) -> Self {
         ticket.complete = match &content {
             Content::Empty => true,
@@ -256,14 +256,14 @@ impl Reply {
 }
 
 impl Stream {
-    /// A piece of what is left.
+    /// Returns the next piece of the remaining frame.
     fn next(&mut self) -> Option<Frame<Bytes>> {
         self.unread.clear();
         let len = self.rest.len().min(PIECE_BYTES);
         (len > 0).then(|| Frame::data(self.rest.split_to(len)))
     }
 
-    /// A frame or the first piece of it, which waits for the reader from now on.
+    /// Returns a frame or its first piece, which waits for the reader from now on.
     fn hand_over(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         self.unread.set(self.write_timeout);
         match frame.into_data() {
@@ -311,7 +311,7 @@ impl HttpBody for Reply {
             Some(Err(error)) => {
                 let failure = error.downcast_ref::<Failure>();
                 ticket.outcome = Some(failure.map_or(Outcome::Exception, |failure| failure.outcome));
-                // How an event failed is told by whoever dispatched it.
+                // The dispatch reports how an event failed.
                 if failure.is_none() {
                     let (worker, id) = ticket.named();
                     tracing::warn!(target: "isopod::server", %error, worker, request_id = id, "a response ended early");
@@ -319,7 +319,7 @@ impl HttpBody for Reply {
             }
         }
         if let Some(Err(error)) = frame {
-            // hyper sends nothing of what it holds once there is an error, be it the head: it has a turn before.
+            // After an error, hyper discards unsent data, even the head. It gets another poll to send it first.
             this.broken = Some(error);
             cx.waker().wake_by_ref();
             return Poll::Pending;

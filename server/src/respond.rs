@@ -1,4 +1,4 @@
-//! Responses for outcomes: the table of status codes, and error pages.
+//! Responses for failed requests: the table of status codes, and error pages.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use isopod_websocket::handshake;
 
 use crate::{config::Mode, dispatch::RequestId, ingress::Refusal};
 
-/// Returns the status code of an outcome. `Ok` has the worker's own; that of `Canceled` is never visible.
+/// Returns the status code of an outcome. `Ok` responses have the worker's own, and that of `Canceled` is never visible.
 #[must_use]
 pub fn status_of(outcome: Outcome) -> StatusCode {
     match outcome {
@@ -23,10 +23,10 @@ pub fn status_of(outcome: Outcome) -> StatusCode {
     }
 }
 
-/// Returns the status code of a failure: that of its outcome, or 429 for load shed because the script has used up its share.
+/// Returns the status code of a failure: that of its outcome, or 429 if the script has used up its share.
 fn status_of_failure(failure: &Failure) -> StatusCode {
     match failure.outcome {
-        // A worker that fails with "ok" contradicts itself.
+        // A failure must not have the outcome `Ok`.
         Outcome::Ok => StatusCode::INTERNAL_SERVER_ERROR,
         Outcome::LoadShed if failure.own_share => StatusCode::TOO_MANY_REQUESTS,
         outcome => status_of(outcome),
@@ -104,10 +104,10 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Determines it from the client's `Accept`.
+    /// Determines the format from the client's `Accept`.
     pub(crate) fn of(accept: Option<&HeaderValue>) -> Self {
         let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-        // What comes first is preferred by every client that asks for either; weights are not worth reading here.
+        // The first type wins; weights are ignored, because clients list their preferred type first.
         match (accept.find("text/html"), accept.find("json")) {
             (Some(html), Some(json)) if json < html => Self::Json,
             (Some(_), _) => Self::Html,

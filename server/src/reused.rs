@@ -1,6 +1,6 @@
-//! Memory for the futures of a connection's requests, used by one after another.
+//! Memory that the futures of a connection's requests use in turn.
 //!
-//! Such a future takes kilobytes: more than allocators keep at hand, and too much to be moved with what polls it.
+//! Such a future takes kilobytes, too much for an allocator's cache and for moving it.
 
 use std::{
     pin::Pin,
@@ -11,7 +11,7 @@ use std::{
 /// A pinned place for a future.
 type Place<F> = Pin<Box<Option<F>>>;
 
-/// The place that no request uses at the moment, if there is one.
+/// The free place, if there is one.
 pub(crate) struct ReusedPlace<F>(Arc<Mutex<Option<Place<F>>>>);
 
 impl<F> ReusedPlace<F> {
@@ -40,7 +40,7 @@ impl<F> ReusedPlace<F> {
     }
 }
 
-/// A future that leaves its place to the next one when it is ready.
+/// A future that returns its place when it is ready.
 pub(crate) struct InPlace<F> {
     place: Option<Place<F>>,
     reused: ReusedPlace<F>,

@@ -22,7 +22,7 @@ use url::Url;
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     exact: HashMap<String, Paths>,
-    /// Suffixes, the longest first: with a leading dot for the names below a domain, without for the domain as well.
+    /// Suffixes, the longest first. With a leading dot they match names below a domain, without it also the domain.
     suffixes: Vec<(String, Paths)>,
     any: Option<Paths>,
     fallback: Option<Arc<str>>,
@@ -34,7 +34,7 @@ struct Paths {
     literal: HashMap<String, Self>,
     param: Option<Box<Self>>,
     here: Place,
-    /// Routes by the beginning of the rest of a path, the longest first.
+    /// Routes by a prefix of the remaining path, the longest first.
     beginnings: Vec<(String, Place)>,
     below: Place,
 }
@@ -143,13 +143,13 @@ impl Routes {
         self
     }
 
-    /// Adds a route. `pattern` is a path (`/users`; `/users/:id`; `/api/*`, which matches `/api/` and all below it; `/api*`,
-    /// which matches all that begins with `/api`), with a host before it (`example.com/api/*`), with every host below one
-    /// (`*.example.com/*`) or that host as well (`*example.com/*`).
+    /// Adds a route. `pattern` is a path: `/users`, `/users/:id`, `/api/*` (paths below `/api/`), `/api*` (paths that begin
+    /// with `/api`). A host may precede it: `example.com/api/*`, `*.example.com/*` (hosts below the domain),
+    /// `*example.com/*` (the domain as well).
     ///
     /// # Errors
     ///
-    /// When the pattern is malformed, or another matches the same requests.
+    /// The pattern is malformed, or another one matches the same requests.
     pub fn route(mut self, pattern: &str, worker: impl Into<Arc<str>>) -> Result<Self, RouteError> {
         let slash = pattern.find('/').unwrap_or(pattern.len());
         let (host, path) = pattern.split_at(slash);

@@ -22,8 +22,8 @@ pub struct ShutdownReport {
     pub cut: u64,
 }
 
-/// A handle to a bound or running server, to change its routes and read its metrics. Cloning it creates another handle to
-/// the same server; it keeps nothing open.
+/// A handle to a bound or running server, for changing its routes and reading its metrics. Clones are handles to the same
+/// server. A handle does not keep the server running.
 #[derive(Clone)]
 pub struct ServerHandle {
     pub(crate) core: Arc<Core>,
@@ -47,13 +47,13 @@ impl ServerHandle {
             .try_for_each(|identity| identity.read_again())
     }
 
-    /// Returns the server's own metrics, without those of its [`Dispatch`](crate::Dispatch).
+    /// Returns the server's own metrics, without the metrics of its [`Dispatch`](crate::Dispatch).
     #[must_use]
     pub fn figures(&self) -> Vec<Metric> {
         self.core.counts.snapshot()
     }
 
-    /// Returns whether it has begun to drain.
+    /// Returns whether the server has begun to drain.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.core.stage() != Stage::Serving
@@ -108,14 +108,14 @@ impl Running {
         self.handle.set_routes(routes);
     }
 
-    /// Drains: `/readyz` reports it, no connections are accepted, accepted requests are completed and their connections
-    /// closed. After `deadline` the rest is cut. Dropping the future cuts at once.
+    /// Drains the server: `/readyz` reports it, no connections are accepted, accepted requests are completed and connections
+    /// closed. Remaining requests are cut after `deadline`, or when the future is dropped.
     pub async fn shutdown(mut self, deadline: Duration) -> ShutdownReport {
         self.handle.core.drain_within(deadline);
-        // The sender is only lost with the host's runtime, and every connection with it.
+        // The sender is lost only together with the host's runtime and all connections.
         let report = (&mut self.report).await.unwrap_or_default();
         if let Some(thread) = self.thread.take() {
-            // It has sent its last word and is past everything that could block.
+            // The thread has sent its report, and does not block any more.
             let _ = thread.join();
         }
         report

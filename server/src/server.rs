@@ -1,4 +1,4 @@
-//! Start and stop: all stages of a server's life are decided here.
+//! Start and stop of a server.
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -135,7 +135,7 @@ impl Bound {
         let (handle, addresses, admin) = (self.handle(), self.addresses.clone(), self.admin_addr());
         let (started, ready) = std::sync::mpsc::sync_channel(1);
         let (report, reported) = oneshot::channel();
-        // The runtime lives and ends on a thread of its own: where the host runs async code, dropping one would panic.
+        // The runtime is dropped on its own thread, because dropping it in the host's asynchronous code would panic.
         let live = move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(self.threads)
@@ -158,7 +158,7 @@ impl Bound {
             .name("isopod-http".into())
             .spawn(live)
             .map_err(StartError::Threads)?;
-        // Tokio panics where the system refuses a thread of its runtime: then nobody answers.
+        // Tokio panics if the system refuses a thread for its runtime, so that the sender is dropped.
         let refused = |_| {
             Err(StartError::Threads(std::io::Error::other(
                 "a thread could not be spawned",
@@ -216,7 +216,7 @@ impl Bound {
     }
 }
 
-/// The status of a server with an admin listener of its own.
+/// The status of a server for its own admin listener.
 impl<D: Dispatch> Status for App<D> {
     fn readiness(&self) -> Readiness {
         match self.core.stage() {
@@ -273,7 +273,7 @@ async fn run<D: Dispatch>(
         }
         connections.close();
         let finish = async {
-            // Too short a linger is no linger, and no longer than what there is.
+            // The linger ends early when there are no connections.
             let _ = tokio::time::timeout(core.limits.drain_linger, connections.wait()).await;
             core.enter(Stage::Closing);
             connections.wait().await;

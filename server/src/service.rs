@@ -1,4 +1,4 @@
-//! Handles one request: checks, routes, dispatches, answers. Every path gives a response and a recorded outcome.
+//! Handling of one request: checks, route, dispatch, response. Every path ends with a response and a recorded outcome.
 
 use std::{
     future::poll_fn,
@@ -46,23 +46,23 @@ enum Verdict {
     Refused(Refusal),
 }
 
-/// Data shared by all requests of a connection. A request counts as one user of this and of the connection's state, and of nothing
-/// that other connections use at the same time: such counters are slow.
+/// Data shared by all requests of a connection. Requests count references to this and to the connection's state only:
+/// counters shared with other connections would be slow.
 pub(crate) struct Origin<D> {
     pub(crate) app: Arc<App<D>>,
     pub(crate) connection: Arc<Connection>,
     pub(crate) address: Option<SocketAddr>,
     pub(crate) peer: Peer,
     pub(crate) tls: Option<Tls>,
-    /// The WebSocket that the connection becomes after the response. Of HTTP/1.
+    /// The WebSocket that an HTTP/1 connection becomes after the response.
     pub(crate) switched: Mutex<Option<Switched>>,
-    /// The name of the worker that was asked last.
+    /// The name of the last request's worker.
     pub(crate) worker: Mutex<Option<Arc<str>>>,
     pub(crate) location: Arc<Location>,
 }
 
 impl<D> Origin<D> {
-    /// Returns the name of a worker that is to be asked, which this connection shares with no other.
+    /// Returns a worker's name in an allocation that only this connection uses.
     fn own(&self, name: &Arc<str>) -> Arc<str> {
         let mut last = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
@@ -81,7 +81,7 @@ impl<D> Origin<D> {
     }
 }
 
-/// Answers a request, which counts from now on, even before the future is polled.
+/// Answers a request. It counts as open from now on, even before the future is polled.
 pub(crate) fn answer<D: Dispatch>(
     origin: &Arc<Origin<D>>,
     request: Request<Incoming>,
@@ -139,7 +139,7 @@ async fn respond<D: Dispatch>(
             }
         }
     };
-    // What a refused client has not sent yet cannot be told from its next request.
+    // Unsent data of a refused request could not be told from the next request.
     let closes = core.is_draining() || matches!(&verdict, Verdict::Refused(refusal) if *refusal != Refusal::NoRoute);
     let verdict = match (verdict, opens) {
         (Verdict::Switched(head, wire), Some(opening)) => {
@@ -226,7 +226,7 @@ async fn dispatch<D: Dispatch>(
     let app = &origin.app;
     let limits = &app.core.limits;
     let (mut parts, incoming) = request.into_parts();
-    // On HTTP/2 the target says it; scripts look for the header (RFC 9113, section 8.3.1).
+    // On HTTP/2 the target has the host, and scripts expect the header (RFC 9113, section 8.3.1).
     if !parts.headers.contains_key(header::HOST)
         && let Some(authority) = parts.uri.authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
@@ -244,7 +244,7 @@ async fn dispatch<D: Dispatch>(
     };
     let (body, fault) = match incoming.is_end_stream() {
         true => (ServerBody::empty(), None),
-        // In a box, as requests without a body need no room for it.
+        // Boxed, so that requests without a body need no room for it.
         false => match Box::pin(ingress::receive(incoming, limits, &origin.connection, alarm)).await {
             Ok(received) => received,
             Err(refusal) => return Verdict::Refused(refusal),
@@ -271,15 +271,14 @@ async fn dispatch<D: Dispatch>(
     verdict
 }
 
-/// Returns the answer, or the reason to stop waiting for it, whichever is first. Otherwise the answer is dropped, which
-/// cancels the event.
+/// Returns the answer, or an earlier reason to stop waiting, which drops the answer and so cancels the event.
 async fn first(
     mut answered: Pin<&mut impl Future<Output = Result<Response<ServerBody>, Failure>>>,
     alarm: &Alarm,
     fault: Option<&Fault>,
 ) -> Verdict {
     poll_fn(|cx| {
-        // The fault comes first: a worker that fails because its body did is not to blame.
+        // The body's fault takes precedence over a failure of the worker, which it may have caused.
         if let Some(Poll::Ready(refusal)) = fault.map(|fault| fault.poll(cx)) {
             return Poll::Ready(Verdict::Refused(refusal));
         }

@@ -22,12 +22,12 @@ use crate::{
     tls::Identity,
 };
 
-/// Stage of the server. It only moves forward.
+/// Stage of the server, which only advances.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
 #[repr(u8)]
 pub(crate) enum Stage {
     Serving,
-    /// No new connections; existing ones, and those in flight, are served.
+    /// New connections are refused; existing ones, and connections in flight, are served.
     Draining,
     /// Listeners and idle connections are closed.
     Closing,
@@ -91,12 +91,12 @@ impl Core {
     pub(crate) fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut drain = self.drain.subscribe();
         async move {
-            // The sender lives in the core; if it is gone, so is the server.
+            // The sender lives in the core, as long as the server.
             let _ = drain.wait_for(Option::is_some).await;
         }
     }
 
-    /// Starts to drain, if it has not yet; until then the last deadline counts.
+    /// Starts the drain. Until it begins, the last deadline counts.
     pub(crate) fn drain_within(&self, deadline: Duration) {
         self.drain.send_replace(Some(deadline));
     }

@@ -1,4 +1,4 @@
-//! Byte streams of connections. An enum instead of a type parameter, so that the rest is compiled once.
+//! Byte streams of connections. An enum instead of a type parameter, so that the other code is compiled once.
 
 use std::{
     io,
@@ -26,10 +26,10 @@ pub(crate) enum Socket {
 
 /// A plain stream, registered with the runtime that polls it.
 pub(crate) struct Plain {
-    /// `None` only while it is being registered with another runtime, or if that failed.
+    /// `None` only during, or after a failed, registration with another runtime.
     socket: Option<Socket>,
     location: Arc<Location>,
-    /// The number of moves after which it was registered.
+    /// The number of moves at its registration.
     registered: u32,
 }
 
@@ -54,7 +54,7 @@ impl Plain {
 }
 
 impl Socket {
-    /// Registers it with the current runtime instead of the one before.
+    /// Moves the registration to the current runtime.
     fn moved(self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream.into_std()?)?),
@@ -70,7 +70,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Makes it end with a reset instead of an orderly close, if supported.
+    /// Makes the stream end with a reset instead of an orderly close, if supported.
     pub(crate) fn resets_at_end(&self) {
         let plain = match self {
             Self::Plain(plain) => plain,

@@ -42,8 +42,8 @@ pub(crate) fn opening<B>(request: &Request<B>) -> Result<Option<Opening>, Refusa
     })
 }
 
-/// Makes all requests that open a WebSocket look the same to workers: a `GET` with `Upgrade: websocket` in lower case, as
-/// scripts compare it, though the standard ignores the case. Returns the stream to be switched, on HTTP/2.
+/// Normalizes a request that opens a WebSocket to a `GET` with `Upgrade: websocket` in lower case, with which scripts
+/// compare although the standard ignores the case. On HTTP/2, returns the stream to be switched.
 pub(crate) fn prepare<B>(request: &mut Request<B>, opening: &Opening) -> Option<OnUpgrade> {
     let upgrade = matches!(opening, Opening::Http2).then(|| hyper::upgrade::on(&mut *request));
     *request.method_mut() = Method::GET;
@@ -53,7 +53,7 @@ pub(crate) fn prepare<B>(request: &mut Request<B>, opening: &Opening) -> Option<
     upgrade
 }
 
-/// Returns the head of the response that accepts a handshake, from that of the worker.
+/// Returns the head of the response that accepts a handshake, based on the worker's.
 pub(crate) fn head(mut head: Parts, opening: &Opening, id: &RequestId) -> Parts {
     head.status = match opening {
         Opening::Http1(_) => StatusCode::SWITCHING_PROTOCOLS,
@@ -65,14 +65,14 @@ pub(crate) fn head(mut head: Parts, opening: &Opening, id: &RequestId) -> Parts 
     head
 }
 
-/// A socket whose handshake is being answered. It has the ticket of its request, which counts until the socket has ended.
+/// A socket whose handshake is being answered. It holds the ticket of its request, which is open until the socket has ended.
 pub(crate) struct Switched {
     pub(crate) wire: Wire,
     pub(crate) ticket: Ticket,
 }
 
 impl Switched {
-    /// Runs the socket on a byte stream to its end. `read`: bytes that were read from it before.
+    /// Runs the socket on a byte stream to its end. `read` has the bytes that were read before.
     pub(crate) async fn run<S>(self, stream: S, read: Bytes, core: Arc<Core>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -99,7 +99,7 @@ impl Switched {
         ticket.socket_ended(&report);
     }
 
-    /// The same on a stream of HTTP/2, once it has been switched.
+    /// Runs the socket on an HTTP/2 stream once it is switched.
     pub(crate) async fn run_on_stream(self, upgrade: OnUpgrade, connection: Arc<Connection>, core: Arc<Core>) {
         let cut = core.cut.clone();
         let running = async move {
@@ -118,7 +118,7 @@ impl Switched {
     }
 }
 
-/// Counts an open socket, also if its future is dropped.
+/// Guard that counts an open socket, even if its future is dropped.
 struct Open<'a>(&'a AtomicU64);
 
 impl<'a> Open<'a> {
@@ -134,7 +134,7 @@ impl Drop for Open<'_> {
     }
 }
 
-/// A stream of HTTP/2 whose bytes count as use of its connection.
+/// An HTTP/2 stream whose bytes count as use of its connection.
 struct Counted<S> {
     stream: S,
     connection: Arc<Connection>,

@@ -1,4 +1,4 @@
-//! URL of a request, from target and host by the URL Standard. Routes use the same URL that scripts see.
+//! URL of a request, from target and host by the URL Standard. Routes and scripts see the same URL.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ pub(crate) struct Target {
     url: String,
     host: Range<usize>,
     path: Range<usize>,
-    /// The path or query differs from the original.
+    /// True if path or query differs from the original.
     is_changed: bool,
 }
 
@@ -29,7 +29,7 @@ impl Target {
         if is_plain_host(host, scheme) && is_plain_path(path) {
             return Ok(Self::plain(scheme, host, path));
         }
-        // A host that is one has none of the signs at which another part of a URL begins.
+        // A valid host contains no delimiter of other parts of a URL.
         let url = Url::parse(&format!("{scheme}://{host}{path}")).map_err(|_| Refusal::BadHost)?;
         let host = url.host_str().ok_or(Refusal::BadHost)?;
         let host_start = scheme.to_string().len() + 3;
@@ -43,7 +43,7 @@ impl Target {
         })
     }
 
-    /// Builds it from parts that are already normalized.
+    /// Builds the URL from normalized parts.
     fn plain(scheme: Scheme, host: &str, path: &str) -> Self {
         let scheme = match scheme {
             Scheme::Http => "http://",
@@ -80,7 +80,8 @@ impl Target {
     }
 }
 
-/// Returns the single host of a request: servers in front may use the header, routes and scripts the target.
+/// Returns the host of a request. Header and target must agree, because servers in front may use the header, and routes and
+/// scripts use the target.
 fn host<B>(request: &Request<B>) -> Result<&str, Refusal> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (named, second) = (hosts.next(), hosts.next());
@@ -102,7 +103,7 @@ fn host<B>(request: &Request<B>) -> Result<&str, Refusal> {
     }
 }
 
-/// Returns whether a host has no character that ends it in a URL or separates user information.
+/// Returns whether a host has no character that ends the host of a URL or separates user information.
 fn is_host(host: &[u8]) -> bool {
     let fits = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(b);
     !host.is_empty() && host.iter().all(fits)
@@ -113,11 +114,11 @@ fn path<B>(request: &Request<B>, scheme: Scheme) -> Result<&str, Refusal> {
     let uri = request.uri();
     let is_http_1 = request.version() <= Version::HTTP_11;
     match uri.scheme_str() {
-        // The client's word for what it is on is not worth much, but on a plain connection there is no `https`.
+        // The scheme is the client's claim, but a plain connection is never `https`.
         Some(said) if is_http_1 && said != "http" && !(said == "https" && scheme == Scheme::Https) => {
             return Err(Refusal::BadTarget);
         }
-        // Only CONNECT names a host by itself.
+        // Only CONNECT has an authority as its target.
         None if is_http_1 && uri.authority().is_some() => return Err(Refusal::BadTarget),
         _ => {}
     }
@@ -129,7 +130,7 @@ fn path<B>(request: &Request<B>, scheme: Scheme) -> Result<&str, Refusal> {
     }
 }
 
-/// Returns whether the URL Standard leaves a host and port unchanged. Cheaper than parsing; if in doubt, they are parsed.
+/// Returns whether the URL Standard surely leaves a host and port unchanged. Cheaper than parsing.
 fn is_plain_host(host: &str, scheme: Scheme) -> bool {
     let (name, port) = match host.split_once(':') {
         Some((name, port)) => (name, Some(port)),
@@ -147,7 +148,7 @@ fn is_plain_host(host: &str, scheme: Scheme) -> bool {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         !label.is_empty() && label.bytes().all(fits) && !label.starts_with("xn--")
     };
-    // A name that ends in a number is an address, in one of many notations.
+    // A name that ends in a number is an IPv4 address, in one of several notations.
     let is_name = || {
         let last = name.rsplit('.').next().unwrap_or_default();
         last.starts_with(|first: char| first.is_ascii_lowercase()) && name.split('.').all(is_plain_label)
@@ -159,7 +160,7 @@ fn is_plain_host(host: &str, scheme: Scheme) -> bool {
 fn is_plain_path(path: &str) -> bool {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~!$&()*+,;=:@/%".contains(&byte);
-    // Dots after a slash may be a segment that goes, and so may dots that are encoded.
+    // Dots after a slash, also encoded ones, may be a segment that is removed.
     path.starts_with('/')
         && path.bytes().all(fits)
         && !path.contains("/.")

@@ -1,4 +1,4 @@
-//! TLS acceptors from PEM files. The crypto provider is set here and not globally.
+//! TLS acceptors from PEM files. The crypto provider is set per acceptor and not globally.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -49,7 +49,7 @@ pub(crate) fn agreed(connection: &ServerConnection) -> Option<Tls> {
     })
 }
 
-/// Converts a suite's standard name to that of OpenSSL and Cloudflare.
+/// Converts a suite's standard name to the name that OpenSSL and Cloudflare use.
 fn openssl_name(suite: &str) -> String {
     let name = suite
         .replace("TLS13_", "AEAD_")

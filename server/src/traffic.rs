@@ -1,6 +1,5 @@
-//! Usefulness of HTTP/2 traffic. A client may send frames without content (`PING`, `SETTINGS`, empty `DATA`), or requests
-//! only to cancel them, which are cheap for it and not for the server. So received bytes are compared with the requests they
-//! carry.
+//! Detection of useless HTTP/2 traffic. Frames without content (`PING`, `SETTINGS`, empty `DATA`) and canceled requests cost
+//! the client little and the server much, so received bytes are compared with the requests they carry.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -28,7 +27,7 @@ impl Traffic {
         let bytes = bytes as u64;
         let read = self.read.fetch_add(bytes, Relaxed) + bytes;
         let free = self.useful.load(Relaxed).saturating_add(limits.h2_idle_bytes_max);
-        // What waits for a worker to read it is of no use yet, and no flood: no more than its window is sent.
+        // Data that waits for a worker is not useful yet, but is no flood: its window bounds it.
         let waiting = self.bodies.load(Relaxed).saturating_mul(limits.stream_window().into());
         (read > free.saturating_mul(COST_MAX).saturating_add(waiting)).then_some(Cut::Flood)
     }

@@ -1,4 +1,4 @@
-//! A connection's byte stream, which reports reads and writes to the connection's state, passes on HTTP/1 requests one at a
+//! A connection's byte stream. It reports reads and writes to the connection's state, passes on HTTP/1 requests one at a
 //! time, and adds the standard header to hyper's own error responses.
 
 use std::{
@@ -17,11 +17,11 @@ use crate::{connection::Connection, inbound::Inbound, stream::Stream};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 /// Headers of rejections by the server itself.
 const MARK: &str = "x-isopod-outcome: refused\r\ncontent-type: text/plain; charset=utf-8\r\n";
-/// Maximum number of bytes read from a peer that was answered before it had sent everything.
+/// Maximum number of bytes read from a peer that was answered before the end of its request.
 const LINGER_BYTES_MAX: usize = 4 << 20;
-/// Maximum size of a response that is copied, to be written in one piece: that costs less than a system call with several.
+/// Maximum size of a response that is copied into one piece, which costs less than a system call with several.
 const JOINED_BYTES_MAX: usize = 1 << 10;
-/// Maximum number of bytes read of the next request while one is being answered.
+/// Maximum number of bytes read ahead from the next request.
 const AHEAD_BYTES_MAX: usize = 2 << 10;
 
 pub(crate) struct Watched {
@@ -32,7 +32,7 @@ pub(crate) struct Watched {
     ahead: (Vec<u8>, usize),
     /// A marked reply and the number of its written bytes.
     marked: Option<(Vec<u8>, usize)>,
-    /// It carries no HTTP any more.
+    /// True if it has switched to another protocol.
     is_switched: bool,
 }
 
@@ -48,13 +48,13 @@ impl Watched {
         }
     }
 
-    /// Passes on all bytes as they are from now on: the connection has switched to another protocol.
+    /// Switches to another protocol, whose bytes are passed on unchanged.
     pub(crate) fn switched(mut self) -> Self {
         self.is_switched = true;
         self
     }
 
-    /// Returns whether the client opens with HTTP/2's preface. Reads no more than necessary.
+    /// Returns whether the client starts with HTTP/2's preface. Reads no more than necessary.
     pub(crate) async fn speaks_h2(&mut self) -> io::Result<bool> {
         let mut bytes = [0; PREFACE.len()];
         let mut len = 0;
@@ -68,8 +68,8 @@ impl Watched {
         Ok(bytes[..len] == *PREFACE)
     }
 
-    /// Closes the connection so that its last response arrives: closing a socket with unread bytes resets it, and the reset
-    /// may overtake the response. So the write side is closed first, and the peer is read until it stops.
+    /// Closes the connection so that its last response arrives. Closing a socket with unread bytes sends a reset, which may
+    /// overtake the response, so the write side is closed first and the peer read to its end.
     pub(crate) async fn close_gently(mut self) {
         if self.stream.shutdown().await.is_err() {
             return;
@@ -84,7 +84,7 @@ impl Watched {
         }
     }
 
-    /// Writes what is left of a marked reply.
+    /// Writes the rest of a marked reply.
     fn poll_marked(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some((reply, written)) = &mut self.marked {
             while *written < reply.len() {
@@ -117,7 +117,7 @@ impl Watched {
 
     /// Reads ahead while the next request is held back, to notice a disconnect.
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // With something at hand the client has not left; who writes the response wakes the reader then.
+        // With data at hand the client has not disconnected, and writing the response wakes the reader.
         if !self.ahead().is_empty() {
             return Poll::Pending;
         }
@@ -243,7 +243,7 @@ impl AsyncWrite for Watched {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_marked(cx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        // hyper flushes when it has nothing left to write. What was read ahead is the reader's now.
+        // hyper flushes when it has no more to write, so data read ahead can be passed on.
         if self.connection.flushed() && !self.ahead().is_empty() {
             cx.waker().wake_by_ref();
         }

@@ -1,4 +1,4 @@
-//! Ends of connections: reasons from outside, and the record.
+//! The end of a connection: a reason from outside, and the record.
 
 use std::task::{Context, Poll};
 
@@ -19,9 +19,9 @@ pub struct Ending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// `Ok` if the close handshake was completed, `Canceled` if the peer left without it, else why it was ended.
+    /// `Ok` if the close handshake was completed, `Canceled` if the peer left without it, else the reason of the end.
     pub outcome: Outcome,
-    /// The close code: the peer's if it closed the connection, else the one sent to it. 1006 if the connection was lost.
+    /// The close code: the peer's if it closed the connection, else the sent one; 1006 if the connection was lost.
     pub code: u16,
     /// Bytes of received messages.
     pub bytes_received: u64,
@@ -33,12 +33,12 @@ pub struct Report {
     pub messages_sent: u64,
 }
 
-/// The event behind a worker's end. It is asked whether the connection has to end, and is told that it has ended. If the wire is
-/// dropped without having run, it is dropped without being told.
+/// The event behind a worker's end, which can end the connection and is notified of its end. If the wire is dropped without
+/// having run, the guard is only dropped.
 pub trait Guard: Send {
     /// Polls for a reason to close the connection. Once ready, it is not polled again.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ending>;
 
-    /// The connection has ended, and the worker has been told.
+    /// Notifies that the connection has ended, after the worker.
     fn ended(self: Box<Self>);
 }

@@ -4,7 +4,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use sha1::{Digest, Sha1};
 
-/// The version of the protocol that RFC 6455 describes.
+/// The protocol version of RFC 6455.
 pub const VERSION: HeaderValue = HeaderValue::from_static("13");
 
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -12,7 +12,7 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// A valid opening handshake of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// `GET` with `Upgrade`, on HTTP/1.1. Has the value of `Sec-WebSocket-Accept`.
+    /// `GET` with `Upgrade` on HTTP/1.1, with the value of `Sec-WebSocket-Accept`.
     Http1(HeaderValue),
     /// Extended CONNECT, on HTTP/2.
     Http2,
@@ -24,19 +24,19 @@ pub enum OpeningError {
     /// The version is missing or is not 13.
     #[error("the WebSocket version must be 13")]
     Version,
-    /// `Sec-WebSocket-Key` is missing, there are several, or it is not 16 bytes in Base64.
+    /// `Sec-WebSocket-Key` is missing, repeated, or not 16 bytes in Base64.
     #[error("the WebSocket handshake needs one Sec-WebSocket-Key of 16 bytes in Base64")]
     Key,
 }
 
-/// Returns whether the headers of a request ask for a WebSocket, as far as workers look: `Upgrade: websocket`.
+/// Returns whether a request asks for a WebSocket by the header that workers check, `Upgrade: websocket`.
 #[must_use]
 pub fn is_asked_for(headers: &HeaderMap) -> bool {
     has_token(headers, &header::UPGRADE, "websocket")
 }
 
-/// Returns the handshake that a request opens. `is_connect`: it is an extended CONNECT with the protocol `websocket`. `None`
-/// for every other request.
+/// Returns the handshake of a request that opens a WebSocket; `None` for other requests. `is_connect` tells an extended
+/// CONNECT with the protocol `websocket`.
 ///
 /// ```
 /// use http::Request;
@@ -56,7 +56,7 @@ pub fn is_asked_for(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 ///
-/// The request asks for a WebSocket, but not as the standard says.
+/// The request asks for a WebSocket and violates the standard.
 pub fn opening<B>(request: &Request<B>, is_connect: bool) -> Result<Option<Opening>, OpeningError> {
     let headers = request.headers();
     if is_connect {
@@ -96,7 +96,7 @@ pub fn accept(key: &[u8]) -> HeaderValue {
     HeaderValue::from_str(&BASE64_STANDARD.encode(digest)).expect("Base64 is valid in a header")
 }
 
-/// Headers that belong to the handshake: an application's own are removed.
+/// Headers of the handshake, which an application cannot set.
 const OURS: [HeaderName; 5] = [
     header::CONNECTION,
     header::UPGRADE,
@@ -105,8 +105,8 @@ const OURS: [HeaderName; 5] = [
     header::CONTENT_LENGTH,
 ];
 
-/// Sets the headers of the response that accepts a handshake. Those of the application stay, `Sec-WebSocket-Protocol` among
-/// them.
+/// Sets the headers of the response that accepts a handshake. Other headers of the application stay, such as
+/// `Sec-WebSocket-Protocol`.
 pub fn complete(headers: &mut HeaderMap, opening: &Opening) {
     for name in &OURS {
         headers.remove(name);
@@ -118,8 +118,8 @@ pub fn complete(headers: &mut HeaderMap, opening: &Opening) {
     }
 }
 
-/// Adds the headers of a client's handshake with this key of 16 random bytes. Returns the value that the server must answer
-/// with.
+/// Adds the headers of a client's handshake with this key of 16 random bytes. Returns the `Sec-WebSocket-Accept` that the
+/// server must answer with.
 pub fn open(headers: &mut HeaderMap, key: [u8; 16]) -> HeaderValue {
     let key = BASE64_STANDARD.encode(key);
     headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
@@ -138,7 +138,7 @@ pub fn open(headers: &mut HeaderMap, key: [u8; 16]) -> HeaderValue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
-    /// `Upgrade` or `Connection` does not say so.
+    /// `Upgrade` or `Connection` is wrong.
     #[error("the server did not switch to the WebSocket protocol")]
     Upgrade,
     /// `Sec-WebSocket-Accept` is wrong.
@@ -147,7 +147,7 @@ pub enum AnswerError {
     /// The server uses an extension.
     #[error("the server uses a WebSocket extension that was not offered")]
     Extension,
-    /// The server speaks a subprotocol that was not offered.
+    /// The server chose a subprotocol that was not offered.
     #[error("the server chose a subprotocol that was not offered")]
     Protocol,
 }
@@ -156,7 +156,7 @@ pub enum AnswerError {
 ///
 /// # Errors
 ///
-/// The answer is not that of a WebSocket server.
+/// The answer does not accept the handshake.
 pub fn check_answer(answer: &HeaderMap, offered: &HeaderMap, expected: &HeaderValue) -> Result<(), AnswerError> {
     if !has_token(answer, &header::UPGRADE, "websocket") || !has_token(answer, &header::CONNECTION, "upgrade") {
         return Err(AnswerError::Upgrade);
@@ -175,7 +175,7 @@ pub fn check_answer(answer: &HeaderMap, offered: &HeaderMap, expected: &HeaderVa
     }
 }
 
-/// Returns whether a subprotocol is among those offered. Their names are case-sensitive.
+/// Returns whether a subprotocol was offered. The names are case-sensitive.
 fn offers(offered: &HeaderMap, chosen: &HeaderValue) -> bool {
     tokens(offered, &header::SEC_WEBSOCKET_PROTOCOL).any(|token| token == chosen.as_bytes().trim_ascii())
 }

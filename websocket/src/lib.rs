@@ -1,12 +1,12 @@
 //! WebSocket connections (RFC 6455) between byte streams and workers.
 //!
-//! A connection has two ends. The worker has a [`Port`]: it sends and receives messages without knowing of frames. Beside the
-//! byte stream, on the runtime that owns it, [`Wire::run`] reads and writes the frames: pings, the close handshake, limits and
-//! backpressure. [`pair`] creates the two ends; between them are bounded channels.
+//! A connection has two ends, created by [`pair`] and connected by bounded channels. The worker sends and receives messages
+//! through a [`Port`]. On the runtime of the byte stream, [`Wire::run`] handles the frames: pings, the close handshake,
+//! limits and backpressure.
 //!
-//! Where the worker and the byte stream are in different processes, [`relay`] is between two such pairs.
+//! If the worker and the byte stream are in different processes, [`relay`] connects two such pairs.
 //!
-//! The server and the client of a handshake are in [`handshake`]: pure functions on HTTP heads.
+//! [`handshake`] has both sides of a handshake, as pure functions on HTTP heads.
 //!
 //! The crate knows no V8, no pool and no HTTP server.
 //!

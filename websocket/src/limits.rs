@@ -14,17 +14,15 @@ use std::time::Duration;
 pub struct Limits {
     /// Maximum size of a received message, in bytes. A larger one closes the connection with code 1009. Default: 1 MiB.
     pub message_bytes_max: usize,
-    /// Maximum number of received messages that wait for the worker. Above it, and above `message_bytes_max` bytes in all, the
-    /// connection is not read. Default: 16.
+    /// Maximum number of received messages that wait for the worker. Above it, or above `message_bytes_max` bytes in total,
+    /// the connection is not read. Default: 16.
     pub messages_waiting_max: usize,
-    /// Maximum number of bytes that were sent and that the peer has not taken. A peer that lets more pile up is disconnected.
-    /// Default: 4 MiB.
+    /// Maximum number of unsent bytes, above which a peer that reads too slowly is disconnected. Default: 4 MiB.
     pub buffered_bytes_max: usize,
-    /// Maximum number of messages read in a second, with bursts of as many; above it the connection is read more slowly.
-    /// Default: 10,000.
+    /// Maximum number of received messages per second, and of a burst. Above it the connection is read more slowly. Default:
+    /// 10,000.
     pub messages_per_second: u32,
-    /// Time without a sign of life from the peer after which it is disconnected. A silent peer is pinged after half of it.
-    /// Default: 60 s.
+    /// Time after which a silent peer is disconnected. It is pinged after half of that. Default: 60 s.
     pub idle_timeout: Duration,
     /// Age at which the connection is closed with code 1001. Default: 24 h.
     pub lifetime: Duration,

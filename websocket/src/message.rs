@@ -31,7 +31,7 @@ impl Message {
         Ok(Self::Text(Text::try_from(bytes)?))
     }
 
-    /// Passes its bytes through a function that keeps them as they are.
+    /// Passes its bytes through a function that does not change them.
     pub(crate) fn kept(self, keep: &dyn Fn(Bytes) -> Bytes) -> Self {
         match self {
             Self::Binary(bytes) => Self::Binary(keep(bytes)),
@@ -51,7 +51,7 @@ impl Message {
         }
     }
 
-    /// Returns whether it has no bytes.
+    /// Returns whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -83,7 +83,7 @@ pub enum InvalidClose {
     /// The reason is too long.
     #[error("the close reason must not be longer than {REASON_BYTES_MAX} bytes in UTF-8")]
     Reason,
-    /// There is a reason, and no code.
+    /// There is a reason without a code.
     #[error("a close reason needs a close code")]
     NoCode,
 }
@@ -95,8 +95,8 @@ impl Close {
         Self(None)
     }
 
-    /// Returns a close frame with a code that may be sent (RFC 6455, section 7.4, and the registry that it founds). Clients on
-    /// the web platform may send fewer: 1000, and those from 3000.
+    /// Returns a close frame with a code that may be sent (RFC 6455, section 7.4, and its registry). Clients on the web
+    /// platform may send only 1000 and codes from 3000.
     ///
     /// # Errors
     ///
@@ -113,12 +113,12 @@ impl Close {
         }
     }
 
-    /// Returns a close frame of the protocol's own.
+    /// Returns a close frame for a reason of the protocol.
     pub(crate) fn of_protocol(code: u16, reason: &str) -> Self {
         Self(Some((code, reason.chars().take(REASON_BYTES_MAX / 4).collect())))
     }
 
-    /// Returns the code and the reason, if there are any.
+    /// Returns the code and the reason, if any.
     pub(crate) fn into_parts(self) -> Option<(u16, String)> {
         self.0
     }
@@ -154,13 +154,13 @@ impl From<Close> for Option<CloseFrame> {
 /// The end of a connection, for the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// The peer's code, 1005 if it gave none, 1006 if the connection was lost.
+    /// The peer's code; 1005 without one, 1006 if the connection was lost.
     pub code: u16,
     /// The peer's reason.
     pub reason: String,
-    /// The close handshake was completed.
+    /// True if the close handshake was completed.
     pub was_clean: bool,
-    /// The failure of the connection, if that ended it.
+    /// The failure that ended the connection, if any.
     pub error: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! The two ends of a connection, and the bounded channels between them.
 //!
-//! One slot of each channel is set aside for the close, so that a full channel never swallows it.
+//! One slot of each channel is reserved for the close, so that it fits into a full channel.
 
 use std::{
     fmt,
@@ -22,34 +22,34 @@ use crate::{
     message::{Close, Closed, Message},
 };
 
-/// Messages that wait to be sent, at most. Their bytes have a limit of their own.
+/// Maximum number of unsent messages, in addition to the limit on their bytes.
 const MESSAGES_UNSENT_MAX: usize = 4096;
 
 /// Callbacks of the worker's side.
 #[derive(Default)]
 pub struct Hooks {
-    /// Counts received bytes as memory of the worker for as long as they are held.
+    /// Charges received bytes to the worker's memory for as long as they are held.
     pub keep: Option<Box<dyn Fn(Bytes) -> Bytes + Send + Sync>>,
-    /// Returns why the worker's end was dropped without a close, if that is known.
+    /// Returns the reason why the worker's end was dropped without a close, if known.
     pub why: Option<Box<dyn Fn() -> Option<Outcome> + Send + Sync>>,
 }
 
-/// Something sent by the worker.
+/// An item sent by the worker.
 pub(crate) enum Sent {
     Message(Message),
     Close(Close),
 }
 
-/// Something received from the peer.
+/// An item received from the peer.
 #[derive(Debug)]
 pub enum Incoming {
     /// A message.
     Message(Message),
-    /// The end: nothing follows.
+    /// The end of the connection, which is the last item.
     Closed(Closed),
 }
 
-/// A received message, with its share of the memory for messages that wait.
+/// A received message, with its share of the memory for waiting messages.
 pub(crate) enum Received {
     Message(Message, OwnedSemaphorePermit),
     Closed(Closed),
@@ -58,7 +58,7 @@ pub(crate) enum Received {
 /// Reason why a message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// The peer does not read, and has been disconnected.
+    /// The peer does not read, and was disconnected.
     #[error("the peer reads too slowly: more than {0} bytes were unsent")]
     Full(usize),
     /// The connection is closed.
@@ -77,17 +77,16 @@ pub struct Port {
     buffered_bytes_max: usize,
 }
 
-/// The byte stream's end. It is made to run by [`Wire::run`]; dropped without that, the worker is told that the connection was
-/// lost.
+/// The byte stream's end, which [`Wire::run`] runs. If it is dropped without that, the worker sees a lost connection.
 pub struct Wire {
     pub(crate) sent: mpsc::Receiver<Sent>,
     pub(crate) received: mpsc::Sender<Received>,
     pub(crate) closed: Option<mpsc::OwnedPermit<Received>>,
-    /// Bytes that may wait for the worker.
+    /// Room for bytes that wait for the worker.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) room_bytes: u32,
     pub(crate) unsent: Arc<AtomicUsize>,
-    /// Told when unsent bytes have become fewer, and when the wire has gone.
+    /// Notified when unsent bytes are sent, and when the wire is dropped.
     pub(crate) drained: Arc<Notify>,
     pub(crate) overflow: CancellationToken,
     pub(crate) limits: Limits,
@@ -133,7 +132,7 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// There is no room for it, which disconnects the peer, or the connection is closed.
+    /// There is no room for the message, which disconnects the peer, or the connection is closed.
     pub fn send(&self, message: Message) -> Result<usize, SendError> {
         if self.close.is_none() {
             return Err(SendError::Closed);
@@ -151,14 +150,14 @@ impl Port {
         Err(SendError::Full(self.buffered_bytes_max))
     }
 
-    /// Starts the close handshake, after what was sent before. Later calls do nothing.
+    /// Starts the close handshake after earlier messages. Later calls do nothing.
     pub fn close(&mut self, close: Close) {
         if let Some(permit) = self.close.take() {
             permit.send(Sent::Close(close));
         }
     }
 
-    /// Returns the number of bytes that were sent and that the peer has not taken.
+    /// Returns the number of unsent bytes.
     #[must_use]
     pub fn unsent_bytes(&self) -> usize {
         self.unsent.load(Ordering::Acquire)
@@ -176,18 +175,18 @@ impl Port {
         }
     }
 
-    /// Takes what is received: it is not polled for any more.
+    /// Takes the receiver, after which [`Port::poll_receive`] returns nothing.
     pub(crate) fn take_receiver(&mut self) -> mpsc::Receiver<Received> {
         let (_, none) = mpsc::channel(1);
         std::mem::replace(&mut self.received, none)
     }
 
-    /// Disconnects the peer, which reads too slowly.
+    /// Disconnects a peer that reads too slowly.
     pub(crate) fn overflow(&self) {
         self.overflow.cancel();
     }
 
-    /// The most bytes that may be unsent.
+    /// Returns the maximum number of unsent bytes.
     pub(crate) const fn buffered_bytes_max(&self) -> usize {
         self.buffered_bytes_max
     }
@@ -207,13 +206,13 @@ impl Wire {
         self.guard = Some(guard);
     }
 
-    /// Bytes of a message have been sent.
+    /// Records that bytes of a message were sent.
     pub(crate) fn has_sent(&self, bytes: usize) {
         self.unsent.fetch_sub(bytes, Ordering::AcqRel);
         self.drained.notify_one();
     }
 
-    /// Tells the worker of the end, once.
+    /// Notifies the worker of the end, once.
     pub(crate) fn tell(&mut self, closed: Closed) {
         if let Some(permit) = self.closed.take() {
             permit.send(Received::Closed(closed));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A bucket with the tokens of one second. Each message takes one.
+/// A bucket with the tokens of one second, of which each message takes one.
 #[derive(Debug)]
 pub(crate) struct Rate {
     per_second: u32,
@@ -24,7 +24,7 @@ impl Rate {
     ///
     /// # Errors
     ///
-    /// There is none before the returned time.
+    /// There is no token before the returned time.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
         let each = Duration::from_secs(1) / self.per_second;
         let full_at = self.full_at.max(now) + each;
@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(next, start + Duration::from_millis(100));
         rate.take(next).unwrap();
         rate.take(next).unwrap_err();
-        // The bucket does not fill up beyond one second's tokens.
+        // The bucket holds at most one second's tokens.
         let later = start + Duration::from_secs(60);
         let taken = (0..100).take_while(|_| rate.take(later).is_ok()).count();
         assert_eq!(taken, 10);

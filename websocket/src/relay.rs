@@ -1,8 +1,8 @@
-//! Connections between two processes: the worker and its [`Port`] in the one, the byte stream and its [`Wire`] in the other.
+//! Connections across two processes, with the worker's [`Port`] in one and the byte stream's [`Wire`] in the other.
 //!
-//! Each process has a pair. In the worker's process the *near* wire is relayed instead of run ([`Wire::relay`]): what the worker
-//! sends becomes [`Relayed`] messages. In the other process the [`Far`] end makes the same of the port of its own pair, whose wire
-//! is run. A side that takes nothing leaves the messages on the way, and the transport's flow control reaches the sender.
+//! Each process has a pair. In the worker's process, [`Wire::relay`] turns the worker's messages into [`Relayed`] messages
+//! instead of running the wire. In the other process, the [`Far`] end does this for the port of its pair, whose wire is run.
+//! Backpressure is the transport's flow control.
 
 use std::{
     future::{pending, poll_fn},
@@ -23,31 +23,31 @@ use crate::{
     pair::{Hooks, Port, Received, Sent, Wire, pair},
 };
 
-/// Bytes of a message that are relayed at once.
+/// Maximum size of a relayed part of a message.
 const PART_BYTES: usize = 64 << 10;
 
-/// Unsent bytes of the byte stream's end above which no more are taken from the transport.
+/// Number of unsent bytes above which no more are taken from the transport.
 const UNSENT_BYTES: usize = 64 << 10;
 
-/// Bytes of the text of an error.
+/// Maximum size of the text of an error.
 const ERROR_BYTES_MAX: usize = 1 << 10;
 
-/// Something that one side tells the other.
+/// A message between the two sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Relayed {
-    /// The beginning of a message, or more of it.
+    /// A part of a message that is not its last.
     Part(ByteBuf),
-    /// The rest of a text.
+    /// The last part of a text message.
     Text(ByteBuf),
-    /// The rest of a message of bytes.
+    /// The last part of a binary message.
     Binary(ByteBuf),
     /// The worker closes the connection.
     Close(Option<(u16, String)>),
-    /// The worker sent more than there is room for: made of how the transport ended.
+    /// The worker exceeded its room. Derived from the end of the transport.
     Full,
-    /// The worker's end is gone without a close, and the reason.
+    /// The worker's end was dropped without a close, for this reason.
     Gone(Option<Outcome>),
-    /// The connection has ended: the last message to the worker.
+    /// The connection has ended. The last message to the worker.
     Closed {
         /// As in [`Closed`].
         code: u16,
@@ -62,27 +62,27 @@ pub enum Relayed {
 
 /// The transport to the other side.
 pub trait SendTo {
-    /// Sends a message as there is room for it. `false`: the other side is gone.
+    /// Sends a message once there is room. Returns false if the other side is gone.
     fn send(&mut self, message: Relayed) -> impl Future<Output = bool> + Send;
 }
 
 /// The transport from the other side.
 pub trait ReceiveFrom {
-    /// Waits for the next message; may be dropped and called again. `None`: there are no more, or what came is no message.
+    /// Waits for the next message; cancel-safe. `None` at the end, or after invalid data.
     fn receive(&mut self) -> impl Future<Output = Option<Relayed>> + Send;
 }
 
 /// The end of the relay of a near wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relay {
-    /// Both sides know of the end of the connection.
+    /// Both sides know that the connection has ended.
     Ended,
-    /// The worker sent more than there is room for. The transport tells, because there is no room for a message that does: the other
-    /// side receives [`Relayed::Full`].
+    /// The worker exceeded its room. There is no room for a message either, so the end of the transport becomes
+    /// [`Relayed::Full`] on the other side.
     Full,
 }
 
-/// The messages of a side, put together of their parts.
+/// Assembles a side's messages from their parts.
 struct Whole {
     parts: BytesMut,
     bytes_max: usize,
@@ -106,7 +106,7 @@ impl Whole {
     }
 }
 
-/// A message is larger than it may be.
+/// A message exceeds the maximum size.
 struct TooLarge;
 
 /// Sends a message in parts.
@@ -130,8 +130,7 @@ async fn send_message(to: &mut (impl SendTo + Send), message: Message) -> bool {
 }
 
 impl Wire {
-    /// Relays the worker's messages instead of running the connection, until it has ended. Dropping the future ends the
-    /// connection.
+    /// Relays the worker's messages until the connection has ended. Dropping the future ends it.
     pub async fn relay(mut self, mut to: impl SendTo + Send, mut from: impl ReceiveFrom + Send) -> Relay {
         let mut guard = self.guard.take();
         let end = self.relay_on(&mut guard, &mut to, &mut from).await;
@@ -151,7 +150,7 @@ impl Wire {
         to: &mut (impl SendTo + Send),
         from: &mut (impl ReceiveFrom + Send),
     ) -> Relay {
-        // The channel to the worker is not that of its own messages, so that both directions go on at a time.
+        // The two directions use different channels, so that they proceed concurrently.
         let (room, received, room_bytes) = (self.room.clone(), self.received.clone(), self.room_bytes);
         let keep = self.hooks.keep.take();
         let bytes_max = self.limits.message_bytes_max;
@@ -202,7 +201,7 @@ impl Wire {
                     None => message,
                 };
                 if received.send(Received::Message(message, permit)).await.is_err() {
-                    // The worker is gone, which the other direction finds out.
+                    // The worker is gone, which the other direction handles.
                     return pending().await;
                 }
             }
@@ -219,7 +218,7 @@ impl Wire {
                     biased;
                     () = overflow.cancelled() => return Relay::Full,
                     ending = ending => {
-                        // It is not asked again, and is told of the end below.
+                        // The guard is not polled again, and is notified of the end below.
                         to.send(Relayed::Close(Some((ending.code, ending.reason.to_owned())))).await;
                         break;
                     }
@@ -246,7 +245,7 @@ impl Wire {
                     }
                 }
             }
-            // The other side runs the handshake, whose end it tells.
+            // The other side runs the close handshake and reports its end.
             tokio::time::sleep(close_timeout.saturating_mul(2)).await;
             Relay::Ended
         };
@@ -265,13 +264,13 @@ impl Wire {
     }
 }
 
-/// The end of a relay beside the byte stream.
+/// The relay's end in the byte stream's process.
 pub struct Far {
     port: Port,
     why: Arc<OnceLock<Outcome>>,
 }
 
-/// Creates the end of a relay and the wire that is to be run. `why` has the reason why the other side was lost, once it is known.
+/// Creates the relay's end and the wire to be run. `why` returns the reason for the loss of the other side, once known.
 #[must_use]
 pub fn far(limits: &Limits, why: Arc<OnceLock<Outcome>>) -> (Far, Wire) {
     let known = why.clone();
@@ -291,7 +290,7 @@ impl Far {
         let to_worker = async {
             while let Some(received) = received.recv().await {
                 match received {
-                    // Its share of the memory is given back once it is on its way.
+                    // Its share of the memory is released once it is sent.
                     Received::Message(message, _room) => {
                         if !send_message(&mut to, message).await {
                             return;
@@ -344,7 +343,7 @@ impl Far {
                     }
                     Some(Relayed::Gone(outcome)) => {
                         if let Some(outcome) = outcome {
-                            // Told once.
+                            // Set once.
                             let _ = why.set(outcome);
                         }
                         return;
@@ -354,7 +353,7 @@ impl Far {
                 let Some(message) = message else { return };
                 port.has_room(bytes_max.saturating_sub(message.len()).clamp(1, UNSENT_BYTES))
                     .await;
-                // A connection that is closed has an end, which the other direction tells.
+                // The other direction reports the end of a closed connection.
                 let _ = port.send(message);
             }
         };

@@ -1,8 +1,7 @@
-//! The frames of one connection: read, written, timed and ended here and nowhere else.
+//! The frames of one connection: reading, writing, timing and ending.
 //!
-//! One future polls both directions. A direction that cannot go on is left alone until it can: a worker that does not take
-//! messages stops the reading, which TCP passes on to the peer; a peer that does not read lets unsent bytes pile up to their
-//! limit.
+//! One future polls both directions. A worker that does not take messages stops the reading, and TCP's flow control slows
+//! the peer. For a peer that does not read, unsent bytes accumulate up to their limit.
 
 use std::{
     future::poll_fn,
@@ -36,12 +35,12 @@ use crate::{
 
 mod time;
 
-/// Bytes given to the byte stream before it is flushed.
+/// Number of bytes written to the byte stream before it is flushed.
 const BATCH_BYTES: usize = 64 << 10;
-/// Buffers of each connection, which are allocated when it opens.
+/// Size of the buffers that are allocated for each connection.
 const BUFFER_BYTES: usize = 4 << 10;
-/// Time, and bytes, for which a peer that broke the protocol is read, so that the close frame arrives: closing a socket with
-/// unread bytes resets it.
+/// Time and bytes for which a peer that violated the protocol is read, because closing a socket with unread bytes sends a
+/// reset, which may overtake the close frame.
 const LINGER: (Duration, usize) = (Duration::from_secs(1), 1 << 20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +50,14 @@ enum Phase {
     Answering,
     /// A close frame was sent, and the peer's is awaited.
     Closing,
-    /// A close frame is sent to a peer that broke the protocol: nothing of it is read any more.
+    /// A close frame is sent to a peer that violated the protocol and is not read any more.
     Failing,
     Done,
 }
 
 impl Wire {
-    /// Reads and writes frames until the connection has ended. `read` was read from the stream before. `end` closes the
-    /// connection from outside.
+    /// Reads and writes frames until the connection has ended. `read` has bytes that were read from the stream before. `end`
+    /// closes the connection from outside.
     ///
     /// Dropping the future drops the connection.
     pub async fn run<S>(
@@ -100,28 +99,28 @@ struct Run<S> {
     wire: Wire,
     socket: WebSocketStream<S>,
     guard: Option<Box<dyn Guard>>,
-    /// It has not given its reason yet.
+    /// True if the guard is still polled.
     guard_watches: bool,
-    /// Ready when the worker sent more than there is room for.
+    /// Ready when the worker has exceeded its room.
     overflow: Pin<Box<WaitForCancellationFutureOwned>>,
     phase: Phase,
     /// A message that was read and waits for the worker.
     held: Option<Message>,
     rate: Rate,
-    /// The rate has no token before this time.
+    /// Time before which the rate has no token.
     slowed_until: Option<Instant>,
     room: PollSemaphore,
     receiver: PollSender<Received>,
-    /// Bytes of messages in the socket's buffer.
+    /// Number of bytes of messages in the socket's buffer.
     in_buffer: usize,
     needs_flush: bool,
-    /// The socket has taken nothing since then.
+    /// Time since which the socket has accepted no data.
     stalled_since: Option<Instant>,
     heard_at: Instant,
     pinged: bool,
     opened_at: Instant,
     close_by: Instant,
-    /// The peer may still be sending.
+    /// True if the connection failed while the peer may be sending.
     failed: bool,
     timer: Pin<Box<Sleep>>,
     report: Report,
@@ -200,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
         }
     }
 
-    /// Returns the outcome of a worker that is gone, which knows it best.
+    /// Returns the outcome of a worker that is gone, as reported by its own side if known.
     fn worker_outcome(&self) -> Outcome {
         let outcome = self.wire.hooks.why.as_ref().and_then(|why| why());
         outcome.unwrap_or(Outcome::WorkerLost)
@@ -210,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
     fn close(&mut self, close: Close, phase: Phase) {
         self.report.code = close.code();
         self.phase = phase;
-        // From here on the peer's messages are discarded; they are read to find its close frame.
+        // From now on the peer's messages are discarded, and read only for its close frame.
         self.held = None;
         self.close_by = Instant::now() + self.wire.limits.close_timeout;
         match Pin::new(&mut self.socket).start_send(Frame::Close(close.into())) {
@@ -219,7 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
         }
     }
 
-    /// The connection is lost.
+    /// Ends a lost connection.
     fn lose(&mut self, error: Option<String>) {
         if self.phase == Phase::Open {
             (self.report.outcome, self.report.code) = (Outcome::Canceled, 1006);
@@ -228,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
         self.wire.tell(Closed::lost(error));
     }
 
-    /// The peer broke the protocol, or a limit.
+    /// Fails the connection of a peer that violated the protocol or a limit.
     fn fail(&mut self, code: u16, reason: &'static str, error: String) {
         self.failed = true;
         self.report.outcome = Outcome::Canceled;
@@ -238,14 +237,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
 
     // ---- from the worker to the peer
 
-    /// The worker sent more than there is room for.
+    /// Ends the connection if the worker has exceeded its room.
     fn poll_overflow(&mut self, cx: &mut Context<'_>) -> bool {
         if self.phase == Phase::Done {
             return false;
         }
         let is_full = self.overflow.as_mut().poll(cx).is_ready();
         if is_full {
-            // No close frame: the peer does not read, or would have to read all that is before it.
+            // Without a close frame, because the peer does not read, or would have to read all earlier data.
             self.lose(Some("the peer reads too slowly".to_owned()));
         }
         is_full
@@ -339,7 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
         }
     }
 
-    /// Passes on the message that is held.
+    /// Passes the held message to the worker.
     fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.slowed_until.is_some() {
             return Poll::Pending;
@@ -349,7 +348,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
         };
         let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
         if ready!(self.receiver.poll_reserve(cx)).is_err() {
-            // The worker is gone, which the other direction finds out and answers.
+            // The worker is gone, which the other direction handles.
             self.held = None;
             return Poll::Ready(());
         }
@@ -368,9 +367,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
             Some(keep) => message.kept(keep),
             None => message,
         };
-        // The time for which it was not read says nothing about the peer.
+        // Time without reading does not count as silence of the peer.
         self.heard_at = Instant::now();
-        // Only fails without its end, as above.
+        // Fails only if the worker is gone, as above.
         let _ = self.receiver.send_item(Received::Message(message, room));
         Poll::Ready(())
     }
@@ -378,7 +377,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
     fn closed_by_peer(&mut self, close: &Close) {
         self.wire.tell(Closed::cleanly(close));
         if self.phase == Phase::Open {
-            // The socket has put the answer into its buffer.
+            // The library has put the answer into its buffer.
             (self.report.outcome, self.report.code) = (Outcome::Ok, close.code());
             self.close_by = Instant::now() + self.wire.limits.close_timeout;
             self.needs_flush = true;
@@ -428,13 +427,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
             }
             Ok::<_, std::io::Error>(())
         };
-        // A peer that takes longer has had its close frame all the same.
+        // A peer that takes longer has its close frame already.
         let _ = tokio::time::timeout(LINGER.0, gently).await;
         self.report
     }
 }
 
-/// Returns whether an error of writing says that the handshake is complete.
+/// Returns whether a write error means that the close handshake is complete.
 const fn is_end(error: &Error) -> bool {
     matches!(error, Error::ConnectionClosed | Error::AlreadyClosed)
 }

@@ -1,4 +1,4 @@
-//! Handover of a connection from the worker that accepts it to the byte stream, in the extensions of a response.
+//! Handover of an accepted connection from the worker to the byte stream, in the extensions of a response.
 
 use std::{
     fmt,
@@ -18,13 +18,13 @@ impl Upgrade {
         Self(Arc::new(Mutex::new(Some(wire))))
     }
 
-    /// Takes the byte stream's end; the first caller gets it.
+    /// Takes the byte stream's end, which only the first caller gets.
     #[must_use]
     pub fn take(&self) -> Option<Wire> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Attaches a guard, if the connection has not been taken.
+    /// Attaches a guard, unless the connection was taken.
     pub fn attach(&self, guard: Box<dyn Guard>) {
         if let Some(wire) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             wire.attach(guard);

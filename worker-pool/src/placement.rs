@@ -44,7 +44,7 @@ pub struct View<'a> {
     pub queued: usize,
     /// Maximum queue length.
     pub queue_len_max: usize,
-    /// Whether boots are allowed; false while the breaker is open.
+    /// False while the breaker refuses boots.
     pub may_boot: bool,
     /// Idle time after which a worker may be displaced by a script that has another worker.
     pub displace_after: Duration,

@@ -1,4 +1,4 @@
-//! Frames: a header of fixed size, a head that is JSON, and a body.
+//! Frames: a header of fixed size, a head in JSON, and a body.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::Serialize;
@@ -13,12 +13,12 @@ const EMPTY: u8 = 0;
 const JSON: u8 = 1;
 const BYTES: u8 = 2;
 
-/// Maximum sizes in a frame. A frame that is larger is refused before its bytes are read.
+/// Maximum sizes in a frame. A larger frame is refused before its bytes are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Of the head, in bytes. Default: 64 KiB.
+    /// Maximum size of the head, in bytes. Default: 64 KiB.
     pub head_bytes_max: u32,
-    /// Of the body, in bytes. Default: 8 MiB.
+    /// Maximum size of the body, in bytes. Default: 8 MiB.
     pub body_bytes_max: u32,
 }
 
@@ -31,14 +31,14 @@ impl Default for Limits {
     }
 }
 
-/// A frame that was read.
+/// A received frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame<M> {
     /// Its head.
     pub message: M,
     /// Its body.
     pub body: Payload,
-    /// Size of the body in bytes, as it was sent.
+    /// Size of the body on the wire, in bytes.
     pub body_bytes: usize,
 }
 
@@ -62,13 +62,13 @@ pub enum FrameError {
         /// The maximum.
         max: u32,
     },
-    /// The body is of no known kind.
+    /// The kind of the body is unknown.
     #[error("a frame's first byte is {0}; it must be 0 (no body), 1 (JSON) or 2 (bytes)")]
     Kind(u8),
-    /// A frame without a body has bytes of one.
+    /// A frame without a body has bytes in its body.
     #[error("a frame of kind 0 has a body of {0} bytes")]
     Unexpected(usize),
-    /// The head is no message.
+    /// The head is not a message.
     #[error("a frame's head is no message of this protocol: {0}")]
     Message(#[source] serde_json::Error),
     /// The body is not JSON.
@@ -79,7 +79,7 @@ pub enum FrameError {
 /// Appends a frame to `out`, or nothing if it is not within the limits.
 ///
 /// # Errors
-/// A head or a body that is too large, or has no JSON.
+/// The head or the body is too large, or cannot be converted to JSON.
 pub fn encode(message: &impl Serialize, body: &Payload, limits: &Limits, out: &mut BytesMut) -> Result<(), FrameError> {
     let head = serde_json::to_vec(message).map_err(FrameError::Message)?;
     let written;
@@ -101,11 +101,10 @@ pub fn encode(message: &impl Serialize, body: &Payload, limits: &Limits, out: &m
     Ok(())
 }
 
-/// Takes a frame from the beginning of `input`; `None` if it is not complete. Sizes are checked as soon as the header is
-/// there.
+/// Takes a frame from the start of `input`; `None` if it is incomplete. Sizes are checked as soon as the header is complete.
 ///
 /// # Errors
-/// The input is no frame of this protocol, and what follows cannot be read either.
+/// The input is not a frame of this protocol. The rest of the stream cannot be read either.
 pub fn decode<M: DeserializeOwned>(input: &mut BytesMut, limits: &Limits) -> Result<Option<Frame<M>>, FrameError> {
     let Some(mut header) = input.get(..HEADER_BYTES) else {
         return match input.first() {

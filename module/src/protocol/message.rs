@@ -5,26 +5,26 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A message of a module. Fields that are not known are ignored; a message that is not known is an error.
+/// A message of a module. Unknown fields are ignored; an unknown message is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ToHost {
-    /// The first message: what the module is.
+    /// The first message, with the module's registration.
     Hello(Hello),
-    /// Progress of a task; the body is JSON. Costs the task's window.
+    /// Progress of a task; the body is JSON. Uses the task's window.
     Progress {
         /// The task.
         task: u64,
     },
-    /// A result of a task; the body is its data. Costs the task's window.
+    /// A result of a task; the body is its data. Uses the task's window.
     Result {
         /// The task.
         task: u64,
         /// Its name, of 1 to 255 bytes.
         name: String,
     },
-    /// The last message of a task; the body is what it returns.
+    /// The last message of a task; the body is the returned value.
     End {
         /// The task.
         task: u64,
@@ -38,11 +38,11 @@ pub enum ToHost {
         request: u64,
         /// The topic.
         topic: String,
-        /// The cause of the message, which is one level deeper.
+        /// The cause of the message, which the message is one level deeper than.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<Cause>,
     },
-    /// An event was handled; the host sends the next ones.
+    /// An event was handled, so that the host sends more.
     Handled {
         /// The event.
         event: u64,
@@ -64,7 +64,7 @@ pub enum ToHost {
     },
 }
 
-/// A module, as it registers itself.
+/// Registration of a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The protocol's version.
@@ -75,18 +75,18 @@ pub struct Hello {
     /// The names of the tasks that it serves.
     #[serde(default)]
     pub tasks: Vec<String>,
-    /// The number of tasks that it works on at once. Default: 1.
+    /// Maximum number of concurrent tasks. Default: 1.
     #[serde(default)]
     pub tasks_max: Option<u32>,
     /// The patterns of the topics that it subscribes to.
     #[serde(default)]
     pub subscribe: Vec<String>,
-    /// Tasks that run for each result of others.
+    /// Tasks that run for results of other tasks.
     #[serde(default)]
     pub chains: Vec<ChainFrom>,
 }
 
-/// A task that runs for each result that is announced under a pattern.
+/// A task that runs for each result announced under a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChainFrom {
     /// The pattern, such as `results.scan`.
@@ -95,7 +95,7 @@ pub struct ChainFrom {
     pub task: String,
 }
 
-/// The event or task that a message is published for.
+/// The event or task during which a message is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -115,12 +115,12 @@ pub struct TaskError {
     pub detail: Option<String>,
 }
 
-/// Names a result in the host's store. A module passes it on as it came.
+/// Reference of a result in the host's store, which modules pass on unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultRef {
     /// Its number.
     pub id: u64,
-    /// Its source, as the host wrote it.
+    /// Its source, in the host's form.
     pub source: Value,
     /// Its name.
     pub name: String,
@@ -133,7 +133,7 @@ pub struct ResultRef {
 pub enum ToModule {
     /// The answer to [`ToHost::Hello`]; the body is the module's configuration.
     Welcome(Welcome),
-    /// The module is not taken, and the channel is closed.
+    /// The module is refused, and the channel closes.
     Refused {
         /// The reason.
         error: String,
@@ -150,13 +150,13 @@ pub enum ToModule {
         /// The number of messages that led to it.
         #[serde(default)]
         depth: u32,
-        /// The time that is left for it, in milliseconds.
+        /// The remaining time, in milliseconds.
         deadline_ms: u64,
-        /// The number of earlier attempts, by processes that were lost.
+        /// The number of earlier attempts, whose processes were lost.
         #[serde(default)]
         attempt: u32,
     },
-    /// The task's caller has gone, or its time is over. The module ends it, and says so with [`ToHost::End`].
+    /// The task's caller has left, or its time is over. The module ends the task with [`ToHost::End`].
     Cancel {
         /// The task.
         task: u64,
@@ -178,10 +178,10 @@ pub enum ToModule {
         source: String,
         /// Its depth.
         depth: u32,
-        /// When it was published, in milliseconds since 1970.
+        /// The time of its publication, in milliseconds since the Unix epoch.
         at_ms: f64,
     },
-    /// This many messages are missing here: the module was too slow.
+    /// Messages were dropped because the module was too slow.
     Lagged {
         /// Their number.
         count: u64,
@@ -190,7 +190,7 @@ pub enum ToModule {
     Published {
         /// The request's number.
         request: u64,
-        /// The number of subscriptions that queued it.
+        /// The number of subscriptions that queued the message.
         #[serde(default)]
         delivered: u64,
         /// The reason, if it was refused.
@@ -205,33 +205,33 @@ pub enum ToModule {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
-    /// Asks for a sign of life.
+    /// Asks for a [`ToHost::Pong`].
     Ping {
         /// Its number.
         ping: u64,
     },
-    /// Asks the module to finish what it holds, and to exit.
+    /// Asks the module to finish its work and exit.
     Shutdown {
-        /// The time that it has, in milliseconds.
+        /// The time for that, in milliseconds.
         within_ms: u64,
     },
 }
 
-/// A module's place in its host.
+/// The host's settings for a module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// The version that is spoken from here on.
+    /// The version used from now on.
     pub protocol: u32,
     /// The module's name.
     pub module: String,
     /// The id of the host's run.
     pub instance: String,
-    /// A task's window at its beginning, in bytes.
+    /// The initial window of a task, in bytes.
     pub window_bytes: u64,
     /// Maximum size of a frame's head, in bytes.
     pub head_bytes_max: u32,
     /// Maximum size of a frame's body, in bytes.
     pub body_bytes_max: u32,
-    /// A module that is silent for so long, in milliseconds, is taken for stalled.
+    /// The silence after which a module counts as stalled, in milliseconds.
     pub silence_ms: u64,
 }

@@ -19,7 +19,7 @@ mod message;
 pub use frame::{Frame, FrameError, HEADER_BYTES, Limits, decode, encode};
 pub use message::{Cause, ChainFrom, Hello, ResultRef, TaskError, ToHost, ToModule, Welcome};
 
-/// The version of the protocol that this crate speaks.
+/// The protocol version of this crate.
 pub const PROTOCOL: u32 = 1;
 
 /// The environment variable with the protocol's version, present if descriptor 0 is a channel to the host.
@@ -31,7 +31,7 @@ pub const NAME_VARIABLE: &str = "ISOPOD_MODULE_NAME";
 /// The environment variable that holds the id of the host's run.
 pub const INSTANCE_VARIABLE: &str = "ISOPOD_INSTANCE_ID";
 
-/// The longest name of a result, in bytes.
+/// Maximum length of a result's name, in bytes.
 pub const RESULT_NAME_BYTES_MAX: usize = 255;
-/// The bytes that an item takes from its task's window, in addition to those of its body.
+/// The number of bytes that an item takes from its task's window in addition to its body.
 pub const ITEM_COST: u64 = 256;

@@ -1,4 +1,4 @@
-//! The admin listener, as probes and as web pages ask it.
+//! The admin listener, with requests of probes and of web pages.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A thread on which connections live, as a worker's.
+//! A thread for connections, like a worker's.
 
 use std::{
     future::poll_fn,
@@ -13,10 +13,10 @@ use std::{
 use isopod_server::MovableConnection;
 use tokio::{sync::mpsc, task::LocalSet};
 
-/// The place of a connection: empty once that has left.
+/// The place of a connection, empty once it has left.
 type Place = Arc<Mutex<Option<MovableConnection>>>;
 
-/// A thread of its own, which starts with the first connection, and whose runtime ends with the last handle or at
+/// A thread that starts with the first connection, and whose runtime ends with the last handle or at
 /// [`Thread::end`].
 #[derive(Clone, Default)]
 pub(crate) struct Thread(Arc<Shared>);
@@ -65,12 +65,12 @@ impl isopod_server::ConnectionThread for Thread {
 }
 
 impl Thread {
-    /// The number of connections that have moved there so far.
+    /// Returns the number of connections that have moved to the thread so far.
     pub(crate) fn taken(&self) -> usize {
         self.0.taken.load(Ordering::SeqCst)
     }
 
-    /// Takes no connections from now on.
+    /// Refuses connections from now on.
     pub(crate) fn refuse(&self) {
         self.0.is_full.store(true, Ordering::SeqCst);
     }

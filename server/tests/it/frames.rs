@@ -1,4 +1,4 @@
-//! HTTP/2 as raw frames, for what no client would send.
+//! HTTP/2 as raw frames, for data that no client sends.
 
 use std::net::SocketAddr;
 
@@ -23,7 +23,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A header block for a `GET` of the path from `localhost`, without Huffman coding.
+/// Encodes the header block of a `GET` of the path from `localhost`, without Huffman coding.
 pub(crate) fn block(path: &str) -> Vec<u8> {
     let literal = |index: u8, value: &str| {
         let length = u8::try_from(value.len()).unwrap();
@@ -42,7 +42,7 @@ pub(crate) fn reset(stream: u32) -> Vec<u8> {
     frame(RESET, 0, stream, &8u32.to_be_bytes())
 }
 
-/// A connection that has opened with these settings.
+/// Opens a connection with these settings.
 pub(crate) async fn open(address: SocketAddr, settings: &[(u16, u32)]) -> (Reader, OwnedWriteHalf) {
     let (reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
     let settings: Vec<u8> = settings
@@ -64,7 +64,7 @@ pub(crate) struct Frame {
 }
 
 impl Reader {
-    /// The next frame; nothing at the connection's end, however it ends.
+    /// Reads the next frame; `None` at the connection's end, orderly or not.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
@@ -78,7 +78,7 @@ impl Reader {
         })
     }
 
-    /// Reads until there is such a frame. Panics when the connection ends before.
+    /// Reads until a frame matches. Panics if the connection ends before.
     pub(crate) async fn until(&mut self, wanted: impl Fn(&Frame) -> bool) -> Frame {
         loop {
             let frame = self.next().await.expect("a frame before the end");
@@ -88,7 +88,7 @@ impl Reader {
         }
     }
 
-    /// Reads to the connection's end; whether a GOAWAY came before it.
+    /// Reads to the connection's end. Returns whether a GOAWAY came before.
     pub(crate) async fn rest(mut self) -> bool {
         let mut warned = false;
         while let Some(frame) = self.next().await {

@@ -1,4 +1,4 @@
-//! Responses end where they say, whatever the worker said, and requests are what the URL Standard makes of them.
+//! Framing of responses, regardless of the worker's headers, and request URLs by the URL Standard.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::support::{LIKE_A_REFUSAL, address, config, get, raw, start};
 
-/// What a worker may say of the length of its five bytes.
+/// Values of `content-length` by a worker for its five bytes.
 const LENGTHS: [&str; 7] = ["3", "5", "30", "five", "5, 5", "+5", ""];
 
 /// RFC 9112, section 6.3: the next response on a connection begins where the body of the one before has ended.
@@ -79,7 +79,7 @@ async fn a_head_has_the_length_of_the_get_if_that_is_known() {
     }
 }
 
-/// RFC 9112, section 9.3 and 6.3: a client of HTTP/1.0 knows no chunks, so that the end of the connection is the body's.
+/// RFC 9112, section 9.3 and 6.3: an HTTP/1.0 client knows no chunks, so the connection's end is the body's.
 #[tokio::test]
 async fn an_old_client_gets_a_length_or_the_end_of_the_connection() {
     let (running, _) = start(config());
@@ -97,7 +97,7 @@ async fn an_old_client_gets_a_length_or_the_end_of_the_connection() {
     }
 }
 
-/// To a client of HTTP/1.0 the end of the connection is that of the body: only a reset says that something is missing.
+/// For an HTTP/1.0 client the connection's end is the body's, so only a reset shows an incomplete body.
 #[tokio::test]
 async fn an_old_client_notices_a_response_that_breaks_off() {
     let (running, _) = start(config());
@@ -218,7 +218,7 @@ async fn requests_sent_at_once_are_answered_in_their_order_whatever_their_bodies
     }
 }
 
-/// https://url.spec.whatwg.org/#path-state: dots go, also encoded ones, before anything goes by the path.
+/// https://url.spec.whatwg.org/#path-state: dot segments, also encoded ones, are removed before the path is used.
 #[tokio::test]
 async fn routes_go_by_the_url_that_scripts_see() {
     let routes = Routes::default()
@@ -302,7 +302,7 @@ async fn a_client_is_its_peer_unless_a_trusted_proxy_says_otherwise() {
     assert!(response.contains("cf-connecting-ip: 203.0.113.7\n"), "{response}");
 }
 
-/// Browsers and balancers keep connections at hand that they have not used.
+/// Browsers and load balancers keep unused connections.
 #[tokio::test]
 async fn idle_connections_do_not_delay_the_end() {
     let (running, _) = start(config());
@@ -321,7 +321,7 @@ async fn idle_connections_do_not_delay_the_end() {
         client.write_all(sent.as_bytes()).await.unwrap();
         clients.push(client);
     }
-    // Settings that the server does not have to wait for, and no answer to its pings.
+    // Sends settings, and does not answer pings.
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     clients[4].write_all(&settings).await.unwrap();
     let answered = running.handle();

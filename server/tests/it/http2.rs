@@ -1,4 +1,4 @@
-//! HTTP/2 clients that mean no good: what they send costs no worker anything and ends with their connection.
+//! Malicious HTTP/2 clients, which cost no worker time and lose their connection.
 
 use std::future::Future;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use crate::frames::*;
 use crate::support::{Worker, address, cut, get, start_with, until};
 
 const SHORT: Duration = Duration::from_millis(200);
-/// The setting of the window that each stream begins with.
+/// SETTINGS_INITIAL_WINDOW_SIZE.
 const INITIAL_WINDOW: u16 = 4;
 
 async fn in_time<T>(what: &str, doing: impl Future<Output = T>) -> T {
@@ -24,7 +24,7 @@ fn started(worker: &Worker) -> usize {
     worker.0.started.load(Ordering::SeqCst)
 }
 
-/// Writes until the server has had enough; what it has to say meanwhile is read.
+/// Writes until the server closes the connection, and reads its frames meanwhile.
 async fn flood(reader: Reader, mut writer: OwnedWriteHalf, frames: &[u8]) {
     let reading = tokio::spawn(reader.rest());
     let writing = async { while writer.write_all(frames).await.is_ok() {} };
@@ -53,8 +53,8 @@ async fn requests_reset_before_they_are_taken_up_end_the_connection() {
     assert!(started(&worker) < 25, "{} workers for nothing", started(&worker));
 }
 
-/// RFC 9113, section 5.1.2: a client may open streams before it has received the server's limit; those above it are refused, and
-/// may be tried again.
+/// RFC 9113, section 5.1.2: a client may open streams before it has received the server's limit. Streams above it are
+/// refused, and may be retried.
 #[tokio::test]
 async fn streams_opened_before_the_limit_is_known_are_refused_and_the_connection_stays() {
     const REFUSED_STREAM: [u8; 4] = 7u32.to_be_bytes();
@@ -76,7 +76,7 @@ async fn streams_opened_before_the_limit_is_known_are_refused_and_the_connection
     assert_eq!(worker.0.dropped.load(Ordering::SeqCst), 0);
 }
 
-/// More refusals than one such burst explains.
+/// More refusals than one such burst causes.
 #[tokio::test]
 async fn streams_opened_above_the_limit_again_and_again_end_the_connection() {
     let (running, _) = start(|limits| limits.h2_streams_max = 10);
@@ -146,7 +146,7 @@ async fn frames_that_carry_nothing_end_the_connection() {
         frame(PING, 0, 0, &[0; 8]),
         frame(PING, ACK, 0, &[0; 8]),
         frame(SETTINGS, 0, 0, &[]),
-        // A priority, for a stream that nobody opened.
+        // A priority for a stream that was not opened.
         frame(2, 0, 1, &[0, 0, 0, 0, 1]),
     ]
     .into_iter()
@@ -178,7 +178,7 @@ async fn empty_data_ends_the_connection() {
 async fn headers_that_unfold_to_more_than_is_taken_use_no_worker() {
     let (running, worker) = start(|_| ());
     let (reader, mut writer) = open(address(&running), &[]).await;
-    // One header of 3,000 bytes, remembered; then a thousand times the same.
+    // One indexed header of 3,000 bytes, then a thousand references to it.
     let mut bomb = block("/");
     bomb.extend([0x40, 1, b'x', 0x7f, 0xb9, 0x16]);
     bomb.extend([b'y'; 3000]);
@@ -245,7 +245,7 @@ async fn a_client_that_only_answers_pings_is_asked_to_leave_and_made_to() {
     let answering = async {
         while let Some(frame) = reader.next().await {
             warned |= frame.kind == GOAWAY;
-            // Not the one that tells a connection's end from its beginning: to that the server would close.
+            // Not the first GOAWAY's ping, at whose answer the server would close.
             if frame.kind == PING && frame.flags & ACK == 0 && !warned {
                 pings += 1;
                 drop(writer.write_all(&frame_back(&frame)).await);
@@ -265,8 +265,8 @@ fn frame_back(ping: &Frame) -> Vec<u8> {
     frame(PING, ACK, 0, &ping.payload)
 }
 
-/// Bodies that no worker reads hold their streams' windows, and not that of the connection (RFC 9113, section 5.2.2: a
-/// receiver that makes flow control depend on its application is to avoid deadlocks).
+/// Unread bodies fill the windows of their streams, but not that of the connection (RFC 9113, section 5.2.2: a receiver
+/// whose flow control depends on the application has to avoid deadlocks).
 #[tokio::test]
 async fn unread_bodies_do_not_stop_the_others_of_their_connection() {
     static BYTES: [u8; 2 << 20] = [b'x'; 2 << 20];

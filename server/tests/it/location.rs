@@ -1,4 +1,4 @@
-//! Connections that move to the thread of a worker and back: whatever they are at, their clients do not notice.
+//! Connections that move to the thread of a worker and back at any time, unnoticed by their clients.
 
 use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::support::{Worker, address, config, cut, read_all, start, start_with, 
 
 const LONG: Duration = Duration::from_secs(10);
 
-/// Sends this, and reads until the response to it ends like this.
+/// Sends a request, and reads until the response ends with `end`.
 async fn ask(stream: &mut TcpStream, request: &str, end: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     expect(stream, end).await
@@ -32,7 +32,7 @@ async fn expect(stream: &mut TcpStream, end: &str) -> String {
     response
 }
 
-/// Sends a request, and waits until this many requests were begun.
+/// Sends a request, and waits until the worker has begun this number of requests.
 async fn begin(stream: &mut TcpStream, path: &str, worker: &Worker, begun: usize) {
     let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -42,13 +42,13 @@ async fn begin(stream: &mut TcpStream, path: &str, worker: &Worker, begun: usize
     .await;
 }
 
-/// Lets the requests to `/wait` be answered.
+/// Releases the requests to `/wait`.
 fn release(worker: &Worker) {
     worker.0.released.store(true, Ordering::SeqCst);
     worker.0.release.notify_waiters();
 }
 
-/// A connection that lives on a worker's thread.
+/// Opens a connection and moves it to the worker's thread.
 async fn moved(address: SocketAddr, worker: &Worker) -> TcpStream {
     let before = worker.1.taken();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -69,7 +69,7 @@ async fn server() -> (Running, Worker, TcpStream) {
 async fn a_connection_that_moves_to_and_fro_answers_each_request_in_order() {
     let (running, worker, mut stream) = server().await;
     for n in 0..200 {
-        // Two at once: the second is read while the first is answered.
+        // Two pipelined requests: the second is read while the first is answered.
         let request = format!(
             "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n{n:04}GET /who HTTP/1.1\r\nhost: h{n}\r\nx-request-id: {n}\r\n\r\n"
         );
@@ -89,7 +89,7 @@ async fn a_connection_that_moves_to_and_fro_answers_each_request_in_order() {
 async fn a_request_under_way_goes_on_when_its_connection_has_to_leave() {
     let (running, worker, mut stream) = server().await;
     begin(&mut stream, "/wait", &worker, 3).await;
-    // With its runtime, to which the socket was bound.
+    // Also ends the runtime to which the socket was bound.
     worker.1.end();
     release(&worker);
     expect(&mut stream, "released").await;
@@ -113,7 +113,7 @@ async fn half_a_head_and_half_a_body_are_kept_when_a_connection_moves() {
         .write_all(b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-l")
         .await
         .unwrap();
-    // No matter whether it has been read.
+    // Regardless of whether the request has been read.
     worker.1.evict();
     stream.write_all(b"ength: 10\r\n\r\n01234").await.unwrap();
     until("the request is under way", || {

@@ -1,4 +1,4 @@
-//! The server over real sockets, with a worker made of Rust.
+//! Tests of the server over real sockets, with a worker in Rust.
 #![allow(
     clippy::disallowed_methods,
     reason = "a test has one runtime, and its tasks belong on it"

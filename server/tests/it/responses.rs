@@ -17,7 +17,7 @@ async fn each_outcome_has_its_status_and_is_named_in_the_response() {
         (Outcome::LoadShed, 503),
         (Outcome::BootFailed, 503),
         (Outcome::WorkerLost, 502),
-        // Nothing is there under this name: RFC 9110, section 15.5.5.
+        // No such resource: RFC 9110, section 15.5.5.
         (Outcome::NotDeployed, 404),
     ] {
         assert_eq!(status_of(outcome), StatusCode::from_u16(status).unwrap());
@@ -187,7 +187,7 @@ async fn new_routes_hold_from_the_next_request_on() {
     assert!(get(address, "/who", "").await.starts_with("HTTP/1.1 404"));
 }
 
-/// RFC 9112, section 4: the reason phrase may be empty, and the space before it is sent all the same.
+/// RFC 9112, section 4: the reason phrase may be empty, but the space before it is required.
 #[tokio::test]
 async fn a_status_without_a_known_reason_has_an_empty_one() {
     let (running, _) = start(config());

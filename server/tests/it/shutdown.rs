@@ -71,9 +71,9 @@ async fn under_load_every_request_sent_before_the_connection_closed_is_answered(
     assert!(TcpStream::connect(address).await.is_err(), "the listener is still open");
 }
 
-/// One request on a connection of its own. `None`: there was no connection to be had.
+/// Sends one request on a new connection. `None` if the connection was not established.
 async fn ask_once(address: std::net::SocketAddr) -> Option<std::io::Result<String>> {
-    // While the listener is about to close it gives no answer at all, and the system would ask for a second or more.
+    // A listener that is about to close drops SYN packets, and the system would retry for a second or more.
     let mut stream = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address))
         .await
         .ok()?

@@ -1,5 +1,5 @@
-//! Requests in shapes on whose end two servers might not agree: refused before a worker is used, and the connection with
-//! them, so that nothing behind them is taken for a request.
+//! Requests on whose end two servers might disagree are refused before a worker is used, and their connection is closed, so
+//! that no data behind them is taken for a request.
 
 use std::sync::atomic::Ordering;
 
@@ -7,10 +7,10 @@ use isopod_server::Routes;
 
 use crate::support::{address, config, get, raw, refused, start, start_with, until};
 
-/// What would be answered with the worker's name, were it ever taken for a request.
+/// Hidden data, which would be answered with the worker's name if it were taken for a request.
 const HIDDEN: &str = "GET /who HTTP/1.1\r\nhost: hidden\r\n\r\n";
 
-/// The head and the status it is refused with.
+/// Heads, with the status of their refusal.
 const HEADS: &[(&str, &str)] = &[
     ("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked", "400"),
     (
@@ -81,7 +81,7 @@ async fn a_head_that_can_be_read_in_two_ways_is_refused_with_its_connection() {
     assert!(get(address(&running), "/", "").await.ends_with("hello"));
 }
 
-/// What follows the head of a chunked body.
+/// Data after the head of a chunked request.
 const CHUNKS: &[&str] = &[
     "0x5\r\nhello\r\n0\r\n\r\n",
     "-5\r\nhello\r\n0\r\n\r\n",

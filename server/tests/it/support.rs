@@ -22,7 +22,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A worker whose behaviour the path chooses, and what it saw.
+/// A worker whose behavior depends on the path, and its records.
 #[derive(Clone, Default)]
 pub(crate) struct Worker(pub(crate) Arc<Seen>, pub(crate) Thread);
 
@@ -34,7 +34,7 @@ pub(crate) struct Seen {
     pub(crate) release: tokio::sync::Notify,
 }
 
-/// What hyper writes by itself when a request is not HTTP.
+/// hyper's own response to a request that is not HTTP.
 pub(crate) const LIKE_A_REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 pub(crate) fn full(text: impl Into<Bytes>) -> ServerBody {
@@ -50,7 +50,7 @@ impl Drop for Dropped {
 }
 
 impl Dispatch for Worker {
-    /// Answers on the connections' thread, as far as the server is concerned: connections move there in every test.
+    /// Answers as if on the connections' thread, so that connections move there in every test.
     async fn fetch(
         &self,
         worker: &str,
@@ -120,7 +120,7 @@ impl Worker {
                     .map(move |chunk| (&guard, Ok::<_, BoxError>(http_body::Frame::data(chunk))).1);
                 Response::new(ServerBody::new(StreamBody::new(chunks)))
             }
-            // A body of five bytes under the headers that are asked for, in one piece or streamed.
+            // A body of five bytes with the requested headers, in one piece or streamed.
             "/said" | "/said-streamed" => {
                 let mut response = Response::new(if path == "/said" {
                     full("hello")
@@ -180,7 +180,7 @@ pub(crate) fn address(running: &Running) -> SocketAddr {
     }
 }
 
-/// Sends bytes as they are and reads until the server closes.
+/// Sends raw bytes and reads until the server closes.
 pub(crate) async fn raw(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_ref()).await.unwrap();
@@ -196,7 +196,7 @@ pub(crate) async fn read_all(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -
     String::from_utf8_lossy(&response).into_owned()
 }
 
-/// A plain GET on a connection of its own.
+/// Sends a plain GET on a new connection.
 pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> String {
     raw(
         address,
@@ -205,12 +205,12 @@ pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> Strin
     .await
 }
 
-/// Requests that the server refused by itself, hyper's own refusals included.
+/// Returns the number of requests that the server itself refused, including hyper's refusals.
 pub(crate) fn refused(running: &Running) -> u64 {
     figure(running, "isopod_http_requests_total", "refused") + cut(running, "bad_request")
 }
 
-/// Connections that were cut for this reason.
+/// Returns the number of connections cut for this reason.
 pub(crate) fn cut(running: &Running, reason: &str) -> u64 {
     figure(running, "isopod_http_connections_cut_total", reason)
 }

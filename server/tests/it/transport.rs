@@ -50,7 +50,7 @@ async fn http2_is_spoken_in_clear_text_to_those_who_open_with_it() {
     assert!(who.starts_with(b"worker http://localhost/who "), "{who:?}");
 }
 
-/// Puts a new certificate into the files.
+/// Writes a new certificate into the files.
 fn certify(files: &TlsFiles) -> rcgen::CertifiedKey<rcgen::KeyPair> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(&files.certificates, made.cert.pem()).unwrap();
@@ -58,7 +58,7 @@ fn certify(files: &TlsFiles) -> rcgen::CertifiedKey<rcgen::KeyPair> {
     made
 }
 
-/// The certificate that a server shows to a client that trusts this one.
+/// Returns the certificate that a server presents to a client that trusts this one.
 async fn shown_to(
     running: &isopod_server::Running,
     trusted: &rcgen::CertifiedKey<rcgen::KeyPair>,
@@ -159,7 +159,7 @@ async fn a_handshake_that_does_not_come_holds_no_end_up() {
     let (running, _) = start(config().listeners(listeners));
     let silent = TcpStream::connect(address(&running)).await.unwrap();
     let mut half = TcpStream::connect(address(&running)).await.unwrap();
-    // A handshake record of 256 bytes, of which nothing comes.
+    // The header of a handshake record of 256 bytes, without its content.
     half.write_all(&[22, 3, 1, 1, 0]).await.unwrap();
     let began = std::time::Instant::now();
     running.shutdown(std::time::Duration::from_secs(30)).await;

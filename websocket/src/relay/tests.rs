@@ -134,7 +134,7 @@ async fn a_worker_that_takes_nothing_stops_the_peer() {
         sent += 1;
         assert!(sent < 64, "what is on the way is bounded");
     }
-    // What the worker sends goes on meanwhile.
+    // The worker's messages pass meanwhile.
     all.port.send(text("still here")).unwrap();
     assert_eq!(all.peer.next().await.unwrap().unwrap(), Frame::text("still here"));
     assert!(matches!(receive(&mut all.port).await, Some(Incoming::Message(_))));

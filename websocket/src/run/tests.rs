@@ -11,7 +11,7 @@ use crate::{Hooks, Incoming, Limits, Port, SendError, pair};
 
 type Peer = WebSocketStream<DuplexStream>;
 
-/// A worker's end, the running connection, and the peer.
+/// Opens a connection: the worker's end, the running connection, and the peer.
 async fn connected(limits: Limits) -> (Port, JoinHandle<Report>, Peer) {
     connected_until(limits, pending()).await
 }
@@ -73,7 +73,7 @@ async fn a_silent_peer_is_pinged_and_then_disconnected() {
     let limits = Limits::default().idle_timeout(Duration::from_secs(60));
     let (mut port, running, mut peer) = connected(limits).await;
     let begun = Instant::now();
-    // A peer that answers stays. tungstenite answers with its next read.
+    // A peer that answers pings stays. tungstenite answers at its next read.
     for _ in 0..3 {
         assert!(matches!(peer.next().await, Some(Ok(Frame::Ping(_)))));
         peer.flush().await.unwrap();
@@ -125,7 +125,7 @@ async fn a_peer_that_does_not_read_is_disconnected() {
     running.await.unwrap();
     drop(peer);
 
-    // Without filling the buffer: by time.
+    // By time, without filling the buffer.
     let (mut port, running, peer) = connected(limits).await;
     let begun = Instant::now();
     port.send(chunk).unwrap();

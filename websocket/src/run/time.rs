@@ -1,4 +1,4 @@
-//! The times of a connection: pings, silence, age, stalled writes, the close handshake.
+//! The time limits of a connection: pings, silence, age, stalled writes, the close handshake.
 
 use std::{future::Future, pin::Pin, task::Context};
 
@@ -15,7 +15,7 @@ use super::{Phase, Run};
 use crate::end::Ending;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
-    /// Acts on the time that has come. Returns whether one has.
+    /// Acts on an expired time. Returns whether one has expired.
     pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
         let due = self.next_due();
         if self.timer.deadline() != due {
@@ -38,7 +38,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
                 } else {
                     limits.idle_timeout / 2
                 };
-                // What the peer sends is not read meanwhile, and says nothing about it.
+                // The peer is not read meanwhile, so its silence does not count.
                 let idle = self.held.is_none().then_some(self.heard_at + quiet);
                 let age = self.opened_at + limits.lifetime;
                 idle.map_or(age, |idle| idle.min(age))

@@ -41,7 +41,7 @@ pub(super) struct Holders {
     holders: Vec<Holder>,
     /// Standing events.
     stand: HashSet<EventId>,
-    /// Whether the next event is a standing one.
+    /// True if the next event is a standing one.
     next_stands: bool,
     /// The session and key of each event.
     of: HashMap<EventId, (SessionId, Option<Arc<str>>)>,

@@ -19,7 +19,7 @@ pub(crate) struct Closing {
     cut_at: Instant,
     /// Grace for canceled events, and then for threads.
     grace: Duration,
-    /// Whether threads end too.
+    /// True if threads end too.
     stop: bool,
     open_at_start: usize,
     /// Number of events of sessions accepted since the start.

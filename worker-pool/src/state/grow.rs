@@ -32,7 +32,7 @@ pub(super) struct Census {
 pub(super) struct Ask {
     /// Its depth of calls between workers.
     pub(super) depth: u32,
-    /// Whether it is the first event of a session.
+    /// True if it is the first event of a session.
     pub(super) opens: bool,
 }
 

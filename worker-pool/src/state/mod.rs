@@ -69,7 +69,7 @@ pub(crate) struct State<E: Engine> {
     boots: Boots,
     /// Memory of all workers in bytes, as last reported.
     memory: Arc<AtomicUsize>,
-    /// Whether there may be yielding workers; see [`Hosted::yields`].
+    /// True if there may be yielding workers; see [`Hosted::yields`].
     yielding: bool,
     /// Accepted events that have not ended.
     pub(crate) open: usize,
@@ -105,11 +105,11 @@ pub(crate) struct Script<E: Engine> {
     waits_since: Option<Instant>,
     /// Callers of `warm` that wait for a first worker.
     warming: Vec<channel::Sender<Result<(), Failure>>>,
-    /// Whether it is in `State::waiting`.
+    /// True if it is in `State::waiting`.
     enlisted: bool,
-    /// Whether the script takes no new events, and is removed after its last one.
+    /// True if the script takes no new events, and is removed after its last one.
     leaving: bool,
-    /// Whether it was undeployed, which also ends its sessions.
+    /// True if it was undeployed, which also ends its sessions.
     undeployed: bool,
     /// The threads that host a worker of any of its versions, or are reserved for one.
     homes: Vec<usize>,
@@ -130,7 +130,7 @@ pub(crate) struct Thread<E: Engine> {
     pub(crate) recorder: Arc<Mutex<Recorder>>,
     /// Number of consecutive failures to start.
     start_failures: u32,
-    /// Whether this is an extra thread above the maximum. Only nested events boot workers on it.
+    /// True if this is an extra thread above the maximum. Only nested events boot workers on it.
     is_extra: bool,
 }
 
@@ -163,9 +163,9 @@ pub(crate) struct Hosted<E: Engine> {
     ready_at: Instant,
     /// Time since which it yields to waiting scripts. If they find other threads first, it continues.
     yields: Option<Instant>,
-    /// Whether a [`Mail::Pull`] is pending.
+    /// True if a [`Mail::Pull`] is pending.
     nudged: bool,
-    /// Whether it is in a long turn, and takes no events until it reads its mailbox.
+    /// True if it is in a long turn, and takes no events until it reads its mailbox.
     in_long_turn: bool,
     /// The events it has begun.
     table: Arc<Table>,

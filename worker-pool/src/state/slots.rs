@@ -42,7 +42,7 @@ impl Table {
 pub(crate) struct Slots {
     entries: Vec<(u32, Option<Running>)>,
     free: Vec<u32>,
-    /// Whether the worker was given up, so that it begins and ends no events.
+    /// True if the worker was given up, so that it begins and ends no events.
     lost: bool,
 }
 

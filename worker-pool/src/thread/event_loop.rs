@@ -73,7 +73,7 @@ pub(super) struct EventLoop<'a, E: Engine> {
     timer: Option<(Instant, Pin<Box<clock::Sleep>>)>,
     /// Set by [`Mail::Cut`], after which events are canceled.
     cut: bool,
-    /// Whether the worker's age was reported to the pool.
+    /// True if the worker's age was reported to the pool.
     aged: bool,
     /// The last resource that the worker released since its last event.
     trimmed: Option<Trim>,

@@ -15,7 +15,7 @@ pub(super) struct Linger {
     limit: Duration,
     /// Time at which the loop went to sleep, until the next event arrives.
     asleep_since: Option<Instant>,
-    /// Whether the last event arrived within the limit after the end of the previous one.
+    /// True if the last event arrived within the limit after the end of the previous one.
     brisk: bool,
 }
 

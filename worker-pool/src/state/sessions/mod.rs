@@ -45,7 +45,7 @@ pub(crate) struct Count {
 #[derive(Clone, Copy, Debug)]
 struct Owned {
     session: SessionId,
-    /// Whether it is a standing event, which does not count as load.
+    /// True if it is a standing event, which does not count as load.
     stands: bool,
 }
 
@@ -60,7 +60,7 @@ struct Entry {
     /// The notice given to its holders.
     told: Option<Closing>,
     notice: Arc<Notice>,
-    /// Whether a holder waits for room.
+    /// True if a holder waits for room.
     waits: bool,
 }
 
@@ -87,9 +87,9 @@ pub(crate) struct Pins {
     standing: usize,
     /// The end and its reason, once the sessions were notified.
     closing: Option<Closing>,
-    /// Whether all its sessions were notified.
+    /// True if all its sessions were notified.
     told: bool,
-    /// Whether a session waits for room because of other sessions' events.
+    /// True if a session waits for room because of other sessions' events.
     crowded: bool,
 }
 
