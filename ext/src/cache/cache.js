@@ -32,7 +32,7 @@ function requestOf(input, method) {
   return toInnerRequest(ObjectPrototypeIsPrototypeOf(Request.prototype, input) ? input : new Request(input));
 }
 
-/** Returns true if an operation on this request finds nothing. */
+/** Returns true for requests for which no response is stored. */
 const isOther = (request, options) => request.method !== "GET" && !options?.ignoreMethod;
 
 async function find(name, input, options) {
@@ -47,7 +47,7 @@ async function find(name, input, options) {
   return fromInnerResponse(response, "immutable");
 }
 
-/** Takes the body of a response at once, so that its owner sees that it is used. */
+/** Takes the body of a response at once, which makes it used. */
 function take(inner) {
   if (inner.body === null) return { __proto__: null, bytes: null, rid: null, hasFailed: false, error: undefined };
   if (inner.body.unusable()) {
@@ -69,7 +69,7 @@ async function put(name, input, response) {
   const request = requestOf(input, "put");
   if (request.method !== "GET") throw new TypeError("Cannot cache response to non-GET request.");
   if (inner.status === 101) throw new TypeError("Cannot cache WebSocket upgrade response.");
-  // An answer to a condition means nothing to others: as in workerd, it is left out in silence.
+  // The answer to a conditional request is useless to others. As in workerd, it is ignored.
   if (inner.status === 304) return;
   op_isopod_cache_check(inner.status, inner.headerList);
   const given = take(inner);
@@ -95,7 +95,7 @@ async function remove(name, input, options) {
   return await op_isopod_cache_delete(name, request.currentUrl(), currentEvent());
 }
 
-/** The methods of the standard that Workers do not have. */
+/** Makes the standard's methods throw that Workers do not support. */
 function leaveOut(Interface, of, methods) {
   for (const method of new SafeArrayIterator(methods)) {
     const missing = {
@@ -114,7 +114,7 @@ function leaveOut(Interface, of, methods) {
 }
 
 class Cache {
-  /** The name; `null` of the default cache. */
+  /** The name; `null` for the default cache. */
   #name;
   constructor(key, name) {
     if (key !== constructKey) throw new TypeError("Illegal constructor");

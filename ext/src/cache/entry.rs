@@ -1,7 +1,7 @@
-//! A stored response: whether it may be stored, for how long, and the response to a request. Pure functions of headers and times.
+//! A stored response: the rules for storing it, its lifetime, and its use for a request. Pure functions of headers and times.
 //!
-//! Source of the rules that are the platform's own: <https://developers.cloudflare.com/workers/runtime-apis/cache/>. The others
-//! are those of RFC 9111, by `http-cache-semantics`.
+//! Sources: <https://developers.cloudflare.com/workers/runtime-apis/cache/> for the platform's rules, and RFC 9111, by
+//! `http-cache-semantics`, for the others.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,19 +25,19 @@ pub(super) struct Offered {
     pub(super) headers: HeaderMap,
 }
 
-/// The mistake of storing a response that is never stored. The texts are workerd's.
+/// The error of storing a response that can never be stored, with workerd's messages.
 #[derive(Clone, Copy, Debug, thiserror::Error, deno_error::JsError, PartialEq, Eq)]
 #[class(type)]
 pub enum CacheFault {
-    /// It is a part.
+    /// It is a partial response.
     #[error("Cannot cache response to a range request (206 Partial Content).")]
     Part,
-    /// It depends on everything.
+    /// It varies with every header.
     #[error("Cannot cache response with 'Vary: *' header.")]
     VaryAll,
 }
 
-/// Checks for a response whose storing is a mistake.
+/// Checks that storing a response is not an error.
 pub(super) fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), CacheFault> {
     let varies = headers.get_all(VARY).iter();
     match status {
@@ -54,7 +54,7 @@ pub(super) struct Entry {
     request: Request<()>,
     status: StatusCode,
     pub(super) body: Bytes,
-    /// The body is encoded, as its headers say.
+    /// True if the body is encoded, as its headers say.
     pub(super) is_encoded: bool,
     pub(super) fresh_for: Duration,
     /// The size of its headers.
@@ -62,24 +62,24 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Creates an entry from a response. `None`: it may not be stored, or would not be fresh.
+    /// Creates an entry from a response; `None` if it may not be stored or would not be fresh.
     pub(super) fn new(offered: Offered, body: Bytes, is_encoded: bool, now: SystemTime) -> Option<Self> {
         let Offered {
             mut request,
             status,
             mut headers,
         } = offered;
-        // Directives of the request are for caches in between.
+        // The request's directives are for caches on the path.
         request.remove(CACHE_CONTROL);
-        // Any response may be stored without its cookies, if it says so.
+        // A response with `private=set-cookie` may be stored without its cookies.
         if without_cookies(&mut headers) {
             headers.remove(SET_COOKIE);
         }
         if headers.contains_key(SET_COOKIE) {
             return None;
         }
-        // The body has this length, even if it was transferred in another form. A response that cannot have a body has no length: RFC
-        // 9110, 8.6.
+        // The length of the stored body, which may have been transferred in another form. A response that cannot have a body
+        // has no length: RFC 9110, 8.6.
         match status {
             StatusCode::NO_CONTENT => drop(headers.remove(CONTENT_LENGTH)),
             _ => drop(headers.insert(CONTENT_LENGTH, body.len().into())),
@@ -106,12 +106,12 @@ impl Entry {
         })
     }
 
-    /// Its size in memory.
+    /// Returns its size in memory.
     pub(super) fn bytes(&self) -> usize {
         self.body.len() + 2 * self.head_bytes + size_of::<Self>()
     }
 
-    /// Returns the response to a request with these headers. `None`: it is no longer fresh.
+    /// Returns the response to a request with these headers; `None` if it is stale.
     pub(super) fn answer(&self, request: &HeaderMap, now: SystemTime) -> Option<Answer> {
         let BeforeRequest::Fresh(head) = self.policy.before_request(&self.request, now) else {
             return None;
@@ -127,7 +127,7 @@ impl Entry {
     }
 }
 
-/// Removes `private=set-cookie` from `Cache-Control`. Returns true if it was there.
+/// Removes `private=set-cookie` from `Cache-Control`. Returns whether it was present.
 fn without_cookies(headers: &mut HeaderMap) -> bool {
     let is_private = |directive: &str| {
         directive
@@ -198,7 +198,7 @@ impl Answer {
         self
     }
 
-    /// Returns true if the sender of the request has the same representation.
+    /// Returns whether the client has the same representation.
     fn is_known(&self, request: &HeaderMap) -> bool {
         let text = |headers: &HeaderMap, name| {
             headers
@@ -248,7 +248,7 @@ mod tests {
         Entry::new(offered(200, entries), "0123456789".into(), false, SystemTime::now())
     }
 
-    // The transcript of the platform's behavior: tests/fixtures/bindings/cache.json.
+    // Transcript of the platform's behavior: tests/fixtures/bindings/cache.json.
 
     #[test]
     fn an_entry_is_fresh_as_long_as_its_response_says() {

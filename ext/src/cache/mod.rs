@@ -1,7 +1,7 @@
-//! `caches`: the Cache API of Workers, on responses in memory.
+//! `caches`: the Cache API of Workers, with responses in memory.
 //!
-//! `store` has the responses of all workers of a process, `entry` decides what may be stored, how long it is fresh, and what a
-//! request gets of it. The runtime places a [`CacheAccess`] in the worker's state.
+//! `store` has the responses of all workers of a process, and `entry` the rules for storing, freshness and requests. The
+//! runtime places a [`CacheAccess`] in the worker's state.
 
 mod entry;
 mod remote;
@@ -40,7 +40,7 @@ pub struct CacheAccess {
 }
 
 impl CacheAccess {
-    /// The part of the script of this name.
+    /// Creates access to the part of the script with this name.
     #[must_use]
     pub fn new(cache: ResponseCache, worker: impl Into<Arc<str>>) -> Self {
         Self {
@@ -110,7 +110,7 @@ fn header_map(pairs: Pairs) -> Result<HeaderMap, CacheError> {
     Ok(map)
 }
 
-/// Begins an operation of an event.
+/// Starts an operation of an event.
 fn begin(state: &OpState, event: EventKey) -> Result<CacheAccess, CacheError> {
     let access = state.try_borrow::<CacheAccess>().cloned().ok_or(CacheError::NoCache)?;
     begin_operation(state, event, &Usage::of(state))?;
@@ -127,7 +127,7 @@ struct Found {
     is_encoded: bool,
 }
 
-/// Ends with an event what is awaited for it.
+/// Returns a handle that cancels an operation at the end of its event.
 fn until_end(state: &OpState, event: EventKey) -> Result<Rc<CancelHandle>, CacheError> {
     let ended = CancelHandle::new_rc();
     end_with_event(state, event, &ended)?;
@@ -186,7 +186,7 @@ async fn op_isopod_cache_match(
     .await?
 }
 
-/// Checks for a response whose storing is a mistake.
+/// Checks that storing a response is not an error.
 #[op2]
 fn op_isopod_cache_check(#[smi] status: u16, #[scoped] headers: Pairs) -> Result<(), CacheError> {
     unwind::catch(|| {
@@ -195,7 +195,7 @@ fn op_isopod_cache_check(#[smi] status: u16, #[scoped] headers: Pairs) -> Result
     })?
 }
 
-/// Stores a response, if it may be stored. `headers` are those of the request and of the response.
+/// Stores a response, if permitted. `headers` has the headers of the request and of the response.
 #[op2]
 #[allow(clippy::too_many_arguments, reason = "a request and a response")]
 async fn op_isopod_cache_put(
@@ -239,7 +239,7 @@ async fn op_isopod_cache_put(
     .await?
 }
 
-/// The body that a script passes: bytes, a stream, or none.
+/// Returns the body that a script passes: bytes, a stream, or none.
 fn content(
     state: &mut OpState,
     event: EventKey,
@@ -253,7 +253,7 @@ fn content(
             let (outgoing, body) = Outgoing::new(state.resource_table.take_any(rid)?);
             end_with_event(state, event, outgoing.tail())?;
             let (ledger, idle) = (usage.ledger().clone(), usage.quotas.stream_idle);
-            // Not awaited: it ends with its reader and with its event, and the event loop with the worker.
+            // Not awaited, because it ends with its reader, its event or the event loop.
             drop(deno_core::unsync::spawn(async move {
                 let _ = outgoing.pump(&ledger, idle).await;
             }));
@@ -263,7 +263,7 @@ fn content(
     }
 }
 
-/// Reads a body to its end. `None`: it is too large to be stored.
+/// Reads a body to its end; `None` if it is too large to be stored.
 async fn collect(mut body: Body, usage: &Rc<Usage>, bytes_max: usize) -> Result<Option<Bytes>, CacheError> {
     let mut whole = BytesMut::new();
     let mut held = usage.hold(0)?;
@@ -273,12 +273,12 @@ async fn collect(mut body: Body, usage: &Rc<Usage>, bytes_max: usize) -> Result<
         let Ok(bytes) = frame.into_data() else { continue };
         is_stored &= whole.len() + bytes.len() <= bytes_max;
         if !is_stored {
-            // It is still read to its end, as its sender expects.
+            // The rest is read and dropped, as its sender expects.
             whole = BytesMut::new();
             held = usage.hold(0)?;
             continue;
         }
-        // A buffer that grows is copied.
+        // Growing copies the buffer.
         let more = usage.hold(bytes.len())?;
         held.resize(held.bytes() + more.bytes());
         drop(more);
@@ -310,7 +310,7 @@ async fn op_isopod_cache_delete(
     .await?
 }
 
-/// A module of its own, because the macro creates a public type.
+/// In a module, because the macro creates a public type.
 pub(crate) mod extension {
     use super::{op_isopod_cache_check, op_isopod_cache_delete, op_isopod_cache_match, op_isopod_cache_put};
 

@@ -1,4 +1,4 @@
-//! `caches` of workers in processes of their own: the responses are in the pool's process.
+//! `caches` of workers in other processes, with the responses in the pool's process.
 
 use std::time::SystemTime;
 
@@ -24,7 +24,7 @@ struct Asked {
 
 #[derive(Serialize, Deserialize)]
 enum What {
-    /// For a request with these headers.
+    /// Find the response to a request with these headers.
     Find(WrittenHeaders),
     /// The body is beside it.
     Put {
@@ -106,7 +106,7 @@ impl RemoteCache {
     }
 }
 
-/// Does an operation for a worker in another process, on the part of the cache that its script has.
+/// Performs an operation for a worker in another process, on its script's part of the cache.
 pub(crate) fn serve(cache: ResponseCache, worker: &str, asked: Parcel) -> ParcelFuture {
     let worker = worker.into();
     Box::pin(async move {
@@ -161,7 +161,7 @@ pub(crate) fn serve(cache: ResponseCache, worker: &str, asked: Parcel) -> Parcel
     })
 }
 
-/// Reads a body to its end. `None`: it is larger than the largest that is stored.
+/// Reads a body to its end; `None` if it is too large to be stored.
 async fn collect(mut body: Body, bytes_max: usize) -> Result<Option<Bytes>, String> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {

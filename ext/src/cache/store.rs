@@ -1,4 +1,4 @@
-//! The cache that the workers of a process share, each with a part that no other sees.
+//! The cache of a process, in which each script has a separate part.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -22,9 +22,9 @@ use crate::bindings::Asks;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct CacheLimits {
-    /// Bytes of all responses, with their headers. The least used ones are evicted. Default: 256 MiB.
+    /// Maximum size of all responses with their headers, in bytes. The least used ones are evicted. Default: 256 MiB.
     pub bytes_max: u64,
-    /// Bytes of a response's body. A larger one is not stored. Default: 32 MiB.
+    /// Maximum size of a stored response's body, in bytes. Default: 32 MiB.
     pub object_bytes_max: usize,
 }
 
@@ -42,18 +42,18 @@ impl Default for CacheLimits {
     }
 }
 
-/// Responses in memory, behind `caches`.
+/// Responses in memory for `caches`.
 ///
 /// ```
 /// # mod isopod { pub use isopod_ext::cache::{CacheLimits, ResponseCache}; }
 /// use isopod::{CacheLimits, ResponseCache};
 ///
 /// let cache = ResponseCache::new(CacheLimits::default());
-/// // Scripts that are built with clones of it share its limits, and see nothing of each other.
+/// // Scripts that are built with clones share the limits, but not the responses.
 /// assert_eq!(cache.clone().bytes(), 0);
 /// ```
 ///
-/// Clones share the responses. A script sees those that were stored under its own name, by any version of it, and on any thread.
+/// Clones share the responses. A script sees the responses stored under its name, by any version and on any thread.
 #[derive(Clone, Default)]
 pub struct ResponseCache(Arc<Shared>);
 
@@ -62,11 +62,11 @@ struct Shared {
     limits: CacheLimits,
     /// Created on first use.
     responses: OnceLock<Cache<Key, Arc<Entry>>>,
-    /// The responses are in another process.
+    /// `Some` if the responses are in another process.
     away: Option<Asks>,
 }
 
-/// The place of a response.
+/// The key of a response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     /// The name of the script.
@@ -86,7 +86,7 @@ impl ResponseCache {
         }))
     }
 
-    /// A cache in another process, which has these limits.
+    /// Creates a handle to a cache in another process, with these limits.
     pub(crate) fn elsewhere(limits: CacheLimits, asks: Asks) -> Self {
         Self(Arc::new(Shared {
             limits,
@@ -95,12 +95,12 @@ impl ResponseCache {
         }))
     }
 
-    /// The connection to the responses, if they are in another process.
+    /// Returns the connection to the responses, if they are in another process.
     pub(super) fn away(&self) -> Option<&Asks> {
         self.0.away.as_ref()
     }
 
-    /// Bytes of the responses in it, approximately.
+    /// Returns the approximate size of the responses, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let responses = self.0.responses.get();
@@ -110,7 +110,7 @@ impl ResponseCache {
         })
     }
 
-    /// Its limits.
+    /// Returns the limits.
     #[must_use]
     pub fn limits(&self) -> CacheLimits {
         self.0.limits
@@ -123,7 +123,7 @@ impl ResponseCache {
     pub(super) fn put(&self, key: Key, entry: Entry) {
         let responses = self.responses();
         responses.insert(key, Arc::new(entry));
-        // Otherwise the limit would be applied after some dozens of writes, each of which may be large.
+        // Otherwise the limit would be applied only after dozens of writes, each of which may be large.
         responses.run_pending_tasks();
     }
 
@@ -153,7 +153,7 @@ impl fmt::Debug for ResponseCache {
     }
 }
 
-/// Stale responses take no room.
+/// Expiry of stale responses.
 struct WhenStale;
 
 impl Expiry<Key, Arc<Entry>> for WhenStale {

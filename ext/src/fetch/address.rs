@@ -1,8 +1,8 @@
-//! Classifies IP addresses: special ranges, and embedded IPv4 addresses.
+//! Classification of IP addresses: special ranges, and embedded IPv4 addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The address, and the IPv4 address that it embeds if it is one of those IPv6 forms.
+/// Returns the address, and the IPv4 address that it may embed.
 pub(super) fn spellings(address: IpAddr) -> Vec<IpAddr> {
     let mut all = vec![address];
     if let IpAddr::V6(address) = address {
@@ -11,7 +11,7 @@ pub(super) fn spellings(address: IpAddr) -> Vec<IpAddr> {
     all
 }
 
-/// The IPv4 address inside a mapped, compatible, NAT64, 6to4, Teredo or ISATAP address.
+/// Returns the IPv4 address embedded in a mapped, compatible, NAT64, 6to4, Teredo or ISATAP address.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let segments = address.segments();
     let pair = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
@@ -29,7 +29,7 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// The name of the special range that contains an address; `None` for a public one.
+/// Returns the name of the special range that contains an address; `None` for a public address.
 pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => special_v4(address),

@@ -53,26 +53,26 @@ function streamOf(body) {
       // A copy: the stream transfers the buffer, and the body may be cloned or sent again.
       bytes = typeof body === "string" ? core.encode(body) : TypedArrayPrototypeSlice(body);
     } catch (error) {
-      // There is no memory for it. An exception here would leave the stream's reader waiting.
+      // Out of memory. An exception here would leave the stream's reader waiting.
       controller.error(error);
       return;
     }
     if (TypedArrayPrototypeGetByteLength(bytes) > 0) controller.enqueue(bytes);
     controller.close();
-    // A read into a buffer that received nothing ends with the stream.
+    // A pending read into a buffer ends with the stream.
     controller.byobRequest?.respond(0);
   }, noopAsync);
   WeakMapPrototypeSet(fixed, stream, body);
   return stream;
 }
 
-/** The string or bytes behind a stream of which nothing has been read. */
+/** The string or bytes behind an unread stream. */
 function fixedBody(stream) {
   if (isReadableStreamLocked(stream) || isReadableStreamDisturbed(stream)) return undefined;
   return WeakMapPrototypeGet(fixed, stream);
 }
 
-/** Marks a stream as read, because its source is read in another way. */
+/** Marks a stream as read, because its source is read directly. */
 function take(stream) {
   acquireReadableStreamDefaultReader(stream);
   readableStreamDisturb(stream);
@@ -101,7 +101,7 @@ function lengthOf(stream) {
   return length < 0 ? null : length;
 }
 
-/** Makes a method pass on the known length of its object to the streams it returns. */
+/** Makes a method pass the known length of its object to the streams it returns. */
 function keepLength(prototype, name, length, set) {
   const original = prototype[name];
   const keeping = {
@@ -134,7 +134,7 @@ keepLength(
   },
 );
 
-/** Streams that close a resource when they are collected, by the streams that read the resource now. */
+/** Streams that close a resource when they are garbage collected, by the streams that read the resource now. */
 const former = new SafeWeakMap();
 
 const { get: originalStream } = ObjectGetOwnPropertyDescriptor(InnerBody.prototype, "stream");
@@ -227,8 +227,7 @@ function setStreamLength(stream, length) {
 }
 
 /**
- * The content of a stream for an op, which the stream's reader takes: bytes, or the number of a resource. If the stream fails,
- * `error`: the error of a failed body.
+ * Takes the content of a stream for an op: bytes, or the number of a resource. A stream that has failed gives `error`.
  */
 function sourceOf(stream, length) {
   const source = { __proto__: null, bytes: null, rid: null, hasFailed: false, error: undefined };

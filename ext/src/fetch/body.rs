@@ -1,7 +1,6 @@
-//! Bodies between the event loop and the I/O runtime: bounded channels of chunks, and the resources that JavaScript
-//! reads.
+//! Bodies between the event loop and the I/O runtime: bounded channels of chunks, and resources for JavaScript.
 //!
-//! A complete body ends with an empty chunk. A channel that closes without one was cut off, because one side has gone;
+//! A complete body ends with an empty chunk. A channel that closes without one was cut off, because one side is gone;
 //! treating that as the end would make a truncated body look complete.
 
 use std::borrow::Cow;
@@ -31,14 +30,14 @@ const READ_BYTES: usize = 64 << 10;
 /// The reading end of a response body. Dropping it stops the transfer.
 pub(super) struct IncomingBody {
     pub(super) chunks: Chunks,
-    /// The encoded body, until it is known in which form it is read.
+    /// The encoded body, until its reader chooses a form.
     pub(super) encoded: Option<Encoded>,
     /// Counts as one of the worker's open bodies.
     pub(super) _open: OwnedSemaphorePermit,
 }
 
 impl IncomingBody {
-    /// The body as it was received, for another process, and its length. `length`: that of the body as it is read.
+    /// Returns the body as received, for another process, and its length. `length` is the length of the decoded body.
     pub(super) fn into_received(self, length: Option<u64>) -> (Body, Option<u64>) {
         let length = match self.encoded {
             Some(Encoded { length, form, .. }) => {
@@ -65,7 +64,7 @@ impl IncomingBody {
 pub(super) enum Chunks {
     /// A task on the I/O runtime.
     Channel(mpsc::Receiver<Chunk>),
-    /// A stream that needs no runtime. It ends where the body does.
+    /// A stream that needs no runtime, and ends with the body.
     Stream(ByteStream),
 }
 
@@ -73,7 +72,7 @@ impl Chunks {
     async fn next(&mut self) -> Option<Chunk> {
         match self {
             Self::Channel(chunks) => chunks.recv().await,
-            // The stream may be that of a host, which may panic.
+            // The stream may be an embedder's, which may panic.
             Self::Stream(stream) => match unwind::catch_async(stream.next()).await {
                 Ok(chunk) => chunk.or(Some(Ok(Bytes::new()))),
                 Err(panicked) => Some(Err(io::Error::other(panicked.to_string()))),
@@ -94,7 +93,7 @@ pub(super) struct Encoded {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Form {
     Decoded,
-    /// As received, to be sent on with its label.
+    /// As received, to be forwarded with its `Content-Encoding`.
     Encoded,
 }
 
@@ -131,7 +130,7 @@ pub(super) async fn pump(resource: Rc<dyn Resource>, sender: mpsc::Sender<Chunk>
     resource.close();
 }
 
-/// The request body as the HTTP client reads it.
+/// Returns the request body for the HTTP client.
 pub(super) fn outgoing(chunks: mpsc::Receiver<Chunk>) -> impl Stream<Item = Chunk> + Send + 'static {
     futures::stream::unfold(Some(chunks), |chunks| async {
         let mut chunks = chunks?;
@@ -153,7 +152,7 @@ pub(super) fn chunks_of(body: Body) -> ByteStream {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if data.is_empty() => continue,
                     Ok(data) => Some((Ok(data), Some(body))),
-                    // Trailers are not shown to scripts: the fetch standard has no place for them.
+                    // Trailers are dropped, because the fetch standard does not expose them.
                     Err(_trailers) => continue,
                 },
                 Some(Err(error)) => Some((Err(io::Error::other(error.to_string())), None)),
@@ -167,7 +166,7 @@ pub(super) fn cut_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the body was cut off before its end")
 }
 
-/// Converts an error of a body for its reader. Code that sends the body on checks for the CPU limit.
+/// Converts an error of a body for its reader. Code that forwards the body checks for the CPU limit.
 fn told(error: &io::Error) -> JsErrorBox {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<CpuExceeded>()) {
         Some(exceeded) => JsErrorBox::from_err(*exceeded),
@@ -179,7 +178,7 @@ fn told(error: &io::Error) -> JsErrorBox {
 pub(crate) struct ResponseBody {
     reader: AsyncRefCell<Reader>,
     cancel: CancelHandle,
-    /// The event that requested it has ended: readers get an error.
+    /// Set when the event that requested it has ended, so that readers get an error.
     ended: Cell<bool>,
     size: Cell<Option<u64>>,
 }
@@ -221,7 +220,7 @@ impl ResponseBody {
         }
     }
 
-    /// Makes the body be read as received, if it has these layers (or none are named) and nothing of it has been read.
+    /// Makes the body be read as received, if it is unread and has these layers, or `layers` is `None`.
     pub(super) fn keep_encoded(self: &Rc<Self>, layers: Option<&[Coding]>) -> bool {
         let Some(mut reader) = RcRef::map(self, |body| &body.reader).try_borrow_mut() else {
             return false;
@@ -305,7 +304,7 @@ impl EndsWithEvent for ResponseBody {
     }
 }
 
-/// The length of a resource's content, if known.
+/// Returns the length of a resource's content, if known.
 pub(crate) fn exact_size(resource: &dyn Resource) -> Option<u64> {
     match resource.size_hint() {
         (low, Some(high)) if low == high => Some(low),
@@ -313,8 +312,7 @@ pub(crate) fn exact_size(resource: &dyn Resource) -> Option<u64> {
     }
 }
 
-/// Makes a response body with these layers be read as received. Returns false if the resource is another, or has been
-/// read from.
+/// Makes a response body with these layers be read as received. Returns false for other resources, and if it was read from.
 pub(crate) fn keep_encoded(state: &OpState, rid: ResourceId, layers: &[Coding]) -> bool {
     let body = state.resource_table.get::<ResponseBody>(rid);
     body.is_ok_and(|body| body.keep_encoded(Some(layers)))

@@ -1,4 +1,4 @@
-//! The thread's HTTP client, and its resolver, which asks the guard about every address.
+//! The thread's HTTP client, and its resolver, which checks every address with the guard.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::guard::{NetPolicy, Refused};
 use super::resolve::Resolver;
 use super::send_error::SendError;
 
-/// Requests share connections if they have the same key.
+/// Key of requests that share connections.
 ///
-/// It includes the port if a rule names it: a resolver only gets the host name, and has to apply the right rules. If
-/// connections with different policies were shared, a strict worker could use a lenient one's.
+/// It includes a port that a rule names, because a resolver gets only the host name and has to apply the right rules. It
+/// includes the policy, because a strict worker could otherwise use a lenient one's connections.
 #[derive(Clone, PartialEq)]
 pub(super) struct ClientKey {
     pub(super) policy: Arc<NetPolicy>,
@@ -78,7 +78,7 @@ pub(crate) fn tls_config(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, SendEr
         .with_no_client_auth())
 }
 
-/// The start of a TLS configuration, with the versions that it may use.
+/// Starts a TLS configuration with the permitted versions.
 pub(crate) fn tls_config_builder(
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, SendError> {
@@ -87,7 +87,7 @@ pub(crate) fn tls_config_builder(
         .map_err(SendError::Tls)
 }
 
-/// Public authorities, and others.
+/// Returns the public certificate authorities and the additional ones.
 pub(crate) fn root_certificates(extra_roots: &[Vec<u8>]) -> Result<RootCertStore, SendError> {
     let mut roots = deno_tls::create_default_root_cert_store();
     for der in extra_roots {

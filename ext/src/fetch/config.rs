@@ -18,9 +18,9 @@ pub struct FetchConfig {
     pub user_agent: String,
     /// Limits of a worker.
     pub limits: FetchLimits,
-    /// The servers of this process, which are told how many calls between workers led to a request. Default: none.
+    /// The servers of this process, to which requests state their depth. Default: none.
     pub servers: OwnServers,
-    /// Limits of a connection. A thread's workers with the same values and the same policy share connections.
+    /// Options of connections. A thread's workers with the same options and the same policy share connections.
     pub connection: ConnectionOptions,
     /// The process that has the network. Default: this one.
     pub network: Network,
@@ -54,8 +54,8 @@ impl Default for FetchConfig {
 pub struct FetchLimits {
     /// Concurrent requests waiting for their response heads; further ones are queued. Default: 64.
     pub requests_max: usize,
-    /// Responses whose bodies are neither read completely nor canceled. A further one is an error, because waiting
-    /// might never end: only the worker itself can read them. Default: 256.
+    /// Responses whose bodies are neither fully read nor canceled. Another response is an error instead of waiting, because
+    /// only the worker itself can read them. Default: 256.
     pub open_bodies_max: usize,
     /// Size of a decoded response body in bytes. Default: 256 MiB.
     pub decoded_bytes_max: u64,

@@ -1,5 +1,5 @@
-//! Requests that are answered in the process, without a socket, and their responses. Limits, quotas, codings and cancellation
-//! are those of requests over the network. No guard is asked, and the only headers added are `Host`, `Content-Length` and the
+//! Requests that are answered in the process, without a socket, and their responses. The limits, quotas, codings and
+//! cancellation of network requests apply, but not the guard. The only added headers are `Host`, `Content-Length` and the
 //! request id for logs.
 
 use std::cell::RefCell;
@@ -34,9 +34,9 @@ pub(crate) struct Parts {
     pub(crate) url: String,
     pub(crate) headers: Vec<(ByteString, ByteString)>,
     pub(crate) has_body: bool,
-    /// The body, where it is in memory.
+    /// The body, if it is in memory.
     pub(crate) data: Option<Uint8Array>,
-    /// The body, where it is a stream.
+    /// The body, if it is a stream.
     pub(crate) resource: Option<ResourceId>,
 }
 
@@ -44,18 +44,18 @@ pub(crate) struct Parts {
 pub(crate) struct DirectRequest {
     pub(crate) request: Request<Body>,
     pub(crate) caller: Caller,
-    /// The stream of its body, to be moved to the reader.
+    /// The stream of its body, which is moved to the reader.
     pub(crate) stream: Option<Outgoing>,
-    /// The event whose code makes it; 0 if there is none.
+    /// The event whose code makes the request; 0 for none.
     pub(crate) event: EventKey,
     /// Canceled when the event ends.
     pub(crate) cancel: Rc<CancelHandle>,
-    /// It asks for a WebSocket.
+    /// True if it asks for a WebSocket.
     pub(crate) opens_socket: bool,
 }
 
 impl DirectRequest {
-    /// Creates a request of the worker of this name, and charges it to the event whose code runs.
+    /// Creates a request of the worker with this name, and charges it to the event whose code runs.
     pub(crate) fn new(
         state: &mut OpState,
         scope: &mut v8::PinScope<'_, '_>,
@@ -74,7 +74,7 @@ impl DirectRequest {
         let opens_socket = method == Method::GET && asks_for_socket(&parts.headers);
         let mut headers = request_headers(&mut url, parts.headers)?;
         if opens_socket {
-            // As the server words it.
+            // The same value as the server's.
             insert(&mut headers, UPGRADE, HeaderValue::from_static("websocket"))?;
             insert(&mut headers, CONNECTION, HeaderValue::from_static("Upgrade"))?;
         }
@@ -90,7 +90,7 @@ impl DirectRequest {
                 (Body::from(bytes), Some(length), None)
             }
             (true, None, Some(rid)) => {
-                // A response body that is passed on under its label stays as it is.
+                // A response body that is forwarded with its `Content-Encoding` stays encoded.
                 keep_encoded(state, rid, &Codings::of(&headers).layers());
                 let resource = state.resource_table.take_any(rid)?;
                 let length = exact_size(&*resource);
@@ -123,7 +123,7 @@ impl DirectRequest {
     }
 }
 
-/// The caller that a fetcher is told, and charges the event with a request.
+/// Returns the caller for a fetcher, and charges the event with a request.
 pub(crate) fn caller_of(
     state: &OpState,
     event: EventKey,
@@ -140,7 +140,7 @@ pub(crate) fn caller_of(
     Ok(caller)
 }
 
-/// The head of a response, and the resource with its body, which ends with the event.
+/// The head of a response, and its body's resource, which ends with the event.
 pub(crate) struct Answered {
     pub(crate) status: u16,
     pub(crate) status_text: String,
@@ -149,7 +149,7 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// Takes the head of a response. `body`: the resource with its body, or with its WebSocket.
+    /// Converts the head of a response. `body` is the resource of its body or WebSocket.
     pub(crate) fn new(head: &response::Parts, body: ResourceId) -> Self {
         let headers = head.headers.iter();
         Self {
@@ -163,7 +163,7 @@ impl Answered {
     }
 }
 
-/// Checks the head of a response against the limits of the worker that asked.
+/// Checks the head of a response against the limits of the requesting worker.
 pub(crate) fn check_head(state: &mut OpState, head: &response::Parts) -> Result<(), FetchError> {
     Ok(check_headers(&head.headers, service(state)?.limits())?)
 }
@@ -216,8 +216,8 @@ pub(crate) fn body_of(state: &mut OpState, event: EventKey, bytes: Bytes) -> Res
     Ok(state.resource_table.add_rc(body))
 }
 
-/// Adds a body that is no answer to a request to the worker's resources. It ends with the event, and counts as one of the
-/// worker's open bodies while it is not in memory.
+/// Adds a body without a response to the worker's resources. It ends with the event, and a stream counts as one of the
+/// worker's open bodies.
 pub(crate) fn streamed(state: &mut OpState, event: EventKey, body: Body) -> Result<ResourceId, FetchError> {
     if body.is_end_stream() {
         return body_of(state, event, Bytes::new());

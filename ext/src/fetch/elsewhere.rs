@@ -1,7 +1,7 @@
-//! The network of a worker in a sandbox, which has none: it asks its pool's process, whose guard decides.
+//! The network for a worker in a sandbox, which asks its pool's process, where the guard decides.
 //!
-//! Questions and answers go as those of bindings do. A stream that goes with a question begins with a byte of its own, and is
-//! answered once that has been read: a stream that is not being read by then would be dropped.
+//! Questions and answers use the protocol of bindings. A stream that accompanies a question begins with an extra byte, and
+//! is answered once that byte was read, because a stream that is not read by then would be dropped.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,18 +18,18 @@ use serde_bytes::ByteBuf;
 use crate::bindings::{Parcel, Remote, Target, pack, unpack};
 use crate::event::{Body, BodyError};
 
-/// The process that has the network of a worker.
+/// The process with the network of a worker.
 #[derive(Clone, Default)]
 pub struct Network(Option<Arc<dyn Remote>>);
 
 impl Network {
-    /// The process at the other end of a connection.
+    /// Uses the network of the process at the other end of a connection.
     #[must_use]
     pub fn elsewhere(remote: Arc<dyn Remote>) -> Self {
         Self(Some(remote))
     }
 
-    /// The connection to the process that has it. `None`: this one.
+    /// Returns the connection to the process with the network; `None` for this process.
     pub(crate) fn remote(&self) -> Option<&Arc<dyn Remote>> {
         self.0.as_ref()
     }
@@ -62,11 +62,11 @@ impl fmt::Debug for Network {
 pub(crate) enum Asked {
     /// Send a request.
     Fetch(Box<AskedRequest>),
-    /// Open a connection of TCP. Its stream goes with it.
+    /// Open a TCP connection, whose stream accompanies the question.
     Connect { host: String, port: u16 },
-    /// The addresses of a host.
+    /// Resolve a host.
     Lookup(String),
-    /// The records of a name, and their type.
+    /// Look up the records of a name and a type.
     Records(String, String),
 }
 
@@ -85,40 +85,40 @@ pub(crate) struct AskedRequest {
 pub(crate) enum AskedBody {
     Empty,
     Full(ByteBuf),
-    /// The stream, and its length, if known.
+    /// The accompanying stream, with its length if known.
     Stream(Option<u64>),
-    /// None: it opens a WebSocket, whose bytes are the stream.
+    /// No body: the request opens a WebSocket, whose bytes are the stream.
     Socket,
 }
 
 /// The answer to a question.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Told {
-    /// The head of a response, whose body goes with it as it was received, and the length of that.
+    /// The head of a response. Its body accompanies it as received, with this length.
     Head {
         status: u16,
         reason: String,
         headers: Vec<(String, ByteBuf)>,
         length: Option<u64>,
     },
-    /// A connection, whose stream goes with it: its other end, and this one.
+    /// A connection, whose stream accompanies it: the remote and the local address.
     Connected(SocketAddr, SocketAddr),
     Addresses(Vec<String>),
-    /// As JSON.
+    /// Records in JSON.
     Records(String),
-    /// The exchange failed: the URL without its query, and the innermost cause.
+    /// The exchange failed. The URL without its query, and the innermost cause.
     Transport {
         url: String,
         cause: String,
     },
-    /// There is no answer: the reason, and its code, if it has one of Node.js.
+    /// There is no answer. The reason, and its Node.js code, if any.
     Failed {
         message: String,
         code: Option<String>,
     },
 }
 
-/// Asks, and waits for the answer. `Err`: the process could not be asked.
+/// Sends a question and waits for the answer. Fails if the process cannot be asked.
 pub(crate) async fn ask(
     remote: Arc<dyn Remote>,
     asked: &Asked,
@@ -129,13 +129,13 @@ pub(crate) async fn ask(
     Ok((unpack(&bytes)?, bodies.into_iter().next()))
 }
 
-/// A stream that begins with a byte of its own.
+/// Returns the stream with an extra first byte.
 fn opened(body: Body) -> Body {
     let first = stream::iter([Ok(Frame::data(Bytes::from_static(&[0])))]);
     Body::new(StreamBody::new(first.chain(frames(body))))
 }
 
-/// Waits for the first byte of a stream, and takes it away.
+/// Waits for the extra first byte of a stream, and removes it.
 pub(crate) async fn begun(mut body: Body) -> Result<Body, String> {
     let mut data = match body.frame().await {
         Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
@@ -157,7 +157,7 @@ fn frames(body: Body) -> impl stream::Stream<Item = Result<Frame<Bytes>, BodyErr
     stream::unfold(body, |mut body| async move { Some((body.frame().await?, body)) })
 }
 
-/// Headers in written form.
+/// Converts headers to their written form.
 pub(crate) fn written(headers: &HeaderMap) -> Vec<(String, ByteBuf)> {
     let headers = headers.iter();
     headers
@@ -165,13 +165,13 @@ pub(crate) fn written(headers: &HeaderMap) -> Vec<(String, ByteBuf)> {
         .collect()
 }
 
-/// Headers of their written form. What is none is left out.
+/// Converts headers from their written form. Invalid ones are skipped.
 pub(crate) fn headers(written: Vec<(String, ByteBuf)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in written {
         let name = http::HeaderName::from_bytes(name.as_bytes());
         if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(&value)) {
-            // There are no more than those of a message.
+            // Fails only above the maximum number of a message.
             let _ = headers.try_append(name, value);
         }
     }
@@ -188,7 +188,7 @@ mod tests {
             let body = begun(opened(Body::from(content))).await.unwrap();
             assert_eq!(body.collect().await.unwrap().to_bytes(), content);
         }
-        // The pieces of a stream may have become one on their way.
+        // The pieces of a stream may have been joined.
         let body = begun(Body::from("\0abc")).await.unwrap();
         assert_eq!(body.collect().await.unwrap().to_bytes(), "abc");
         assert!(begun(Body::empty()).await.is_err());

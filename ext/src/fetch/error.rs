@@ -50,11 +50,11 @@ pub enum FetchError {
     #[class(type)]
     #[error("Invalid data URL: {0}")]
     DataUrl(String),
-    /// Only `http:` and `https:` URLs lead to a fetcher.
+    /// The URL's scheme is not `http:` or `https:`, as a fetcher requires.
     #[class(type)]
     #[error("cannot fetch a {0}: URL from a binding: use http: or https:, with any host")]
     Scheme(String),
-    /// The URL cannot be that of an HTTP request.
+    /// The URL is invalid for an HTTP request.
     #[class(type)]
     #[error("Invalid URL: {0}")]
     Uri(#[from] http::uri::InvalidUri),
@@ -70,7 +70,7 @@ pub enum FetchError {
     #[class(type)]
     #[error("the request was canceled")]
     Canceled,
-    /// Custom clients would bypass the guard and the thread's connections.
+    /// Custom clients are refused, because they would bypass the guard and the thread's connections.
     #[class("NotSupported")]
     #[error("custom HTTP clients are not supported; fetch uses the connections of the worker's thread")]
     CustomClient,

@@ -52,7 +52,7 @@ const REDIRECTS_MAX = 20;
 // https://fetch.spec.whatwg.org/#request-body-header-name
 const BODY_HEADERS = ["content-encoding", "content-language", "content-location", "content-type"];
 
-// Headers meant for one origin are removed from redirects to another.
+// Headers for one origin are removed from redirects to another.
 const ORIGIN_HEADERS = ["authorization", "proxy-authorization", "cookie"];
 
 // https://fetch.spec.whatwg.org/#port-blocking
@@ -80,7 +80,7 @@ function newResponse(request, status, statusMessage, headerList) {
 const RANGE = new SafeRegExp(/^bytes[\t ]*=[\t ]*(\d*)[\t ]*-[\t ]*(\d*)$/);
 
 /**
- * The first and the last byte of a request for a part of so many, `null` without a range, `undefined` if there is no such part:
+ * The first and last byte of a requested range of `size` bytes, `null` without a range, `undefined` for an unsatisfiable one:
  * https://fetch.spec.whatwg.org/#simple-range-header-value
  */
 function partOf(request, size) {
@@ -89,7 +89,7 @@ function partOf(request, size) {
   const found = RegExpPrototypeExec(RANGE, headers[0][1]);
   if (headers.length > 1 || found === null) return undefined;
   const { 1: from, 2: to } = found;
-  // The last bytes.
+  // A suffix range.
   if (from === "") return to === "" || +to === 0 ? undefined : { first: MathMax(size - to, 0), last: size - 1 };
   if (+from >= size || to !== "" && +from > +to) return undefined;
   return { first: +from, last: to === "" ? size - 1 : MathMin(+to, size - 1) };
@@ -227,7 +227,7 @@ function removeHeaders(request, names) {
   );
 }
 
-/** https://fetch.spec.whatwg.org/#http-redirect-fetch, up to the next request: a network error, or `null` to continue. */
+/** https://fetch.spec.whatwg.org/#http-redirect-fetch, up to the next request. Returns a network error, or `null` to continue. */
 function redirect(request, response, location, current) {
   if (location.hash === "") location.hash = current.hash;
   if (!isHttp(location)) return networkError("Can not redirect to a non HTTP(s) url");
@@ -330,8 +330,8 @@ function fetch(input, init = undefined) {
 }
 
 /**
- * The `fetch` of a binding: requests, and those that they are redirected to, go to the sender that `senderFor` makes for the
- * first of them, with no headers added.
+ * The `fetch` of a binding. The request and its redirects use the sender that `senderFor` creates for the request, and get
+ * no extra headers.
  */
 function fetchBy(senderFor, input, init) {
   try {

@@ -27,16 +27,16 @@ const { setStreamLength } = core.loadExtScript("ext:isopod_fetch/bodies.js");
 const ofLength = Symbol("length");
 
 /**
- * A stream of bytes, and the stream that what is written to comes out of. A write waits until all of it has been read. With a
- * length, exactly so many bytes go through.
+ * A writable stream of bytes and the readable stream of the same bytes. A write waits until all of it was read. With a
+ * length, exactly that number of bytes passes.
  */
 function bytePipe(writableStrategy, length) {
   let left = length;
-  let written; // the chunk that waits to be read
-  let wake; // ends the wait of a read for a chunk
+  let written; // the chunk to be read
+  let wake; // wakes a read that waits for a chunk
   let reading, writing;
 
-  /** Gives the reader as much as it takes of the chunk. */
+  /** Passes as much of the chunk to the reader as it takes. */
   function hand() {
     if (written === undefined) return;
     const request = reading.byobRequest;
@@ -99,7 +99,7 @@ function bytePipe(writableStrategy, length) {
         throw fail(new TypeError("FixedLengthStream did not see all expected bytes before close()."));
       }
       reading.close();
-      // A read into a buffer is answered by hand: 4.7.4.1 of the Streams Standard.
+      // A read into a buffer must be answered explicitly: Streams Standard, 4.7.4.1.
       reading.byobRequest?.respond(0);
       wake?.();
     },

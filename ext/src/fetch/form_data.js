@@ -52,7 +52,7 @@ class Reader {
     this.#delimiter = core.encode(`--${boundary}`);
   }
 
-  /** Moves behind the delimiter at `start`. Returns what follows, `"part"` or `"end"`, or `null` without a delimiter. */
+  /** Moves behind the delimiter at `start`. Returns `"part"` or `"end"`, by what follows, or `null` without a delimiter. */
   #passDelimiter(start) {
     const delimiter = this.#delimiter;
     const length = TypedArrayPrototypeGetByteLength(delimiter);
@@ -113,7 +113,7 @@ class Reader {
     }
   }
 
-  /** The content of a part, and what follows it. */
+  /** The content of a part, and `"part"` or `"end"`. */
   content() {
     const start = this.#position;
     // The line break before a delimiter belongs to the delimiter; for an empty part, it is the one after its headers.

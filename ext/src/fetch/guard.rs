@@ -1,9 +1,8 @@
-//! The network guard: the addresses that a worker may reach. Pure functions; nothing here opens a socket.
+//! The network guard, which decides the addresses that a worker may reach. Pure functions that open no socket.
 //!
-//! It checks twice. [`NetPolicy::check_url`] checks every request before it is sent (a redirect is a separate request),
-//! and rejects schemes and literal addresses. [`NetPolicy::check_answer`] checks every address that a name resolves to,
-//! in the client's own resolver, so that the checked address is the one connected to, however often the name is
-//! resolved.
+//! It checks twice. [`NetPolicy::check_url`] checks the scheme and literal addresses of every request, redirects included,
+//! before it is sent. [`NetPolicy::check_answer`] checks every resolved address in the client's own resolver, so that the
+//! client connects to the checked address even if the name resolves differently each time.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -28,12 +27,12 @@ use super::rule::Rule;
 pub struct NetPolicy {
     /// Permits private, loopback, link-local and other special addresses. Default: false.
     pub allow_private: bool,
-    /// Special addresses that are permitted nevertheless.
+    /// Special addresses that are permitted regardless of `allow_private`.
     pub allow: Vec<Rule>,
-    /// Destinations that are never permitted; takes precedence over everything else.
+    /// Destinations that are never permitted. Takes precedence over all other rules.
     pub deny: Vec<Rule>,
-    /// If set, only these destinations are permitted; an empty list permits none. It only restricts: special addresses
-    /// need to be in `allow` as well. Default: `None`, no restriction.
+    /// The only permitted destinations; an empty list permits none. Special addresses must also be in `allow`. Default:
+    /// `None`, no restriction.
     pub only: Option<Vec<Rule>>,
 }
 
@@ -103,7 +102,7 @@ impl NetPolicy {
         }
     }
 
-    /// Checks an address that `name` resolved to. `port` is `None` for ports that no rule names.
+    /// Checks a resolved address of `name`. `port` is `None` for ports that no rule names.
     ///
     /// # Errors
     /// A deny rule matches, or the address is special and no rule permits it.
@@ -111,7 +110,7 @@ impl NetPolicy {
         self.check_address(Some(name), address, port)
     }
 
-    /// The port, if any rule names it. All other ports are treated alike.
+    /// Returns the port if any rule names it. All other ports are treated alike.
     pub(super) fn port_class(&self, port: Option<u16>) -> Option<u16> {
         let port = port?;
         self.allow
@@ -127,7 +126,7 @@ impl NetPolicy {
         if self.deny.iter().any(|rule| rule.matches_name(name, port)) {
             return Err(Refused::Denied(name.to_owned()));
         }
-        // It may resolve into a network of the list.
+        // The name may resolve into a listed network.
         let may_be_listed =
             |rule: &Rule| rule.matches_name(name, port) || (rule.is_network() && rule.matches_port(port));
         if self.only.as_ref().is_some_and(|only| !only.iter().any(may_be_listed)) {
@@ -167,7 +166,7 @@ impl NetPolicy {
     }
 }
 
-/// Returns true for `localhost` and its subdomains: this machine, regardless of resolvers.
+/// Returns whether a name is `localhost` or a subdomain of it, which resolvers do not influence.
 fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let top = name.rsplit('.').next().unwrap_or(name);

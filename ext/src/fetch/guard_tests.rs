@@ -164,13 +164,13 @@ fn a_list_of_what_may_be_reached_leaves_nothing_else() {
     assert!(listed("https://api.example/") && listed("http://a.cdn.example/") && listed("http://8.8.4.4:53/"));
     assert!(!listed("http://api.example/") && !listed("http://cdn.example/") && !listed("http://8.8.4.4/"));
     assert!(!listed("https://other.example/") && !listed("https://1.1.1.1/"));
-    // A name that no rule mentions may resolve into a network of the list, at its port.
+    // A name in no rule may resolve into a listed network, at its port.
     assert!(listed("http://dns.example:53/"));
     let answer = |address: [u8; 4]| policy.check_answer("dns.example", address.into(), Some(53));
     assert!(answer([8, 8, 8, 8]).is_ok());
     assert_eq!(answer([1, 1, 1, 1]), Err(Refused::NotListed("dns.example".to_owned())));
     assert_eq!(policy.port_class(Some(53)), Some(53));
-    // It only restricts.
+    // The list only restricts.
     let private = policy.check_answer("a.cdn.example", [10, 0, 0, 1].into(), None);
     assert!(matches!(private, Err(Refused::Special { .. })), "{private:?}");
     let nothing = NetPolicy {

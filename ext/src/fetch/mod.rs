@@ -1,12 +1,11 @@
 //! `fetch`, with the classes of deno_fetch, on the HTTP client of the worker's thread.
 //!
-//! `fetch.js` handles what happens between requests (redirects, aborting, integrity); the other scripts complete
-//! deno_fetch's classes. The runtime places an `Rc<Io>` and, unless the defaults apply, a [`FetchConfig`] in the
-//! worker's `OpState`.
+//! `fetch.js` handles redirects, aborting and integrity; the other scripts complete deno_fetch's classes. The runtime places
+//! an `Rc<Io>` and, unless the defaults apply, a [`FetchConfig`] in the worker's `OpState`.
 //!
 //! The path of a request: ops (here) → [`guard`] → `service` (limits; the thread's client, on the I/O runtime) → `body`
-//! (bounded channels both ways). An encoded response is decoded there, unless it is passed on unchanged. The guard
-//! checks again where names are resolved, in `client`.
+//! (bounded channels in both directions). An encoded response is decoded there, unless it is forwarded unchanged. The
+//! resolver in `client` asks the guard again.
 
 mod address;
 mod body;
@@ -85,7 +84,7 @@ deno_core::extension!(
 
 /// A request between `op_fetch` and `op_fetch_send`.
 enum Pending {
-    /// The response is in the URL.
+    /// A `data:` URL, which contains the response.
     Data { url: Url, mime: String, body: Bytes },
     Network {
         service: Rc<FetchService>,
@@ -232,8 +231,7 @@ async fn op_isopod_fetch_send(
             } => {
                 let url = String::from(request.url.clone());
                 if let Some((resource, sender)) = source {
-                    // Not awaited: a body may still be sent while the response is read. The task ends with the event
-                    // loop.
+                    // Not awaited, because a body may be sent while the response is read. The task ends with the event loop.
                     drop(deno_core::unsync::spawn(pump(resource, sender)));
                 }
                 let usage = Usage::of(&state.borrow());
@@ -270,7 +268,7 @@ fn op_isopod_fetch_custom_client() -> Result<(), FetchError> {
     Err(FetchError::CustomClient)
 }
 
-/// The length of a stream's source, or -1 if unknown.
+/// Returns the length of a stream's source, or -1 if unknown.
 #[op2(fast)]
 #[number]
 fn op_isopod_body_length(state: &mut OpState, #[smi] rid: ResourceId) -> i64 {
@@ -291,7 +289,7 @@ fn op_isopod_matches_integrity(#[string] metadata: &str, #[buffer] bytes: &[u8])
     integrity::matches(metadata, bytes)
 }
 
-/// The worker's service, created on first use.
+/// Returns the worker's service, created on first use.
 fn service(state: &mut OpState) -> Result<Rc<FetchService>, FetchError> {
     if let Some(service) = state.try_borrow::<Rc<FetchService>>() {
         return Ok(service.clone());
@@ -305,7 +303,7 @@ fn service(state: &mut OpState) -> Result<Rc<FetchService>, FetchError> {
 
 type BodySource = Option<(Rc<dyn Resource>, mpsc::Sender<body::Chunk>)>;
 
-/// The body to send, its length if known, and its source if it is streamed.
+/// Returns the body to send, its length if known, and its source if it is streamed.
 fn request_body(
     state: &mut OpState,
     service: &FetchService,
@@ -322,7 +320,7 @@ fn request_body(
             Ok((OutgoingBody::Full(bytes), Some(length), None))
         }
         (true, None, Some(rid)) => {
-            // A response body passed on with its label is not decoded.
+            // A response body that is forwarded with its `Content-Encoding` is not decoded.
             keep_encoded(state, rid, layers);
             let resource = state.resource_table.take_any(rid)?;
             let length = exact_size(&*resource);
@@ -337,7 +335,7 @@ fn request_body(
     }
 }
 
-/// The codings that a request offers unless its script names some.
+/// Returns the codings that a request accepts unless its script names some.
 fn codings_offered(state: &OpState, event: EventKey, headers: &HeaderMap) -> HeaderValue {
     // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch: a range of an encoded body could not be decoded.
     if headers.contains_key(RANGE) {
@@ -352,8 +350,8 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Resu
     inserted.map(drop).map_err(|_| FetchError::TooManyHeaders)
 }
 
-/// Headers that determine a message's destination and end. Workers share connections: a script that controlled where
-/// its request ends could make another worker receive the response to a request hidden in its own.
+/// Headers that determine a message's destination and end. Workers share connections, so a script that controls the end of
+/// its request could hide another one in it, whose response another worker would receive.
 const OURS: [HeaderName; 8] = [
     CALL_DEPTH,
     HOST,
@@ -365,7 +363,7 @@ const OURS: [HeaderName; 8] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Charges a request to its event. Returns the request's depth among calls between workers.
+/// Charges a request to its event. Returns the request's depth.
 pub(crate) fn charge_event(state: &OpState, event: EventKey, usage: &Usage) -> Result<u32, QuotaError> {
     let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() else {
         return Ok(1);
@@ -375,7 +373,7 @@ pub(crate) fn charge_event(state: &OpState, event: EventKey, usage: &Usage) -> R
     Ok(events.origin(event).depth.saturating_add(1))
 }
 
-/// The headers to send: credentials move from the URL to their header; host and length are set here.
+/// Returns the headers to send. Moves credentials from the URL to their header, and sets host and length.
 pub(crate) fn request_headers(url: &mut Url, headers: Vec<(ByteString, ByteString)>) -> Result<HeaderMap, FetchError> {
     let mut map = HeaderMap::new();
     if let Some((user, password)) = extract_authority(url) {

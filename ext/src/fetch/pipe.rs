@@ -1,4 +1,5 @@
-//! Connections of a worker in a sandbox. Its pool's process has the socket, and its bytes go as two streams between the two.
+//! Connections of a worker in a sandbox. Its pool's process has the socket, whose bytes pass between the processes as two
+//! streams.
 
 use std::io;
 use std::pin::Pin;
@@ -15,18 +16,18 @@ use tokio_util::sync::PollSender;
 use super::body::{Chunk, chunks_of, outgoing};
 use crate::event::Body;
 
-/// The most bytes of a chunk.
+/// Maximum size of a chunk.
 const CHUNK_BYTES: usize = 16 << 10;
 
-/// Chunks that wait.
+/// Maximum number of waiting chunks.
 const CHUNKS_WAITING_MAX: usize = 4;
 
-/// A stream that is read from and written to as a socket is.
+/// A bidirectional byte stream, like a socket.
 pub(crate) trait Piped: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<D: AsyncRead + AsyncWrite + Send + Unpin> Piped for D {}
 
-/// The worker's end, before there is a connection. Also returns the stream of what it writes.
+/// Creates the worker's end of a connection that is not open yet, and the stream of the bytes written to it.
 pub(crate) fn piped() -> (Writer, Body) {
     let (sender, chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
     let writer = Writer {
@@ -36,20 +37,20 @@ pub(crate) fn piped() -> (Writer, Body) {
     (writer, sent(chunks))
 }
 
-/// The body of the chunks of a channel.
+/// Returns a body of the chunks of a channel.
 pub(crate) fn sent(chunks: mpsc::Receiver<Chunk>) -> Body {
     use futures::StreamExt as _;
     Body::new(StreamBody::new(outgoing(chunks).map(|chunk| chunk.map(Frame::data))))
 }
 
-/// Writes the chunks of a stream. It ends when it is shut down, and is cut off when this is dropped before.
+/// Writer of the chunks of a stream. Shutting it down ends the stream; dropping it before cuts the stream off.
 pub(crate) struct Writer {
     chunks: PollSender<Chunk>,
     has_ended: bool,
 }
 
 impl Writer {
-    /// The worker's end of a connection: `body` is what the other end writes.
+    /// Returns the worker's end of a connection; `body` has the bytes from the other end.
     pub(crate) fn with(self, body: Body) -> Box<dyn Piped> {
         Box::new(join(StreamReader::new(chunks_of(body)), self))
     }
@@ -64,7 +65,7 @@ impl Writer {
 impl AsyncWrite for Writer {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let bytes = &bytes[..bytes.len().min(CHUNK_BYTES)];
-        // An empty chunk is the end.
+        // An empty chunk would be the end.
         if !bytes.is_empty() {
             ready!(self.send(cx, Bytes::copy_from_slice(bytes)))?;
         }
@@ -84,12 +85,13 @@ impl AsyncWrite for Writer {
     }
 }
 
-/// The channel of what a socket receives.
+/// Creates the channel for the bytes that a socket receives.
 pub(crate) fn incoming() -> (mpsc::Sender<Chunk>, mpsc::Receiver<Chunk>) {
     mpsc::channel(CHUNKS_WAITING_MAX)
 }
 
-/// Moves bytes between a socket and a worker in another process, until both directions have ended or the worker has let go.
+/// Moves bytes between a socket and a worker in another process, until both directions have ended or the worker has dropped
+/// its end.
 pub(crate) async fn run(socket: impl AsyncRead + AsyncWrite + Send, mut from: Body, to: mpsc::Sender<Chunk>) {
     let (mut reader, mut writer) = tokio::io::split(socket);
     let inward = async {
@@ -119,7 +121,7 @@ pub(crate) async fn run(socket: impl AsyncRead + AsyncWrite + Send, mut from: Bo
             }
         }
     };
-    // One that fails ends the other: the worker reads that the stream was cut off.
+    // A failed direction ends the other, and the worker sees a cut-off stream.
     let _ = futures::try_join!(inward, outward);
 }
 
@@ -127,7 +129,7 @@ pub(crate) async fn run(socket: impl AsyncRead + AsyncWrite + Send, mut from: Bo
 mod tests {
     use super::*;
 
-    /// The worker's end of a connection to the returned socket, and the work of the other end.
+    /// Returns the worker's end of a connection, the socket, and the future of the other end.
     fn connected() -> (Box<dyn Piped>, tokio::io::DuplexStream, impl Future<Output = ()>) {
         let (socket, peer) = tokio::io::duplex(64);
         let (writer, written) = piped();
@@ -143,7 +145,7 @@ mod tests {
             let mut got = vec![0; long.len()];
             peer.read_exact(&mut got).await.unwrap();
             peer.write_all(&got).await.unwrap();
-            // Its end was sent after everything.
+            // The end comes after all data.
             assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
             drop(peer);
         };

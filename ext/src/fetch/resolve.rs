@@ -9,16 +9,16 @@ use futures::future::BoxFuture;
 
 /// A custom resolver of host names, such as a service registry or a DNS client.
 pub trait ResolveHost: Send + Sync {
-    /// Resolves `name`, in lower case and Punycode, to all its addresses. Runs on an I/O runtime of the pool.
+    /// Resolves `name`, in lower case and Punycode, to all its addresses, on an I/O runtime of the pool.
     ///
     /// # Errors
-    /// There are none, or the lookup failed.
+    /// There are no addresses, or the lookup failed.
     fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
 /// A shared [`ResolveHost`]. The default uses the system's resolver.
 ///
-/// Two are equal if they are the same object: only then do requests share connections.
+/// Resolvers are equal if they are the same object, and only then do requests share connections.
 #[derive(Clone, Default)]
 pub struct Resolver(Option<Arc<dyn ResolveHost>>);
 
@@ -29,7 +29,7 @@ impl Resolver {
         Self(Some(Arc::new(resolver)))
     }
 
-    /// Returns true for the system's.
+    /// Returns whether it is the system's.
     pub(crate) fn is_system(&self) -> bool {
         self.0.is_none()
     }

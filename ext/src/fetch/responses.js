@@ -27,7 +27,7 @@ const { getInnerResponse, Response: OriginalResponse, ResponsePrototype } = core
   "ext:deno_fetch/23_response.js",
 );
 
-/** The same interface with another constructor: instances and prototype are the original's. */
+/** The same interface with another constructor, and the original's instances and prototype. */
 function over(Original, constructor, methods) {
   const statics = ObjectGetOwnPropertyDescriptors(Original);
   for (const name of new SafeArrayIterator(ReflectOwnKeys(statics))) statics[name].__proto__ = null;
@@ -124,7 +124,7 @@ ObjectDefineProperty(ResponsePrototype, "webSocket", {
 /** The `cf` of a request, once it is known. */
 const cfKey = Symbol("cf");
 
-/** The request that another was created from, and whose `cf` it has as well. */
+/** The request that another was created from, with which it shares `cf`. */
 const originalKey = Symbol("original");
 
 function cfIn(init) {
@@ -161,7 +161,7 @@ over(OriginalRequest, Request, {
   },
 });
 
-/** https://fetch.spec.whatwg.org/#request-class: of a script's requests, these are always the same. */
+/** https://fetch.spec.whatwg.org/#request-class: attributes that are constant for a script's requests. */
 function addConstant(name, value) {
   const { get } = ObjectGetOwnPropertyDescriptor({
     get [name]() {
@@ -177,7 +177,7 @@ addConstant("duplex", "half");
 
 // ---- bodies that are sent in one piece
 
-// Longer ones are encoded in parts, between which other events get their turn.
+// Longer strings are encoded in parts, with turns of other events in between.
 const ENCODED_AT_ONCE_MAX = 64 * 1024;
 
 function isLabelled(headers) {

@@ -26,7 +26,7 @@ pub(super) enum RuleHost {
     Name(String),
     /// Every name below this one.
     Suffix(String),
-    /// A network; a single address is a network with one address.
+    /// A network, which may have a single address.
     Network(IpNet),
 }
 
@@ -143,7 +143,7 @@ fn parse_host(host: &str) -> Option<RuleHost> {
     }
 }
 
-/// The name as in a URL. Names that URLs treat as an address (`127.1`) or as invalid (`10.0.0.300`) are mistakes.
+/// Returns the name as in a URL. `None` for names that URLs treat as an address (`127.1`) or as invalid (`10.0.0.300`).
 fn wire_name(name: &str) -> Option<String> {
     if name.contains(['%', '*', ':']) {
         return None;

@@ -37,10 +37,10 @@ pub enum SendError {
     /// The response has a transfer coding other than `chunked`, which no request asks for (RFC 9112, section 7.4).
     #[error("the server sent its response in a transfer coding that was not asked for: {0}")]
     TransferCoding(String),
-    /// The server's answer does not open the WebSocket that was asked for.
+    /// The server's answer does not open the requested WebSocket.
     #[error(transparent)]
     Socket(#[from] AnswerError),
-    /// The server switched to another protocol, which the request did not ask for.
+    /// The server switched to a protocol that was not requested.
     #[error("the server switched to a protocol that was not asked for")]
     Switched,
     /// Too many responses are open.
@@ -48,7 +48,7 @@ pub enum SendError {
         "more than {0} response bodies are open (open_bodies_max); read each to its end, or call `response.body.cancel()`"
     )]
     OpenBodies(usize),
-    /// The process that has the network says so.
+    /// An error of the process with the network.
     #[error("{0}")]
     Elsewhere(String),
     /// An error of the I/O runtime.

@@ -1,5 +1,5 @@
-//! Requests of a worker in a sandbox, as the process sends them that has the network. Whatever the worker claims, where a message
-//! goes and where it ends is decided here.
+//! Requests of a worker in a sandbox, sent by the process with the network. The destination and the end of a message are
+//! determined here, regardless of the worker's claims.
 
 use bytes::Bytes;
 use deno_core::url::Url;

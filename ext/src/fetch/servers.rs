@@ -1,7 +1,7 @@
 //! The process's own servers, as destinations of its workers' requests.
 //!
-//! A worker that fetches itself through the server would continue until something ends it. Requests to the process's
-//! own servers therefore state their depth, in a header that no other server receives.
+//! A worker that fetches itself through the server would recurse without a bound. Requests to the process's own servers
+//! therefore state their depth in a header, which no other server receives.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resolve::Resolver;
 
-/// The servers in front of a pool: their addresses, and the hosts they serve. Clones are the same object.
+/// The servers in front of a pool: their addresses, and the hosts they serve. Clones share one list.
 ///
 /// ```
 /// # mod isopod { pub use isopod_ext::fetch::OwnServers; }
@@ -27,7 +27,7 @@ use super::resolve::Resolver;
 #[derive(Clone, Default)]
 pub struct OwnServers(Option<Arc<Servers>>);
 
-/// The places of [`OwnServers`] in written form. They are known once they listen.
+/// The addresses and hosts of [`OwnServers`] in written form, known once the servers listen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenServers {
     addresses: Vec<SocketAddr>,
@@ -46,7 +46,7 @@ struct Places {
 }
 
 impl OwnServers {
-    /// Creates an empty list. The key is sent with each header, so that clients cannot forge one.
+    /// Creates an empty list. The key in each header prevents clients from forging one.
     pub fn new(key: impl Into<String>) -> Self {
         Self(Some(Arc::new(Servers {
             key: key.into(),
@@ -54,7 +54,7 @@ impl OwnServers {
         })))
     }
 
-    /// The key by which the server recognizes these headers.
+    /// Returns the key by which the server recognizes these headers.
     pub fn key(&self) -> Option<&str> {
         self.0.as_ref().map(|servers| servers.key.as_str())
     }
@@ -64,12 +64,12 @@ impl OwnServers {
         self.change(|places| places.addresses = addresses);
     }
 
-    /// Sets the hosts that they serve: names in lower case; a leading `*.` stands for all subdomains.
+    /// Sets the hosts that they serve, in lower case; a leading `*.` stands for all subdomains.
     pub fn set_hosts(&self, hosts: Vec<String>) {
         self.change(|places| places.hosts = hosts);
     }
 
-    /// The places, in written form.
+    /// Returns addresses and hosts in written form.
     #[must_use]
     pub fn written(&self) -> WrittenServers {
         let places = self
@@ -82,7 +82,7 @@ impl OwnServers {
         })
     }
 
-    /// Sets the places.
+    /// Sets addresses and hosts.
     pub fn set(&self, written: WrittenServers) {
         self.change(|places| (places.addresses, places.hosts) = (written.addresses, written.hosts));
     }
@@ -93,7 +93,7 @@ impl OwnServers {
         }
     }
 
-    /// The header for a request of this depth to this URL; none unless it leads to one of these servers.
+    /// Returns the header for a request of this depth, if the URL leads to one of these servers.
     pub(super) async fn depth(&self, url: &Url, depth: u32, resolver: &Resolver) -> Option<HeaderValue> {
         let servers = self.0.as_ref()?;
         let host = url.host()?;
@@ -127,11 +127,11 @@ impl OwnServers {
     }
 }
 
-/// The ports of HTTP and HTTPS, at which clients reach a served host whatever its server listens on.
+/// The ports of HTTP and HTTPS, at which clients reach a served host regardless of its server's port.
 const HTTP_PORTS: [u16; 2] = [80, 443];
 
 impl OwnServers {
-    /// Returns true if a connection to one of these addresses, to which `host` resolved, leads to one of these servers.
+    /// Returns whether a connection to one of these addresses, to which `host` resolved, leads to one of these servers.
     pub(crate) fn are_at(&self, host: &str, addresses: &[SocketAddr]) -> bool {
         let Some(servers) = &self.0 else { return false };
         let places = servers.places.read().unwrap_or_else(PoisonError::into_inner);
@@ -144,7 +144,7 @@ impl OwnServers {
     }
 }
 
-/// Returns true if a pattern matches this host.
+/// Returns whether a pattern matches this host.
 fn names(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some(suffix) => host.ends_with(suffix) && host.len() > suffix.len(),
@@ -156,12 +156,12 @@ async fn addresses(host: Host<&str>, resolver: &Resolver) -> Vec<IpAddr> {
     match host {
         Host::Ipv4(address) => vec![address.into()],
         Host::Ipv6(address) => vec![address.into()],
-        // The client reports names without addresses.
+        // The client reports names that do not resolve.
         Host::Domain(name) => resolver.resolve(name).await.unwrap_or_default(),
     }
 }
 
-/// Returns true if a listener at `own` is reached at `address`.
+/// Returns whether a listener at `own` is reached at `address`.
 fn is_at(address: IpAddr, own: IpAddr) -> bool {
     let (address, own) = (address.to_canonical(), own.to_canonical());
     if own.is_unspecified() {
@@ -171,7 +171,7 @@ fn is_at(address: IpAddr, own: IpAddr) -> bool {
     }
 }
 
-/// Returns true for an address of this machine: only those can be bound.
+/// Returns whether an address belongs to this machine and can be bound.
 fn is_this_machines(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }

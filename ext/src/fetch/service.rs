@@ -1,4 +1,4 @@
-//! Sends requests on the thread's client, with limits, timeouts and bodies. Free of V8.
+//! Sending of requests on the thread's client, with limits, timeouts and bodies. Free of V8.
 
 mod asks;
 
@@ -31,7 +31,7 @@ use crate::io::Io;
 use crate::ledger::MemoryLedger;
 use crate::websocket::ClientOpening;
 
-/// A request whose URL has not been checked by the guard yet.
+/// A request that the guard has not checked yet.
 pub(super) struct Outgoing {
     pub(super) method: Method,
     pub(super) url: Url,
@@ -46,7 +46,7 @@ pub(super) struct Outgoing {
 pub(super) enum Opening {
     /// A WebSocket.
     Socket(Box<ClientOpening>),
-    /// One of a worker in a sandbox, which sends this over it, and sees to the rest.
+    /// A WebSocket of a worker in a sandbox, which handles the protocol and sends these bytes.
     Pipe(Box<Body>),
 }
 
@@ -66,20 +66,20 @@ pub(super) struct Payer {
     pub(super) cpu: CpuMeter,
 }
 
-/// A response head, and the body being received.
+/// A response head, and the incoming body.
 pub(super) struct Incoming {
     pub(super) status: StatusCode,
     pub(super) reason: String,
     pub(super) headers: HeaderMap,
-    /// The length of the body as it is read.
+    /// The length of the body for its reader.
     pub(super) length: Option<u64>,
     pub(super) body: IncomingBody,
 }
 
-/// Time for the answer to the handshake of a WebSocket, unless the requests of the worker have a limit.
+/// Time for the answer to a WebSocket handshake, unless the worker has a `head_timeout`.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Maximum number of origins remembered for corrupting their connections.
+/// Maximum number of remembered origins that corrupt their connections.
 const SPOILERS_MAX: usize = 32;
 
 /// The `fetch` of a worker.
@@ -109,8 +109,7 @@ impl FetchService {
         self.config.limits.chunks_buffered.max(1)
     }
 
-    /// Asks the guard. Separate from [`send`](Self::send), so that a refusal is reported as such and not as a network
-    /// error.
+    /// Checks a URL with the guard. Separate from [`send`](Self::send), so that a refusal is not reported as a network error.
     pub(super) fn check(&self, url: &Url) -> Result<(), Refused> {
         self.config.policy.check_url(url)
     }
@@ -119,7 +118,7 @@ impl FetchService {
     pub(super) async fn send(&self, mut request: Outgoing, payer: Payer) -> Result<Incoming, SendError> {
         self.check(&request.url)?;
         self.complete_headers(&mut request.headers);
-        // The semaphores are never closed; if they were, sending without a slot would be preferable.
+        // The semaphores are never closed.
         let _slot = self.requests.clone().acquire_owned().await.ok();
         let limits = self.config.limits.clone();
         let open = self.open_body()?;
@@ -162,7 +161,7 @@ impl FetchService {
         })
     }
 
-    /// Counts one more body against the worker's open ones.
+    /// Counts another open body of the worker.
     pub(super) fn open_body(&self) -> Result<OwnedSemaphorePermit, SendError> {
         let open = self.bodies.clone().try_acquire_owned();
         open.map_err(|_| SendError::OpenBodies(self.config.limits.open_bodies_max))
@@ -182,7 +181,7 @@ impl FetchService {
             policy: self.config.policy.clone(),
             port: self.config.policy.port_class(url.port_or_known_default()),
             connection: self.config.connection.clone(),
-            // A handshake of HTTP/1.1 cannot be sent over HTTP/2.
+            // An HTTP/1.1 handshake cannot be sent over HTTP/2.
             http1: opens_socket,
         };
         if self.spoilers.borrow().contains(origin) {
@@ -219,7 +218,7 @@ struct Head {
     encoded: Option<Encoded>,
 }
 
-/// Runs on the I/O runtime: sends the request, checks the head, and spawns a task that forwards the body.
+/// Sends the request, checks the head, and spawns a task that forwards the body. Runs on the I/O runtime.
 async fn exchange(
     client: reqwest::Client,
     mut request: Outgoing,
@@ -293,16 +292,16 @@ pub(super) fn check_headers(headers: &HeaderMap, limits: &FetchLimits) -> Result
     }
 }
 
-/// Returns the codings that the body of a response is decoded from.
+/// Returns the codings of a response's body that are decoded.
 pub(super) fn layers_of(status: StatusCode, headers: &HeaderMap, is_head: bool) -> Vec<Coding> {
     match status {
-        // A range is one of the encoded body (RFC 9110, section 14), and cannot be decoded.
+        // A range is part of the encoded body (RFC 9110, section 14) and cannot be decoded.
         _ if is_head || status == StatusCode::PARTIAL_CONTENT => Vec::new(),
         _ => Codings::of(headers).layers(),
     }
 }
 
-/// The transfer codings besides `chunked`, which nothing would decode.
+/// Returns the transfer codings besides `chunked`, which are not supported.
 fn transfer_coding(headers: &HeaderMap) -> Option<String> {
     let lines = headers.get_all(TRANSFER_ENCODING).iter();
     let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
@@ -312,7 +311,7 @@ fn transfer_coding(headers: &HeaderMap) -> Option<String> {
     others.next().map(|coding| String::from_utf8_lossy(coding).into_owned())
 }
 
-/// The body being received. hyper reports an HTTP/2 stream that its server reset without an error as complete.
+/// Returns the incoming body. hyper reports an HTTP/2 stream that its server reset without an error as complete.
 fn received(response: reqwest::Response) -> ByteStream {
     let is_h2 = response.version() == Version::HTTP_2;
     let body = Some(reqwest::Body::from(response));
@@ -332,7 +331,7 @@ fn received(response: reqwest::Response) -> ByteStream {
     }))
 }
 
-/// An encoded body whose form is chosen when it is read.
+/// Returns an encoded body whose form is chosen when it is read.
 pub(super) fn in_either_form(
     body: ByteStream,
     layers: Vec<Coding>,
@@ -349,7 +348,7 @@ pub(super) fn in_either_form(
     let body = flattened(async move {
         match wanted.await {
             Ok(Form::Encoded) => Ok(body),
-            // Without a reader, nothing is read.
+            // Without a reader, the form does not matter.
             Ok(Form::Decoded) | Err(_) => Ok(capped(
                 decode(body, &layers, &payer.memory, &payer.cpu),
                 decoded_bytes_max,
@@ -359,17 +358,16 @@ pub(super) fn in_either_form(
     (body, encoded)
 }
 
-/// Returns true if a response that cannot have a body (RFC 9112, section 6.3) announces one. If the server sends it,
-/// the connection is corrupt: the body would be taken for the response to the next request.
+/// Returns whether a response that cannot have a body (RFC 9112, section 6.3) announces one. If the server sends it, it
+/// would be taken for the response to the connection's next request.
 fn is_spoilt(status: StatusCode, headers: &HeaderMap) -> bool {
     let announces = headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
     matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         && (announces || headers.contains_key(TRANSFER_ENCODING))
 }
 
-/// Sends a request, and repeats it once on a new connection if it failed on a reused one, which the server may have
-/// closed at the same moment, or an earlier response may have corrupted. Only for requests that may be repeated (RFC
-/// 9110, section 9.2.2) and whose bodies are in memory.
+/// Sends a request, and repeats it once on a new connection if it failed on a reused one, which the server may have closed,
+/// or an earlier response corrupted. Only for idempotent requests (RFC 9110, section 9.2.2) whose bodies are in memory.
 async fn send_once_or_twice(client: &reqwest::Client, request: Outgoing) -> reqwest::Result<reqwest::Response> {
     let Outgoing {
         method,
@@ -411,7 +409,7 @@ fn lost_connection(error: &reqwest::Error) -> bool {
     false
 }
 
-/// Spawns on the current runtime, which is the I/O runtime. The task ends with its reader, so it need not be joined.
+/// Spawns a task on the current runtime, the I/O runtime. It ends with its reader, so it need not be joined.
 #[expect(
     clippy::disallowed_methods,
     reason = "called from a future that `Bound::run` put on the I/O runtime"
@@ -430,7 +428,7 @@ fn transport(url: &Url, error: &reqwest::Error) -> SendError {
     }
 }
 
-/// The message of the innermost error: the cause, rather than where it was noticed.
+/// Returns the message of the innermost error, the cause.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     let mut is_parse = false;

@@ -25,7 +25,7 @@ pub struct WrittenFetch {
 }
 
 impl FetchConfig {
-    /// The written form. `None`: names are resolved by the embedder's code, which another process does not have.
+    /// Returns the written form, or `None` if the embedder's resolver is set, which another process does not have.
     #[must_use]
     pub fn written(&self) -> Option<WrittenFetch> {
         (self.connection.resolver == Resolver::default()).then(|| WrittenFetch {
@@ -34,8 +34,8 @@ impl FetchConfig {
         })
     }
 
-    /// The written form for a worker that asks the process which has the network: without the key of its servers, and whatever
-    /// resolves names there.
+    /// Returns the written form for a worker that asks the process with the network, without the resolver and the key of its
+    /// servers.
     #[must_use]
     pub fn written_for_sandbox(&self) -> WrittenFetch {
         let connection = &self.connection;

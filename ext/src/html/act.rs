@@ -49,7 +49,7 @@ verbs! {
     SystemId = 22,
 }
 
-/// One act. Its content is counted as the worker's memory until it has been written.
+/// An operation. Its content is charged to the worker's memory until it is written.
 pub(super) struct Act {
     pub(super) verb: Verb,
     pub(super) one: String,
@@ -81,13 +81,13 @@ pub(super) fn done<E: ToString>(result: Result<(), E>) -> Answer {
     result.map_or_else(|error| Answer::Refused(error.to_string()), |()| Answer::Nothing)
 }
 
-/// A verb that a token does not have.
+/// Refuses a verb that a token does not support.
 pub(super) fn not_for(token: &str) -> Answer {
     Answer::Refused(format!("{token} does not have that"))
 }
 
-/// A token whose handler is called.
+/// A token whose handler is running.
 pub(super) trait Unit {
-    /// Performs the operation. Returns its charge if that has to last until the token has been written.
+    /// Performs the operation. Returns its charge if it must last until the token is written.
     fn act(&mut self, act: Act) -> (Answer, Option<Charge>);
 }

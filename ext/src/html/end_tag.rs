@@ -1,8 +1,8 @@
-//! End tags, whose handlers `lol_html` can only call without a reference to the coroutine.
+//! End tags. `lol_html` calls their handlers without access to the coroutine.
 //!
-//! Such a handler therefore puts a marker before and after its tag. The output is read in the coroutine, and there the
-//! first marker stands for the call of the script's handler: what it did to the tag is done to the bytes up to the second
-//! marker. Markers are random, so that nothing else is taken for one.
+//! Such a handler therefore puts a marker before and after its tag. When the coroutine reads the first marker in the output,
+//! it calls the script's handler, and applies its operations to the bytes up to the second marker. Markers are random, so
+//! that no other output is taken for one.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use lol_html::html_content::{ContentType, Element, EndTag};
 use super::act::{Act, Answer, Unit, Verb};
 use crate::ledger::Charge;
 
-/// The end tags whose handlers have yet to be called, in the order of their markers.
+/// The end tags whose handlers were not called yet, in the order of their markers.
 pub(super) struct EndTags {
     begin: String,
     end: String,
@@ -32,7 +32,7 @@ impl EndTags {
         })
     }
 
-    /// Has a handler called at the end tag of an element.
+    /// Registers a handler for the end tag of an element.
     pub(super) fn register(self: &Rc<Self>, element: &mut Element<'_, '_>, handler: u32) -> HandlerResult {
         let tags = self.clone();
         element.on_end_tag(Box::new(move |tag: &mut EndTag<'_>| {
@@ -43,7 +43,7 @@ impl EndTags {
         }))
     }
 
-    /// The tag that a chunk of the output announces, with the number of its handler.
+    /// Returns the tag that a chunk of the output announces, with the number of its handler.
     pub(super) fn begun(&self, chunk: &[u8]) -> Option<(u32, OpenTag)> {
         if chunk != self.begin.as_bytes() {
             return None;
@@ -70,12 +70,12 @@ pub(super) struct OpenTag {
     before: Vec<(String, bool)>,
     after: Vec<(String, bool)>,
     charges: Vec<Charge>,
-    /// The text that was written between the markers.
+    /// The bytes between the markers.
     pub(super) raw: Vec<u8>,
 }
 
 impl OpenTag {
-    /// The bytes that stand for it.
+    /// Returns the bytes that replace it.
     pub(super) fn written(self, encoding: &'static Encoding) -> Vec<u8> {
         let mut written = Vec::new();
         for (text, is_html) in &self.before {
@@ -86,7 +86,7 @@ impl OpenTag {
             () if self.is_renamed => write(&mut written, &format!("</{}>", self.name), true, encoding),
             () => written.extend_from_slice(&self.raw),
         }
-        // The last one is next to the tag.
+        // The last insertion is next to the tag.
         for (text, is_html) in self.after.iter().rev() {
             write(&mut written, text, *is_html, encoding);
         }

@@ -36,19 +36,19 @@ const { Response } = core.loadExtScript("ext:isopod_fetch/responses.js");
 const { bytesOf } = core.loadExtScript("ext:isopod_web/bytes.js");
 const { makeToken, release } = core.loadExtScript("ext:isopod_html/tokens.js");
 
-/** The bytes that are rewritten without a chance to interrupt it. */
+/** Number of bytes that are rewritten between two chances for an interrupt. */
 const SLICE_BYTES = 16 * 1024;
 
-/** The handlers that one rewriter may have: each is tried for each element. */
+/** Maximum number of handlers of a rewriter, because each is tried for each element. */
 const HANDLERS_MAX = 256;
 
-// The commands of the op, and what it returns besides calls.
+// The commands of the op, and its results besides calls.
 const WRITE = 0;
 const END = 1;
 const HANDLED = 2;
 const THROWN = 3;
 
-/** The names of handlers by the kind of their token, as the op numbers them. */
+/** The names of handlers by the op's numbers of token kinds. */
 const elementHandlers = ["element", "comments", "text"];
 const documentHandlers = [undefined, "comments", "text", "doctype", "end"];
 const END_TAG = 5;
@@ -97,7 +97,7 @@ class Rewriting {
         if (this.#isOver) {
           this.#close();
           controller.close();
-          // A read into a buffer is answered by hand: 4.7.4.1 of the Streams Standard.
+          // A read into a buffer must be answered explicitly: Streams Standard, 4.7.4.1.
           controller.byobRequest?.respond(0);
           return;
         }
@@ -110,7 +110,7 @@ class Rewriting {
     }
   }
 
-  /** The reader of the output has left. */
+  /** Ends the rewriting when the output is canceled. */
   cancel(reason) {
     this.#close();
     this.#cancel(reason);
@@ -150,7 +150,7 @@ class Rewriting {
     await this.#handle(op_isopod_html_step(this.rid, WRITE, slice));
   }
 
-  /** Calls the handlers that the rewriter stops at. */
+  /** Calls the handlers at which the rewriter is suspended. */
   async #handle(step) {
     while (step >= 0) {
       const number = step % 2 ** 32;
@@ -181,12 +181,12 @@ class Rewriting {
     return { self: handlers, handler: handlers[name] };
   }
 
-  /** Ends the rewriter after a handler has thrown, whose error is the one to report. */
+  /** Ends the rewriter after a handler has thrown the error to report. */
   #fail() {
     try {
       op_isopod_html_step(this.rid, THROWN, nothing);
     } catch {
-      // It says that a handler has thrown.
+      // Its error only says that a handler has thrown.
     }
   }
 }

@@ -1,10 +1,10 @@
 //! `HTMLRewriter`: <https://developers.cloudflare.com/workers/runtime-apis/html-rewriter/>
 //!
-//! The rewriter of `lol_html` calls its handlers from within its parser, and a script's handlers may be asynchronous. The
-//! rewriter therefore runs as a coroutine with a stack of its own ([`rewriter`]): where a handler is to be called, it is
-//! suspended, and the op returns to JavaScript, which calls the handler, acts on the token ([`act`]) and resumes it.
-//! Tokens stay on that stack: a script has no reference to one, and reaches it through the rewriter that is suspended at
-//! it. Nothing here blocks, and between two slices of the input JavaScript can be interrupted.
+//! `lol_html` calls its handlers from within its parser, and a script's handlers may be asynchronous. The rewriter therefore
+//! runs as a coroutine with its own stack ([`rewriter`]). At a handler's call it is suspended, and the op returns to
+//! JavaScript, which calls the handler, acts on the token ([`act`]) and resumes the coroutine. Tokens stay on that stack: a
+//! script has no reference to one, and accesses it through the suspended rewriter. No op blocks, and JavaScript can be
+//! interrupted between two slices of the input.
 
 mod act;
 mod end_tag;
@@ -29,7 +29,7 @@ enum HtmlError {
     #[class(type)]
     #[error(transparent)]
     Selector(#[from] SelectorError),
-    /// The token does not allow it.
+    /// The token does not support the operation.
     #[class(type)]
     #[error("{0}")]
     Act(String),
@@ -61,14 +61,14 @@ struct RewriterResource(RefCell<Rewriter>);
 
 impl Resource for RewriterResource {}
 
-/// Checks a selector when it is given.
+/// Checks a selector.
 #[op2(fast)]
 fn op_isopod_html_selector(#[string] text: &str) -> Result<(), HtmlError> {
     unwind::catch(|| selector::parse(text))??;
     Ok(())
 }
 
-/// Creates a rewriter. `handlers`: the selector of each, none for those of the document, and which tokens it handles.
+/// Creates a rewriter. `handlers` lists selectors, or none for the document, with the kinds of tokens.
 #[op2]
 #[smi]
 fn op_isopod_html_new(
@@ -91,8 +91,8 @@ const WRITE: u32 = 0;
 const END: u32 = 1;
 const HANDLED: u32 = 2;
 
-/// Continues the rewriter until it calls a handler (the kind of its token and its number, in one), or wants more input
-/// (-1), or has ended (-2).
+/// Runs the rewriter until it calls a handler (returns its token kind and number in one), wants more input (-1), or has
+/// ended (-2).
 #[op2(fast)]
 #[number]
 fn op_isopod_html_step(
@@ -116,7 +116,7 @@ fn op_isopod_html_step(
     })
 }
 
-/// The number of bytes of output that wait.
+/// Returns the number of bytes of pending output.
 #[op2(fast)]
 #[number]
 fn op_isopod_html_waiting(state: &mut OpState, #[smi] rid: ResourceId) -> u64 {
@@ -124,7 +124,7 @@ fn op_isopod_html_waiting(state: &mut OpState, #[smi] rid: ResourceId) -> u64 {
     resource.map_or(0, |rewriter| rewriter.0.borrow().output_length() as u64)
 }
 
-/// Moves the output that waits into a buffer of its length.
+/// Moves the pending output into a buffer of its length.
 #[op2(fast)]
 fn op_isopod_html_take(
     state: &mut OpState,
@@ -136,7 +136,7 @@ fn op_isopod_html_take(
     Ok(())
 }
 
-/// Acts on the token whose handler runs.
+/// Performs an operation on the token whose handler is running.
 #[op2]
 #[serde]
 fn op_isopod_html_act(

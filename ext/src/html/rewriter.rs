@@ -21,10 +21,10 @@ use super::selector::{self, SelectorError};
 use super::unit::ElementUnit;
 use crate::ledger::{Charge, MemoryLedger};
 
-/// The most memory that a rewriter uses for its input: for a token that has not ended, and for open elements.
+/// Maximum memory of a rewriter for its input, such as an incomplete token and open elements.
 pub(super) const MEMORY_BYTES_MAX: usize = 1 << 20;
 
-/// The stack of a rewriter. Its parser does not recurse.
+/// Size of a rewriter's stack. Its parser does not recurse.
 const STACK_BYTES: usize = 256 << 10;
 
 /// The kinds of tokens, as numbered in `html_rewriter.js`.
@@ -51,7 +51,8 @@ impl Handlers {
     }
 }
 
-/// Returns the encoding of a document: UTF-8 unless the label names another. `None`: documents in that encoding cannot be rewritten.
+/// Returns the encoding of a document: UTF-8 unless the label names another. `None` if documents in that encoding cannot be
+/// rewritten.
 pub(super) fn encoding(label: &str) -> Option<AsciiCompatibleEncoding> {
     let encoding = Encoding::for_label(label.as_bytes()).unwrap_or(UTF_8);
     AsciiCompatibleEncoding::new(encoding)
@@ -73,7 +74,7 @@ enum Output {
     Answer(Answer),
 }
 
-/// The reason for which a rewriter is suspended.
+/// The reason why a rewriter is suspended.
 pub(super) enum Step {
     Call { kind: Kind, handler: u32 },
     Wants,
@@ -82,18 +83,18 @@ pub(super) enum Step {
 
 type Suspends = Yielder<Input, Output>;
 
-/// A rewriter, and its output that waits.
+/// A rewriter and its pending output.
 pub(super) struct Rewriter {
     coroutine: Option<Coroutine<Input, Output, Result<(), RewritingError>>>,
     is_handling: bool,
     output: Rc<RefCell<Vec<u8>>>,
-    /// The output, as memory of the worker.
+    /// The charge of the output to the worker's memory.
     output_charge: Charge,
     _charge: Charge,
 }
 
 impl Rewriter {
-    /// Creates a rewriter, which wants input. `charge`: the memory that it may use.
+    /// Creates a rewriter, which wants input. `charge` covers its memory.
     pub(super) fn new(
         handlers: Handlers,
         encoding: AsciiCompatibleEncoding,
@@ -106,7 +107,7 @@ impl Rewriter {
             Coroutine::with_stack(DefaultStack::new(STACK_BYTES)?, move |suspends: &Suspends, first| {
                 run(suspends, first, handlers, encoding, &written)
             });
-        // Up to where it wants its first input.
+        // Runs until it wants its first input.
         let _ = coroutine.resume(Input::Handled(true));
         Ok(Self {
             coroutine: Some(coroutine),
@@ -156,7 +157,7 @@ impl Rewriter {
         Ok(step)
     }
 
-    /// Acts on the token whose handler is called.
+    /// Performs an operation on the token whose handler is running.
     pub(super) fn act(&mut self, act: Act) -> Result<Answer, HtmlError> {
         let coroutine = self.coroutine.as_mut().filter(|_| self.is_handling);
         match coroutine.ok_or(HtmlError::Ended)?.resume(Input::Act(act)) {
@@ -175,7 +176,7 @@ impl Rewriter {
         let length = output.len().min(buffer.len());
         buffer[..length].copy_from_slice(&output[..length]);
         output.drain(..length);
-        // A large token is rare, and its buffer is not kept for the small ones that follow.
+        // A large buffer is not kept, because large tokens are rare.
         output.shrink_to(MEMORY_BYTES_MAX / 16);
         self.output_charge.resize(output.len());
     }
@@ -199,7 +200,7 @@ fn run(
     output: &RefCell<Vec<u8>>,
 ) -> Result<(), RewritingError> {
     let end_tags = EndTags::new();
-    // An end tag's handler has thrown, which its place in the output cannot tell the rewriter.
+    // An end tag's handler has thrown, which a sink cannot report to the rewriter.
     let has_failed = Cell::new(false);
     let sink = Sink {
         suspends,
@@ -236,7 +237,7 @@ fn settings<'a>(
     let mut settings = Settings::new()
         .with_encoding(encoding)
         .with_memory_settings(memory)
-        // As on Workers: text in places where the parser cannot tell its meaning does not end the rewriting.
+        // As on Workers, text in ambiguous places does not fail the rewriting.
         .with_strict(false);
     for ((selector, kinds), number) in handlers.0.iter().zip(0_u32..) {
         let has = |kind: Kind| kinds & (1 << kind as u32) != 0;
@@ -274,7 +275,7 @@ fn settings<'a>(
     settings
 }
 
-/// Calls a handler of the script, and performs its operations on the token until it has returned.
+/// Calls a handler of the script, and performs its operations on the token until it returns.
 fn call(suspends: &Suspends, kind: Kind, handler: u32, unit: &mut impl Unit) -> HandlerResult {
     // Kept until the token is written.
     let mut charges = Vec::new();
@@ -292,12 +293,12 @@ fn call(suspends: &Suspends, kind: Kind, handler: u32, unit: &mut impl Unit) -> 
     }
 }
 
-/// Takes the output, with the calls of handlers of end tags in it.
+/// Receives the output, and calls the handlers of end tags in it.
 struct Sink<'a> {
     suspends: &'a Suspends,
     output: &'a RefCell<Vec<u8>>,
     end_tags: &'a EndTags,
-    /// The end tag whose bytes are being written, and how many of its markers have not ended.
+    /// The end tag that is being written, and the number of its open markers.
     open: Option<(OpenTag, usize)>,
     encoding: &'static Encoding,
     has_failed: &'a Cell<bool>,
@@ -315,7 +316,7 @@ impl Sink<'_> {
 impl OutputSink for Sink<'_> {
     fn handle_chunk(&mut self, chunk: &[u8]) {
         if let Some((handler, tag)) = self.end_tags.begun(chunk) {
-            // A further handler of the same tag.
+            // The tag may have several handlers.
             let (mut tag, depth) = self.open.take().unwrap_or((tag, 0));
             if !self.has_failed.get() && call(self.suspends, Kind::EndTag, handler, &mut tag).is_err() {
                 self.has_failed.set(true);

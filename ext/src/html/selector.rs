@@ -1,14 +1,14 @@
-//! Selectors of handlers, within limits: their parser is recursive, and each costs time for each element.
+//! Limits of handlers' selectors: their parser is recursive, and each takes time for each element.
 
 use lol_html::Selector;
 
-/// The longest selector, in bytes.
+/// Maximum length of a selector, in bytes.
 const BYTES_MAX: usize = 4096;
 
-/// The most brackets and functions that are open at once.
+/// Maximum depth of nested brackets and functions.
 const DEPTH_MAX: usize = 16;
 
-/// The most commas, combinators and other parts that a selector can have.
+/// Maximum number of commas, combinators and other parts of a selector.
 const PARTS_MAX: usize = 256;
 
 #[derive(Debug, thiserror::Error)]

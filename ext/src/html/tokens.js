@@ -1,8 +1,8 @@
 // The tokens that handlers of HTMLRewriter are called with.
 // https://developers.cloudflare.com/workers/runtime-apis/html-rewriter/
 //
-// A token is on the stack of its rewriter, which is suspended while the token's handler runs. Once the handler has
-// returned, the object here leads nowhere.
+// A token is on the stack of its rewriter, which is suspended while the token's handler runs. Once the handler has returned,
+// the object here is detached.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -46,7 +46,7 @@ const SYSTEM_ID = 22;
 
 const constructKey = Symbol("construct");
 
-/** A text that is copied for the rewriter. */
+/** A text to be copied for the rewriter. */
 function text(value) {
   const copied = `${value}`;
   askForText(copied, COPY, 2);
@@ -83,7 +83,7 @@ const { act, rewritingOf } = Token;
 delete Token.act;
 delete Token.rewritingOf;
 
-/** Inserts content, which is text unless `{ html: true }` is given. */
+/** Inserts content, as text unless `{ html: true }` is given. */
 function insert(token, verb, content, options) {
   if (content !== null && typeof content === "object") {
     throw new TypeError("the content must be a string: read a Response or a ReadableStream first, await response.text()");
@@ -124,7 +124,7 @@ class Element extends Token {
   get namespaceURI() {
     return act(this, NAMESPACE);
   }
-  /** An iterator of `[name, value]`, as they are now. */
+  /** An iterator of the current `[name, value]` pairs. */
   get attributes() {
     return ArrayPrototypeSymbolIterator(act(this, ATTRIBUTES));
   }
@@ -221,7 +221,7 @@ addMembers(Comment, ["before", "after", "replace", "remove", "removed"]);
 addMembers(Text, ["before", "after", "replace", "remove", "removed"]);
 addMembers(EndTag, ["before", "after", "remove"]);
 
-/** By kind, as the op numbers them. */
+/** By the op's numbers of token kinds. */
 const interfaces = [Element, Comment, Text, Doctype, DocumentEnd, EndTag];
 for (const Interface of new SafeArrayIterator(interfaces)) {
   ObjectDefineProperty(Interface.prototype, SymbolToStringTag, {

@@ -1,4 +1,4 @@
-//! The operations that a handler has on each kind of token.
+//! The operations of a handler on each kind of token.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use super::act::{Act, Answer, Unit, Verb, done, not_for};
 use super::end_tag::EndTags;
 use crate::ledger::Charge;
 
-/// Acts, without a value.
+/// Performs an operation without a value.
 macro_rules! nothing {
     ($act:expr) => {{
         $act;
@@ -18,7 +18,7 @@ macro_rules! nothing {
     }};
 }
 
-/// Content that is counted until it is written.
+/// Creates content that is charged until it is written.
 fn content(act: Act) -> Box<dyn StreamingHandler + Send> {
     let Act {
         one, is_html, charge, ..
@@ -31,7 +31,7 @@ fn content(act: Act) -> Box<dyn StreamingHandler + Send> {
     })
 }
 
-/// An element, and where its end tags are registered.
+/// An element, and the registry of its end tags.
 pub(super) struct ElementUnit<'a, 'r, 't> {
     pub(super) element: &'a mut Element<'r, 't>,
     pub(super) end_tags: &'a Rc<EndTags>,
@@ -128,7 +128,7 @@ impl Unit for DocumentEnd<'_> {
             ContentType::Text
         };
         match act.verb {
-            // Written at once.
+            // Written at once, so that no charge remains.
             Verb::Append => (nothing!(self.append(&act.one, kind)), None),
             _ => (not_for("the end of a document"), None),
         }

@@ -1,11 +1,11 @@
-//! Messages between the process of a pool and that of a worker, which calls an object or has one.
+//! Messages between a pool's process and the process of a worker that calls or hosts an object.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-/// A request or a call, and the object that it is for.
+/// A request or a call, and its object.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Addressed {
     /// The id of the object.
@@ -16,7 +16,7 @@ pub(super) struct Addressed {
     pub(super) bytes: ByteBuf,
 }
 
-/// The storage of an object on its way to its worker.
+/// The storage of an object, sent to its worker.
 #[derive(Serialize, Deserialize)]
 pub(super) struct WrittenObject {
     pub(super) folder: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct WrittenObject {
     pub(super) bytes_max: u64,
 }
 
-/// A question of an object's worker to the alarms.
+/// A request of an object's worker to the alarm store.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) enum AlarmAsked {
     Set(Option<i64>),

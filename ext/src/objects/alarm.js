@@ -16,7 +16,7 @@ function objectAlarm(held, entrypoint, retryCount, isLast) {
         const at = op_isopod_object_alarm(object.rid);
         if (NumberIsNaN(at)) return "Done";
         if (at > DateNow()) {
-          // What asks is behind: it is told again.
+          // The alarm store is out of date and gets the time again.
           op_isopod_object_set_alarm(object.rid, at);
           return "Done";
         }

@@ -1,7 +1,7 @@
 //! The alarms of a class, in one SQLite file: `alarms.sqlite` beside the files of its objects.
 //!
-//! The object's own file has the truth. This file only says which objects are to be asked when, and survives a process that dies
-//! between two writes by an early or an additional call: an object whose alarm is not due has nothing to do.
+//! The object's own file is authoritative. This file is an index of the times at which objects are called. If a process dies
+//! between two writes, an object may be called early or once more, and ignores an alarm that is not due.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,18 +21,18 @@ const SCHEMA: Schema = Schema {
 };
 /// Maximum size of the file.
 const BYTES_MAX: u64 = 1 << 30;
-/// Maximum number of operations that wait.
+/// Maximum number of waiting operations.
 const QUEUE_LEN_MAX: usize = 10_000;
 /// Approximate size of a row.
 const ROW_BYTES: usize = 128;
 
-/// An alarm whose time has come.
+/// An alarm that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DueAlarm {
     /// The object.
     pub id: ObjectId,
-    /// The time that it was set for, in milliseconds since the Unix epoch.
+    /// The time for which it was set, in milliseconds since the Unix epoch.
     pub at_ms: i64,
     /// The number of attempts that have failed.
     pub tries: u32,
@@ -47,8 +47,8 @@ pub struct SqliteAlarms {
 }
 
 impl SqliteAlarms {
-    /// Creates a handle to the alarms in this folder. The file is created with the first alarm. `changed` is called when one was
-    /// set.
+    /// Creates a handle to the alarms in this folder. The file is created with the first alarm. `changed` is called after an
+    /// alarm was set.
     pub fn new(folder: &std::path::Path, changed: impl Fn() + Send + Sync + 'static) -> Self {
         let path = folder.join("alarms.sqlite");
         let database = Database::new(Options {
@@ -68,7 +68,7 @@ impl SqliteAlarms {
         }
     }
 
-    /// Returns the alarms that are due at this time, at most `limit`, and the time of the next one after those.
+    /// Returns at most `limit` alarms that are due at this time, and the time of the next one.
     pub fn due(&self, now_ms: i64, limit: usize) -> StorageFuture<(Vec<DueAlarm>, Option<i64>)> {
         if !self.path.exists() {
             return Box::pin(std::future::ready(Ok((Vec::new(), None))));
@@ -92,7 +92,7 @@ impl SqliteAlarms {
         })
     }
 
-    /// Removes an alarm that is done, unless it was set again.
+    /// Removes a completed alarm, unless it was set again.
     pub fn done(&self, alarm: &DueAlarm) -> StorageFuture<()> {
         let (id, at) = (alarm.id.as_hex().to_owned(), alarm.at_ms);
         self.database.write(ROW_BYTES, move |db| {
@@ -102,7 +102,7 @@ impl SqliteAlarms {
         })
     }
 
-    /// Postpones an alarm that has failed, unless it was set again.
+    /// Postpones a failed alarm, unless it was set again.
     pub fn failed(&self, alarm: &DueAlarm, due_ms: i64) -> StorageFuture<()> {
         let (id, at, tries) = (alarm.id.as_hex().to_owned(), alarm.at_ms, alarm.tries.saturating_add(1));
         self.database.write(ROW_BYTES, move |db| {

@@ -1,4 +1,4 @@
-//! The storage of an object that arrives in the process of its worker.
+//! Receipt of an object's storage in its worker's process.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use super::id::ObjectId;
 use crate::bindings::{Crossed, Lent, Parcel, pack, unpack};
 use crate::storage::{StorageError, StorageFuture, WrittenStorageError};
 
-/// The largest answer: it is a number.
+/// Maximum size of an answer, which is a number.
 const ANSWER_BYTES_MAX: usize = 64;
 
-/// The alarms of an object, in the pool's process.
+/// The alarms of an object, which stay in the pool's process.
 struct RemoteAlarms(Arc<dyn Lent>);
 
 impl RemoteAlarms {
@@ -36,7 +36,7 @@ impl AlarmStore for RemoteAlarms {
     }
 }
 
-/// The storage that came from the pool's process, which is told once this has been dropped.
+/// Opens the storage that was sent by the pool's process, which is notified when it is dropped.
 pub(super) fn arrived(crossed: Crossed) -> Result<StoredObject, ObjectError> {
     let Crossed { bytes, lent } = crossed;
     let written = unpack::<WrittenObject>(&bytes).map_err(ObjectError::Internal)?;

@@ -1,4 +1,4 @@
-//! The events of an object that are not calls: its start, its alarm, and its eviction.
+//! The events of an object besides calls: its start, its alarm, and its eviction.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,20 +17,20 @@ use crate::storage::{StorageFuture, WrittenStorageError};
 /// The script with the JavaScript rows of these events.
 const SCRIPT: Option<&str> = Some("ext:isopod_objects/objects.js");
 
-/// The class of the error of an event whose object had ended when the event reached its worker. Nothing of the event was begun.
+/// The error class of an event whose object had ended before the event reached its worker. The event was not begun.
 pub const OBJECT_GONE: &str = "IsopodObjectGone";
 
-/// Returns the entry point of an object in its worker. Scripts cannot have one of this name.
+/// Returns the entry point of an object in its worker, a name that no entry point of a script can have.
 #[must_use]
 pub fn entry_point(class: &ObjectClass, id: &ObjectId) -> String {
     format!("\0{}/{id}", class.class)
 }
 
-/// Called once, when an object has ended: its storage is closed and may be opened elsewhere.
+/// A function that is called once, when an object has ended, so that its storage may be opened elsewhere.
 pub struct OnEnd(Option<Box<dyn FnOnce() + Send>>);
 
 impl OnEnd {
-    /// Calls `then` when it is dropped.
+    /// Creates a guard that calls `then` when it is dropped.
     pub fn new(then: impl FnOnce() + Send + 'static) -> Self {
         Self(Some(Box::new(then)))
     }
@@ -50,17 +50,17 @@ impl fmt::Debug for OnEnd {
     }
 }
 
-/// Keeps the times of alarms outside of their objects, so that they are found without opening each.
+/// Stores the times of alarms outside their objects, so that due ones are found without opening each object.
 pub trait AlarmStore: Send + Sync + 'static {
-    /// Stores the time of an object's alarm, in milliseconds since the Unix epoch, or that it has none. Resolves when that is on
-    /// the disk. Calls take effect in their order.
+    /// Stores the time of an object's alarm, in milliseconds since the Unix epoch, or removes it. Resolves when the change
+    /// is on disk. Calls take effect in order.
     fn set(&self, id: &ObjectId, at_ms: Option<i64>) -> StorageFuture<()>;
 
-    /// Stores the time of an object's alarm, unless one is stored that is earlier. Returns whether it is the stored one now.
+    /// Stores the time of an object's alarm, unless an earlier one is stored. Returns whether it was stored.
     fn bring_forward(&self, id: &ObjectId, at_ms: i64) -> StorageFuture<bool>;
 }
 
-/// The storage of an object, to be passed to its worker.
+/// The storage of an object, which is passed to its worker.
 pub struct StoredObject {
     /// The folder of its file.
     pub folder: PathBuf,
@@ -74,7 +74,7 @@ pub struct StoredObject {
     pub on_end: OnEnd,
 }
 
-/// The start of an object. It is answered at once, and lasts as long as the object.
+/// The start of an object: a standing event that is answered at once and lasts as long as the object.
 pub struct ObjectStart {
     class: Arc<ObjectClass>,
     stored: StoredObject,
@@ -108,8 +108,8 @@ impl HandlerInput for ObjectStart {
     }
 }
 
-/// The storage of an object whose worker has a process of its own, which opens the file. The alarms stay here, and so does what
-/// is called at the end: once that process has closed the file, or has ended.
+/// Prepares the storage of an object for a worker in another process, which opens the file. The alarms and the end function
+/// stay here; the latter is called when that process has closed the file or ended.
 fn cross(attachment: Attachment) -> Option<Crossed> {
     let StoredObject {
         folder,
@@ -138,13 +138,13 @@ fn cross(attachment: Attachment) -> Option<Crossed> {
 struct Home {
     id: ObjectId,
     alarms: Arc<dyn AlarmStore>,
-    /// Never locked: it is dropped with this.
+    /// Never locked, only dropped.
     _on_end: Mutex<OnEnd>,
 }
 
 impl Lent for Home {
     fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
-        // Begun at once, as calls take effect in their order.
+        // Started at once, because calls take effect in order.
         let done: Result<StorageFuture<bool>, String> = unpack(&asked.bytes).map(|asked| match asked {
             AlarmAsked::Set(at_ms) => {
                 let set = self.alarms.set(&self.id, at_ms);
@@ -156,7 +156,7 @@ impl Lent for Home {
     }
 }
 
-/// Asks an object to end, unless it has something to do. Answered with `true` if it has ended.
+/// Asks an object to end, unless it is busy. Answered with `true` if it has ended.
 pub struct ObjectEviction {
     /// Its entry point.
     pub entry_point: String,
@@ -177,7 +177,7 @@ pub struct ObjectAlarm {
     pub entry_point: String,
     /// The number of attempts that have failed.
     pub retry_count: u32,
-    /// There is no attempt after this one.
+    /// True for the last attempt.
     pub is_last: bool,
 }
 
@@ -193,7 +193,7 @@ impl HandlerInput for ObjectAlarm {
 /// The result of an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AlarmResult {
-    /// The handler has succeeded, or there was nothing to do: it is not due any more.
+    /// The handler has succeeded, or the alarm was not due.
     Done,
     /// The handler has failed, and the alarm is still due.
     Failed,

@@ -1,4 +1,4 @@
-//! The ids of objects: 64 hex digits, of which the last 16 tell the namespace.
+//! The ids of objects: 64 hex digits, of which the last 16 identify the namespace.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 
-/// Bytes of an id that are derived from its name, or random.
+/// Number of bytes of an id that are derived from its name, or random.
 const OWN_BYTES: usize = 24;
-/// Bytes of an id.
+/// Size of an id in bytes.
 const BYTES: usize = 32;
 
-/// The id of a Durable Object, and the name that it was derived from.
+/// The id of a Durable Object, and the name from which it was derived.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectId {
     hex: Arc<str>,
@@ -19,19 +19,19 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
-    /// Creates the id of 64 hex digits that were checked.
+    /// Creates an id from 64 checked hex digits.
     #[must_use]
     pub fn new(hex: impl Into<Arc<str>>, name: Option<Arc<str>>) -> Self {
         Self { hex: hex.into(), name }
     }
 
-    /// The id as 64 hex digits.
+    /// Returns the id as 64 hex digits.
     #[must_use]
     pub fn as_hex(&self) -> &str {
         &self.hex
     }
 
-    /// The name that it was derived from, if it is known.
+    /// Returns the name from which it was derived, if known.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -44,7 +44,7 @@ impl fmt::Display for ObjectId {
     }
 }
 
-/// Creates and checks the ids of a namespace.
+/// Generator and checker of the ids of a namespace.
 pub(super) struct Ids(Key);
 
 impl Ids {
@@ -53,21 +53,21 @@ impl Ids {
         Self(Key::new(HMAC_SHA256, digest(&SHA256, unique.as_bytes()).as_ref()))
     }
 
-    /// The id of a name.
+    /// Returns the id of a name.
     pub(super) fn of_name(&self, name: &str) -> String {
         let mut own = [0; OWN_BYTES];
         own.copy_from_slice(&sign(&self.0, name.as_bytes()).as_ref()[..OWN_BYTES]);
         self.with_mark(own)
     }
 
-    /// An id that no other object has.
+    /// Generates a unique id.
     pub(super) fn unique(&self) -> Result<String, aws_lc_rs::error::Unspecified> {
         let mut own = [0; OWN_BYTES];
         aws_lc_rs::rand::fill(&mut own)?;
         Ok(self.with_mark(own))
     }
 
-    /// Returns true if the id belongs to this namespace. `None`: it is not an id.
+    /// Returns whether the id belongs to this namespace; `None` if it is not an id.
     pub(super) fn check(&self, hex: &str) -> Option<bool> {
         if hex.len() != 2 * BYTES || !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return None;

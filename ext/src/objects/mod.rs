@@ -1,11 +1,12 @@
-//! Durable Objects: one instance of a class for each id, with storage of its own.
+//! Durable Objects: one instance of a class per id, with its own storage.
 //! <https://developers.cloudflare.com/durable-objects/>
 //!
-//! [`ObjectNamespace`] is the binding, whose stubs are [fetchers](crate::fetcher) made by an [`ObjectHost`]: the pool, which brings
-//! each call to the one worker that has the object. There, `objects.js` has the instances. An object begins with the event
-//! [`ObjectStart`], which stays open as long as the object lives: the object's code runs as part of it, whichever event calls it.
+//! [`ObjectNamespace`] is the binding. Its stubs are [fetchers](crate::fetcher) of an [`ObjectHost`], the pool, which sends
+//! each call to the one worker that hosts the object. There, `objects.js` holds the instances. An object begins with the
+//! event [`ObjectStart`], which stays open as long as the object lives. The object's code runs as part of that event,
+//! regardless of the calling event.
 //!
-//! Storage is one SQLite file for each object (`place`, `store`), used on the thread of the object's worker. Feature `sql`.
+//! Storage is one SQLite file per object (`place`, `store`), used on the thread of the object's worker. Feature `sql`.
 
 mod addressed;
 mod alarms;
@@ -81,7 +82,7 @@ impl From<StorageError> for ObjectError {
     }
 }
 
-/// A module of its own, because the macro creates a public type.
+/// In a module, because the macro creates a public type.
 pub(crate) mod extension {
     use super::{namespace, ops};
 

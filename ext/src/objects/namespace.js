@@ -12,7 +12,7 @@ let bindingOf;
 /** https://developers.cloudflare.com/durable-objects/api/id/ */
 class DurableObjectId {
   #hex;
-  /** The binding that created it. `null`: it is the id of a running object. */
+  /** The binding that created it, `null` for the id of a running object. */
   #binding;
   name;
   constructor(key, binding, hex, name) {
@@ -38,7 +38,7 @@ class DurableObjectId {
 
 const isId = (value) => ObjectPrototypeIsPrototypeOf(DurableObjectId.prototype, value);
 
-/** The id of an object that runs in this worker. */
+/** The id of an object in this worker. */
 const idOf = (hex, name) => new DurableObjectId(constructKey, null, hex, name);
 
 class DurableObjectNamespace {
@@ -61,7 +61,7 @@ class DurableObjectNamespace {
     op_isopod_object_check(this.#binding, text);
     return new DurableObjectId(constructKey, this.#binding, text, undefined);
   }
-  /** A location hint has no effect: there is one place. */
+  /** Location hints have no effect. */
   get(id, _options = undefined) {
     if (!isId(id)) {
       throw new TypeError(

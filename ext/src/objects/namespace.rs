@@ -15,7 +15,7 @@ use crate::bindings::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFut
 use crate::event::Data;
 use crate::fetcher::{Fetcher, Stubs, serve_remote};
 
-/// A class of Durable Objects, and the place of their storage.
+/// A class of Durable Objects, and the folder of their storage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ObjectClass {
@@ -23,13 +23,13 @@ pub struct ObjectClass {
     pub script: Arc<str>,
     /// The name of the export.
     pub class: Arc<str>,
-    /// The name of the namespace among those of the script. Ids are derived from it. Default: the name of the class.
+    /// The name of the namespace within the script, from which ids are derived. Default: the name of the class.
     pub key: Arc<str>,
-    /// The folder of their files. Objects of the same id in the same folder are the same.
+    /// The folder of their files. Objects with the same id and folder are the same object.
     pub folder: Arc<PathBuf>,
     /// Maximum size of the storage of one object, in bytes. Default: [`ObjectClass::BYTES_MAX`].
     pub bytes_max: u64,
-    /// Time after which an object is evicted, or hibernates, that has nothing to do. Default: 1 min.
+    /// Time after which an idle object is evicted or hibernates. Default: 1 min.
     pub idle: Duration,
 }
 
@@ -40,7 +40,7 @@ impl ObjectClass {
     /// Default of [`ObjectClass::idle`].
     pub const IDLE: Duration = Duration::from_secs(60);
 
-    /// Creates a class that a script exports, whose objects are stored in a folder.
+    /// Creates a class that a script exports, with the folder of its objects.
     pub fn new(script: impl Into<Arc<str>>, class: impl Into<Arc<str>>, folder: impl Into<PathBuf>) -> Self {
         let class = class.into();
         Self {
@@ -53,7 +53,7 @@ impl ObjectClass {
         }
     }
 
-    /// Sets [`ObjectClass::key`], by which objects are found again after their class was renamed.
+    /// Sets [`ObjectClass::key`], by which objects are found after their class was renamed.
     #[must_use]
     pub fn key(mut self, key: impl Into<Arc<str>>) -> Self {
         self.key = key.into();
@@ -75,7 +75,7 @@ impl ObjectClass {
     }
 }
 
-/// Brings calls to objects, each of which lives in one worker: a pool.
+/// Sends calls to objects, each of which lives in one worker. Implemented by the pool.
 pub trait ObjectHost: Send + Sync + 'static {
     /// Returns the fetcher that answers requests and calls to an object. Does not start the object.
     fn object(&self, class: &Arc<ObjectClass>, id: ObjectId) -> Arc<dyn Fetcher>;
@@ -89,7 +89,7 @@ pub struct ObjectNamespace {
 }
 
 impl ObjectNamespace {
-    /// Creates the binding of a class whose objects this host has.
+    /// Creates the binding of a class, with the host of its objects.
     pub fn new(class: ObjectClass, host: impl ObjectHost) -> Self {
         Self {
             class: Arc::new(class),
@@ -156,7 +156,7 @@ impl Binding for ObjectNamespace {
     }
 }
 
-/// A namespace in the state of a worker.
+/// A namespace in a worker's state.
 #[derive(Clone)]
 struct Bound {
     namespace: ObjectNamespace,
@@ -165,8 +165,8 @@ struct Bound {
     worker: Arc<str>,
 }
 
-/// The fetcher of a stub, and the script of its worker. `stub` is `BINDING \u{1} ID \u{1} NAME`, as `namespace.js`
-/// writes it; without a name, it has two parts.
+/// Returns the fetcher of a stub, and the script of its worker. `stub` is `BINDING \u{1} ID \u{1} NAME`, as `namespace.js`
+/// writes it, without the last part if there is no name.
 fn stub(state: &OpState, stub: &str) -> Option<(Arc<dyn Fetcher>, Arc<str>)> {
     let mut parts = stub.splitn(3, '\u{1}');
     let (binding, id, name) = (parts.next()?, parts.next()?, parts.next());
@@ -175,7 +175,7 @@ fn stub(state: &OpState, stub: &str) -> Option<(Arc<dyn Fetcher>, Arc<str>)> {
     Some((namespace.host.object(&namespace.class, id), worker.clone()))
 }
 
-/// Creates an id: that of a name, or a unique one.
+/// Creates the id of a name, or a unique one.
 #[op2]
 #[string]
 pub(super) fn op_isopod_object_id(

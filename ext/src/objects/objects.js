@@ -1,7 +1,7 @@
 // The Durable Objects that live in this worker.
 //
-// An object begins with an event of its own, which stays open as long as the object. Its code runs as part of that event, whichever
-// event calls it, so that what it begins for one event is there for the others.
+// An object begins with its own event, which stays open as long as the object. Its code runs as part of that event,
+// regardless of the calling event, so that work started for one event is usable by the others.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -58,13 +58,13 @@ const objects = new SafeMap();
 /** By the key of their own event. */
 const byEvent = new SafeMap();
 
-/** What an object tells others waits until what it has written before is on the disk. A transaction is not waited for. */
+/** Output of an object waits until its earlier writes are on disk, except those of an open transaction. */
 setOutputGate(() => {
   const object = MapPrototypeGet(byEvent, currentEvent());
   return object === undefined || object.transactions > 0 || !object.isDirty() ? null : object.durable();
 });
 
-/** The error of an event whose object has ended. Nothing of the event was begun (events.rs). */
+/** The error of an event whose object had ended before it was begun (events.rs). */
 function goneError() {
   const error = new Error("the Durable Object has ended; try again");
   ObjectDefineProperty(error, "name", { __proto__: null, value: "IsopodObjectGone", configurable: true, writable: true });
@@ -83,19 +83,19 @@ class LiveObject {
   state;
   /** A promise, while no event may begin. */
   gate = null;
-  /** Settles when the event that waits last has begun. `null`: none waits. */
+  /** Settles when the last waiting event has begun. `null` if none waits. */
   #waiting = null;
-  /** Stands for the code that may run then. */
+  /** Identifies the code that may run then. */
   #holder = null;
   /** Calls of `transaction` that have not ended. */
   transactions = 0;
-  /** Its alarm() is running, and has not set another. */
+  /** Its alarm() is running, and has set no other alarm. */
   isInAlarm = false;
   /** Events that are being handled. */
   #open = new SafeSet();
   /** Answered events that may continue with a stream or a socket. */
   #answered = new SafeSet();
-  /** The sockets that it has accepted. `null`: it has accepted none yet. */
+  /** The sockets that it has accepted, `null` before the first. */
   sockets = null;
   broken = null;
   isEnded = false;
@@ -119,7 +119,7 @@ class LiveObject {
     }
   }
 
-  /** Handles an event: waits until it may begin, and until its writes are on the disk. */
+  /** Handles an event: waits until it may begin, and afterwards until its writes are on disk. */
   async handle(held, call) {
     op_isopod_object_enter(this.held.key, held.key, SetPrototypeGetSize(this.#open) === 0);
     SetPrototypeAdd(this.#open, held);
@@ -144,8 +144,8 @@ class LiveObject {
   }
 
   /**
-   * Waits until an event may begin: one after another, each in a turn of its own, so that what one does until it waits for something
-   * else than storage is not mixed with the others.
+   * Waits until an event may begin. Events begin one after another, each in its own turn, so that their code does not
+   * interleave until it waits for something other than storage.
    */
   async #turn() {
     const before = this.#waiting;
@@ -159,12 +159,12 @@ class LiveObject {
     });
   }
 
-  /** Has it written something that is not on the disk yet? */
+  /** Returns whether it has writes that are not on disk. */
   isDirty() {
     return !this.isEnded && op_isopod_object_is_dirty(this.rid);
   }
 
-  /** Waits until everything that was written is on the disk. */
+  /** Waits until all writes are on disk. */
   async durable() {
     if (!this.isDirty()) return;
     try {
@@ -208,10 +208,10 @@ class LiveObject {
     }
   }
 
-  /** Has it something to do? */
+  /** Returns whether it has work. */
   isBusy() {
     this.#forget();
-    // The events that were answered with sockets that it has accepted are no work of its.
+    // Events that were answered with its accepted sockets do not count as work.
     const accepted = this.sockets?.count() ?? 0;
     return SetPrototypeGetSize(this.#open) > 0 || SetPrototypeGetSize(this.#answered) > accepted || this.gate !== null ||
       this.held.pending > 1 || this.isDirty();
@@ -233,7 +233,7 @@ class LiveObject {
   /** Runs `body` while no other event begins. */
   exclusively(body) {
     const before = this.gate;
-    // Inside of another such call.
+    // Nested in another such call.
     if (before !== null && core.getAsyncContext()?.isopodExclusive === this.#holder) return (async () => await body())();
     const promise = before === null ? this.#hold(body) : PromisePrototypeThen(before, () => this.#hold(body));
     const gate = this.gate = PromisePrototypeThen(promise, () => {}, () => {});
@@ -255,7 +255,7 @@ class LiveObject {
     }
   }
 
-  /** Ends the object with an error, for all that wait for it: the next event finds a new one. */
+  /** Ends the object with an error for all its waiting callers. The next event finds a new object. */
   abort(error) {
     if (this.broken !== null || this.isEnded) return;
     this.broken = error;
@@ -263,7 +263,7 @@ class LiveObject {
     this.end(false);
   }
 
-  /** Ends the object. `keeps`: its writes are committed. */
+  /** Ends the object. With `keeps`, its writes are committed. */
   end(keeps) {
     if (this.isEnded) return;
     this.isEnded = true;
@@ -368,7 +368,7 @@ class DurableObjectState {
 
 // ---- events
 
-/** Gives an event to its object. */
+/** Passes an event to its object. */
 function receive(held, entrypoint, call) {
   const object = MapPrototypeGet(objects, entrypoint);
   if (object === undefined) throw goneError();
@@ -384,7 +384,7 @@ function fetch(held, entrypoint, request) {
   });
 }
 
-/** A call of a method, which `respond` makes. */
+/** A method call, made by `respond`. */
 function call(held, entrypoint, respond) {
   return receive(held, entrypoint, (instance) => {
     if (!ObjectPrototypeIsPrototypeOf(DurableObject.prototype, instance)) {

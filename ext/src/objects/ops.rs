@@ -1,5 +1,5 @@
-//! The ops of an object in its worker. Those on storage are synchronous: they run on the thread of the worker, and their time is
-//! the event's.
+//! The ops of an object in its worker. Storage ops are synchronous: they run on the worker's thread, and their time counts
+//! for the event.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -20,9 +20,9 @@ use crate::storage::files::FileThreads;
 use crate::unwind;
 use crate::values::events;
 
-/// Threads of a worker that sync files.
+/// Number of threads of a worker that sync files.
 const SYNC_THREADS: usize = 4;
-/// Maximum length of the result of one `list()`.
+/// Maximum size of the result of one `list()`.
 const LIST_BYTES_MAX: usize = 64 << 20;
 
 /// Opens the storage of the object that begins with this event.
@@ -58,7 +58,8 @@ pub(super) fn op_isopod_object_stands(state: &mut OpState, #[smi] key: EventKey)
     events(state).borrow_mut().goes_on(key, Stage::Session);
 }
 
-/// Records that the code of an object is going to run for another event: its quotas and CPU time begin again. `alone`: for no other.
+/// Records that an object's code is about to run for another event, which resets its quotas and CPU time. `alone` says that
+/// it runs for no other event.
 #[op2(fast)]
 pub(super) fn op_isopod_object_enter(
     state: &mut OpState,
@@ -79,7 +80,7 @@ pub(super) fn op_isopod_object_close(state: &mut OpState, #[smi] rid: ResourceId
     });
 }
 
-/// Closes the file, and keeps its lock: the object hibernates.
+/// Closes the file and keeps its lock, for hibernation.
 #[op2(fast)]
 pub(super) fn op_isopod_object_rest(state: &mut OpState, #[smi] rid: ResourceId) -> Result<(), ObjectError> {
     with(state, rid, |store| {
@@ -93,7 +94,7 @@ pub(super) fn op_isopod_object_is_dirty(state: &mut OpState, #[smi] rid: Resourc
     store(state, rid).is_ok_and(|store| store.is_dirty())
 }
 
-/// Resolves once all that was written is on the disk.
+/// Resolves once all writes are on disk.
 #[op2]
 pub(super) async fn op_isopod_object_durable(
     state: Rc<RefCell<OpState>>,
@@ -161,7 +162,7 @@ struct Entry {
     value: Uint8Array,
 }
 
-/// Lists entries whose keys are at least `start`, greater than `after`, less than `end`, and begin with `prefix`.
+/// Lists entries with keys of at least `start`, greater than `after`, less than `end`, and with this `prefix`.
 #[op2]
 #[allow(clippy::too_many_arguments, reason = "the options of a list")]
 pub(super) fn op_isopod_object_list(
@@ -180,7 +181,7 @@ pub(super) fn op_isopod_object_list(
     };
     with(state, rid, |store| {
         let order = if reverse { "DESC" } else { "ASC" };
-        // A prefix is a range as well, up to the first key that does not have it.
+        // A prefix is a range up to the first key without it.
         let sql = format!(
             "SELECT key, value FROM _cf_KV WHERE (?1 IS NULL OR key >= ?1) AND (?2 IS NULL OR key > ?2) AND (?3 IS NULL OR \
              key < ?3) AND (?4 IS NULL OR substr(key, 1, length(?4)) = ?4) AND key >= coalesce(?4, '') ORDER BY key {order}"
@@ -249,7 +250,7 @@ pub(super) fn op_isopod_object_finish(
     with(state, rid, |store| store.finish(keeps))
 }
 
-/// The time of the alarm; `NaN` without one.
+/// Returns the time of the alarm; `NaN` without one.
 #[op2(fast)]
 pub(super) fn op_isopod_object_alarm(state: &mut OpState, #[smi] rid: ResourceId) -> Result<f64, ObjectError> {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
@@ -292,7 +293,7 @@ pub(super) fn op_isopod_object_sql(
     })
 }
 
-/// The size of the storage, in bytes.
+/// Returns the size of the storage, in bytes.
 #[op2(fast)]
 pub(super) fn op_isopod_object_size(state: &mut OpState, #[smi] rid: ResourceId) -> Result<f64, ObjectError> {
     #[expect(clippy::cast_precision_loss, reason = "bytes of a file")]

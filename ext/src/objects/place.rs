@@ -1,6 +1,6 @@
 //! The file of an object, locked for one owner.
 //!
-//! The lock holds in the process and between processes, and ends with the process. SQLite's own locks do not take part in it.
+//! The lock is exclusive within and between processes, and ends with the process. It is independent of SQLite's locks.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
@@ -38,7 +38,7 @@ impl ObjectFile {
                 }
                 Err(TryLockError::Error(error)) => return Err(ObjectError::Open(error)),
             }
-            // Its last owner may have removed it since it was opened.
+            // The last owner may have removed the file after it was opened here.
             let is_same = |there: std::fs::Metadata| -> std::io::Result<bool> {
                 let mine = file.metadata()?;
                 Ok((mine.dev(), mine.ino()) == (there.dev(), there.ino()))
@@ -56,21 +56,21 @@ impl ObjectFile {
         &self.path
     }
 
-    /// Returns true if nothing was ever stored in it.
+    /// Returns whether it was never written.
     pub(super) fn is_empty(&self) -> bool {
         self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) && !self.log().exists()
     }
 
-    /// The path of SQLite's log.
+    /// Returns the path of SQLite's log.
     pub(super) fn log(&self) -> PathBuf {
         let mut path = self.path.clone().into_os_string();
         path.push("-wal");
         path.into()
     }
 
-    /// Removes the file, whose database is closed.
+    /// Removes the file. Its database must be closed.
     pub(super) fn remove(&self) {
-        // The log goes first: alone, it would be applied to a file that is created later.
+        // The log first, because a remaining log would be applied to a new file.
         let _ = std::fs::remove_file(self.log());
         let _ = std::fs::remove_file(&self.path);
     }

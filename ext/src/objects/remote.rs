@@ -1,4 +1,4 @@
-//! Namespaces of workers in processes of their own: requests and calls are written with the id of their object, which the pool's
+//! Namespaces of workers in other processes. Requests and calls are written with the id of their object, which the pool's
 //! process finds.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl ObjectHost for RemoteObjects {
     }
 }
 
-/// The binding of a namespace in another process.
+/// Creates the binding of a namespace in another process.
 pub(crate) fn binding(asks: Asks, class: ObjectClass) -> ObjectNamespace {
     ObjectNamespace::new(class, RemoteObjects(asks))
 }

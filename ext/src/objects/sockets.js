@@ -1,4 +1,4 @@
-// WebSockets that a Durable Object has accepted: they stay while it hibernates.
+// WebSockets that a Durable Object has accepted, which stay open while it hibernates.
 // https://developers.cloudflare.com/durable-objects/best-practices/websockets/
 
 (function () {
@@ -83,9 +83,9 @@ const attachments = {
 class Sockets {
   autoResponse = null;
   #object;
-  /** Open ones, each with `{ tags, respondedAt }`. */
+  /** Open sockets, each with `{ tags, respondedAt }`. */
   #open = new SafeMap();
-  /** Messages that are sent once all earlier writes are on the disk. */
+  /** Messages that are sent once all earlier writes are on disk. */
   #held = [];
   #isReleasing = false;
   constructor(key, object) {
@@ -136,7 +136,7 @@ class Sockets {
     this.autoResponse = pair ?? null;
   }
 
-  /** Passes an item to the other end of a socket, once all earlier writes are on the disk. */
+  /** Passes an item to the other end of a socket, once all earlier writes are on disk. */
   give(peer, item) {
     if (!this.#isReleasing && !this.#object.isDirty()) {
       peer.give(item);
@@ -154,7 +154,7 @@ class Sockets {
       try {
         await this.#object.durable();
       } catch {
-        // The object has been reset, and its sockets closed.
+        // The object was reset, and its sockets closed.
         this.#held = [];
         break;
       }
@@ -174,7 +174,7 @@ class Sockets {
     this.#handle("webSocketMessage", [socket, data]);
   }
 
-  /** The socket has ended. */
+  /** Handles the end of a socket. */
   closed(socket, { code, reason, wasClean, error }) {
     if (!MapPrototypeDelete(this.#open, socket)) return;
     if (typeof error === "string") this.#handle("webSocketError", [socket, new Error(error)]);
@@ -189,7 +189,7 @@ class Sockets {
     PromisePrototypeThen(handled, undefined, (error) => op_isopod_report(error, true));
   }
 
-  /** The object ends. */
+  /** Closes all sockets, at the end of the object. */
   closeAll() {
     const open = this.list(undefined);
     this.#open = new SafeMap();

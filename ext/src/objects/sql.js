@@ -64,7 +64,7 @@ function rowArray(row) {
   return values;
 }
 
-/** The result of a statement, which is read once. */
+/** The result of a statement, which can be read once. */
 class SqlStorageCursor {
   #set;
   #at = 0;
@@ -93,7 +93,7 @@ class SqlStorageCursor {
     if (this.#next() !== undefined) throw new Error("Expected exactly one result from SQL query, but got multiple results.");
     return rowObject(this.#set.columns, row);
   }
-  /** An iterator over rows that are arrays. */
+  /** An iterator over rows as arrays. */
   raw() {
     return new RawIterator(constructKey, () => this.#next());
   }

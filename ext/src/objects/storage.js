@@ -1,7 +1,7 @@
 // `ctx.storage`: https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/
 //
-// Every operation is done when it returns, so the promises of this interface have settled already: nothing else can happen to the
-// object between a call and the code that awaits it.
+// Every operation is complete when it returns, so the promises of this interface are already settled: no other code of the
+// object runs between a call and the code that awaits it.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -47,7 +47,7 @@ const KEYS_MAX = 128;
 
 function checkedKey(key) {
   const text = `${key}`;
-  // Cheap for the usual ones.
+  // The cheap check suffices for most keys.
   if (text.length > KEY_BYTES_MAX / 3 && (text.length > KEY_BYTES_MAX || core.encode(text).length > KEY_BYTES_MAX)) {
     throw new RangeError(`Keys cannot be larger than ${KEY_BYTES_MAX} bytes.`);
   }
@@ -144,7 +144,7 @@ function alarmTime(time) {
 
 // ---- interfaces
 
-/** The operations on entries that storage and transactions have. */
+/** The operations on entries, for storage and transactions. */
 class Operations {
   #of;
   constructor(key, of) {

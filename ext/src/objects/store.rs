@@ -1,7 +1,7 @@
-//! The storage of one object: its transactions, and when they are on the disk.
+//! The storage of one object: its transactions and their durability.
 //!
-//! Writes of one turn are one transaction, which is committed once the turn has ended. A commit does not wait for the disk: the
-//! log is synced on another thread, and [`ObjectStore::durable`] resolves after that. The object's answers wait for it.
+//! The writes of one turn are one transaction, which is committed after the turn. A commit does not wait for the disk: the
+//! log is synced on another thread, after which [`ObjectStore::durable`] resolves. The object's answers wait for that.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -24,18 +24,17 @@ use crate::storage::files::FileThreads;
 /// The tables of an object's own entries, named as on the platform.
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID; \
      CREATE TABLE IF NOT EXISTS _cf_METADATA (key INTEGER PRIMARY KEY, value BLOB)";
-/// Memory of a worker for each open file: the page cache, and SQLite's other memory.
+/// Memory charged to a worker for each open file: the page cache, and SQLite's other memory.
 const MEMORY_BYTES: usize = 768 << 10;
 /// The row of the alarm in `_cf_METADATA`.
 const ALARM: i64 = 1;
 
-/// The storage of a worker's objects whose files are open, the least recently opened first.
+/// A worker's objects with open files, the least recently opened first.
 #[derive(Clone, Default)]
 pub(super) struct OpenStores(Rc<RefCell<VecDeque<Weak<ObjectStore>>>>);
 
 impl OpenStores {
-    /// Reserves memory for another file. Where there is not enough, files are closed that can be: they are opened again when they
-    /// are needed.
+    /// Reserves memory for another file. If there is not enough, closes files that are not in use, which are reopened on demand.
     fn make_room(&self, usage: &Usage, store: &Rc<ObjectStore>) -> Result<Charge, QuotaError> {
         let mut tries = self.0.borrow().len();
         let charge = loop {
@@ -61,7 +60,7 @@ impl OpenStores {
 /// The storage of an object, as a resource of its worker.
 pub(super) struct ObjectStore {
     inner: RefCell<Inner>,
-    /// The number of the last write that is on the disk.
+    /// The number of the last write that is on disk.
     durable: Cell<u64>,
     failed: OnceCell<String>,
     changed: Notify,
@@ -75,7 +74,7 @@ pub(super) struct ObjectStore {
 }
 
 struct Inner {
-    /// Dropped before the file, whose lock it needs.
+    /// Dropped before the file, because it needs its lock.
     db: Option<LocalDatabase>,
     log: Option<Arc<File>>,
     memory: Option<Charge>,
@@ -83,9 +82,9 @@ struct Inner {
     bytes_max: u64,
     /// The number of writes so far.
     written: u64,
-    /// A commit is scheduled.
+    /// True if a commit is scheduled.
     is_scheduled: bool,
-    /// Transactions of the script that are open, each in the one before.
+    /// Number of the script's nested open transactions.
     level: u32,
     /// The alarm that was set since the last commit.
     alarm: Option<Option<i64>>,
@@ -135,7 +134,7 @@ impl ObjectStore {
         })
     }
 
-    /// Reads. `None` if nothing was ever stored.
+    /// Reads from the database; `None` if it was never written.
     pub(super) fn read<T>(
         self: &Rc<Self>,
         body: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
@@ -148,7 +147,7 @@ impl ObjectStore {
         Ok(Some(self.db(&mut inner)?.own(body)?))
     }
 
-    /// Writes, in the transaction that is committed after this turn.
+    /// Writes in the transaction that is committed after this turn.
     pub(super) fn write<T>(
         self: &Rc<Self>,
         body: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
@@ -173,7 +172,7 @@ impl ObjectStore {
         let schedules = !std::mem::replace(&mut inner.is_scheduled, true);
         drop(inner);
         if is_undone {
-            // SQLite does this when the disk is full, and where a statement asks for it.
+            // SQLite rolls back when the disk is full, and at a statement's request.
             let why = result.as_ref().err().map(ToString::to_string);
             self.fail(format!("its transaction was undone: {}", why.unwrap_or_default()));
         } else if schedules {
@@ -182,7 +181,7 @@ impl ObjectStore {
         result.map_err(ObjectError::from)
     }
 
-    /// Runs `body` on the database, as a part of the transaction if there is one.
+    /// Runs `body` on the database, as a part of the transaction, if any.
     pub(super) fn query<T>(
         self: &Rc<Self>,
         body: impl FnOnce(&mut LocalDatabase) -> Result<T, SqlError>,
@@ -191,7 +190,7 @@ impl ObjectStore {
         Ok(body(self.db(&mut self.inner.borrow_mut())?)?)
     }
 
-    /// Begins a transaction of the script's.
+    /// Begins a transaction of the script.
     pub(super) fn begin(self: &Rc<Self>) -> Result<(), ObjectError> {
         let level = self.inner.borrow().level;
         self.change(|db| db.own(|db| db.execute_batch(&format!("SAVEPOINT isopod_{level}"))))?;
@@ -199,7 +198,7 @@ impl ObjectStore {
         Ok(())
     }
 
-    /// Ends the innermost transaction of the script's.
+    /// Ends the innermost transaction of the script.
     pub(super) fn finish(self: &Rc<Self>, keeps: bool) -> Result<(), ObjectError> {
         let level = {
             let mut inner = self.inner.borrow_mut();
@@ -221,7 +220,7 @@ impl ObjectStore {
         finished
     }
 
-    /// The time of the alarm.
+    /// Returns the time of the alarm.
     pub(super) fn alarm(self: &Rc<Self>) -> Result<Option<i64>, ObjectError> {
         use rusqlite::OptionalExtension;
         let read = |db: &rusqlite::Connection| {
@@ -251,12 +250,12 @@ impl ObjectStore {
         Ok(())
     }
 
-    /// Returns true if something was written that is not on the disk yet.
+    /// Returns whether there are writes that are not on disk.
     pub(super) fn is_dirty(&self) -> bool {
         self.failed.get().is_some() || self.durable.get() < self.inner.borrow().written
     }
 
-    /// Resolves once everything that was written so far is on the disk.
+    /// Resolves once all earlier writes are on disk.
     pub(super) async fn durable(&self) -> Result<(), ObjectError> {
         let written = self.inner.borrow().written;
         loop {
@@ -271,7 +270,7 @@ impl ObjectStore {
         }
     }
 
-    /// Closes the file until it is needed again, unless something is being written. Returns whether it did.
+    /// Closes the file until its next use, unless there are pending writes. Returns whether it was closed.
     pub(super) fn rest(&self) -> bool {
         if self.is_dirty() {
             return false;
@@ -285,7 +284,7 @@ impl ObjectStore {
         true
     }
 
-    /// Closes the storage. `keeps`: writes since the last commit are committed.
+    /// Closes the storage. With `keeps`, pending writes are committed.
     pub(super) fn close(&self, keeps: bool) {
         let mut inner = self.inner.borrow_mut();
         if std::mem::replace(&mut inner.is_closed, true) {
@@ -329,7 +328,7 @@ impl ObjectStore {
         self.changed.notify_waiters();
     }
 
-    /// Commits once the turn has ended. The task ends with the worker, and uncommitted writes are lost.
+    /// Schedules a commit after the turn. The task ends with the worker, and uncommitted writes are lost.
     fn schedule(self: &Rc<Self>) {
         let store = self.clone();
         drop(deno_core::unsync::spawn(async move {
@@ -339,7 +338,7 @@ impl ObjectStore {
         }));
     }
 
-    /// Returns the database, opened if it is not open.
+    /// Returns the database, opening it if necessary.
     fn db<'a>(self: &Rc<Self>, inner: &'a mut Inner) -> Result<&'a mut LocalDatabase, ObjectError> {
         if inner.db.is_none() {
             inner.memory = Some(self.open.make_room(&self.usage, self)?);
@@ -351,7 +350,8 @@ impl ObjectStore {
     }
 
     async fn commit(self: &Rc<Self>) -> Result<(), ObjectError> {
-        // An alarm is to be known before the object relies on it: a process that dies in between asks the object in vain.
+        // An earlier alarm is stored before the commit, so that it is never missed: if the process dies in between, the
+        // object is called in vain.
         let mut updates_alarm = false;
         loop {
             let alarm = match &mut *self.inner.borrow_mut() {
@@ -368,7 +368,7 @@ impl ObjectStore {
             let mut inner = self.inner.borrow_mut();
             inner.is_scheduled = false;
             if inner.is_closed || inner.level > 0 {
-                // A transaction that is open schedules another commit when it ends.
+                // An open transaction schedules another commit at its end.
                 return Ok(());
             }
             let db = self.db(&mut inner)?;
@@ -380,7 +380,7 @@ impl ObjectStore {
         let synced = self.threads.run(move || log.sync_data());
         synced.await?.map_err(|error| ObjectError::Failed(error.to_string()))?;
         if updates_alarm && !self.inner.borrow().is_closed {
-            // The present value: a later one is stored after this, because it is requested after this.
+            // The current value. Later values are stored after it, because calls take effect in order.
             self.alarms.set(&self.id, self.alarm()?).await?;
         }
         self.durable.set(self.durable.get().max(written));
@@ -390,14 +390,14 @@ impl ObjectStore {
 }
 
 impl Drop for ObjectStore {
-    /// Dropped with its worker: uncommitted writes are undone.
+    /// Dropped with its worker, which rolls uncommitted writes back.
     fn drop(&mut self) {
         self.close(false);
     }
 }
 
 impl Inner {
-    /// The log, to be synced. SQLite keeps it as long as the database is open.
+    /// Returns the log, to be synced. SQLite keeps it as long as the database is open.
     fn log(&mut self) -> Result<Arc<File>, ObjectError> {
         if let Some(log) = &self.log {
             return Ok(log.clone());
@@ -406,7 +406,7 @@ impl Inner {
             .write(true)
             .open(self.file.log())
             .map_err(ObjectError::Open)?;
-        // The files' names are to be on the disk as well.
+        // Syncs the files' names too.
         if let Some(folder) = self.file.path().parent() {
             File::open(folder)
                 .and_then(|folder| folder.sync_all())

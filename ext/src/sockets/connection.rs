@@ -1,4 +1,4 @@
-//! The worker's side of a connection, as a resource that streams read from and write to.
+//! The worker's side of a connection, as a resource for its streams.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -24,10 +24,10 @@ pub(super) struct Connection {
     ending: watch::Receiver<Ending>,
     /// Canceled when the resource is closed.
     closed: Rc<CancelHandle>,
-    /// The event has ended.
+    /// True once the event has ended.
     event_ended: Cell<bool>,
     event: EventKey,
-    /// Ends the connection when it is dropped, or the connection is closed.
+    /// Ends the connection when it is dropped.
     guard: RefCell<Option<DropGuard>>,
     released: CancellationToken,
     slot: Rc<Slot>,
@@ -102,7 +102,7 @@ impl Connection {
         Ok((Self::new(ports, self.slot.clone(), self.event), handshaken))
     }
 
-    /// Gives the task a command once there is room.
+    /// Sends a command to the task once there is room.
     async fn command(&self, command: Command) -> Result<(), ConnectError> {
         match self.commands.send(command).or_cancel(self.closed.clone()).await {
             Ok(Ok(())) => Ok(()),
@@ -144,7 +144,7 @@ impl Connection {
         }
         let nwritten = view.len().min(CHUNK_BYTES);
         let chunk = Bytes::copy_from_slice(&view[..nwritten]);
-        // The script may end its event as soon as a write has resolved, and the connection ends with it.
+        // Waits until the bytes are sent: the script may end its event, and so the connection, as soon as a write resolves.
         let (done, sent) = oneshot::channel();
         self.command(Command::Send(chunk, done)).await?;
         self.answered(sent).await?;

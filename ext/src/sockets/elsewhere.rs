@@ -1,4 +1,4 @@
-//! Connections of a worker in a sandbox: the process that has the network is asked for them.
+//! Connections of a worker in a sandbox, which the process with the network opens.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::target::Target;
 use crate::bindings::Remote;
 use crate::fetch::{Asked, Piped, Told, ask, piped};
 
-/// Asks for a connection. Also returns its other end, and this one.
+/// Requests a connection. Also returns its remote and local addresses.
 pub(super) async fn connect(
     remote: Arc<dyn Remote>,
     target: &Target,

@@ -21,7 +21,7 @@ pub(super) enum ConnectError {
     #[class(type)]
     #[error("'{0}' is not a host: give a name or an address")]
     Host(String),
-    /// The name cannot be that of a certificate.
+    /// The name is invalid for a certificate.
     #[class(type)]
     #[error("'{0}' cannot be the name of a server's certificate")]
     ServerName(String),
@@ -33,7 +33,7 @@ pub(super) enum ConnectError {
     #[class(type)]
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The connection leads to a server of this process, which would not know how many workers called each other.
+    /// The connection leads to a server of this process, to which it could not state its depth.
     #[class(type)]
     #[error("{0} is a server of this process: use fetch() or a service binding")]
     OwnServer(String),
@@ -53,11 +53,11 @@ pub(super) enum ConnectError {
     #[class(inherit)]
     #[error(transparent)]
     Failed(#[from] Failed),
-    /// The script closed it.
+    /// The script closed the connection.
     #[class(type)]
     #[error("the socket is closed")]
     Closed,
-    /// The resource is no connection.
+    /// The resource is not a connection.
     #[class(inherit)]
     #[error(transparent)]
     Resource(#[from] deno_core::error::ResourceError),
@@ -98,13 +98,13 @@ pub(super) enum Failed {
     Idle(Duration),
     #[error("the connection was lost")]
     Lost,
-    /// The process that has the network says so.
+    /// An error of the process with the network.
     #[error("{message}")]
     Elsewhere { message: String, code: Option<String> },
 }
 
 impl Failed {
-    /// The code of the error in Node.js: <https://nodejs.org/api/errors.html#common-system-errors>
+    /// Returns the error's code in Node.js: <https://nodejs.org/api/errors.html#common-system-errors>
     pub(super) fn code(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Resolve { .. } | Self::NoAddress(_) => "ENOTFOUND",

@@ -11,21 +11,21 @@ const {
   TypedArrayPrototypeSlice,
 } = primordials;
 
-/** The bytes that are copied at once, and that a read asks for. */
+/** The size of a copied chunk, and of a read. */
 const CHUNK_BYTES = 16 * 1024;
 
-/** The use of TLS, as the op numbers it. */
+/** The use of TLS, with the op's numbers. */
 const transports = { __proto__: null, off: 0, on: 1, starttls: 2 };
 
 const noop = () => {};
 
-/** A promise whose rejection is not reported when nothing waits for it. */
+/** Returns a promise whose unhandled rejection is not reported. */
 function quiet(promise) {
   PromisePrototypeThen(promise, undefined, noop);
   return promise;
 }
 
-/** The connection behind the streams of a socket. `opening`: a promise of `{ rid, remoteAddress, localAddress }`. */
+/** The connection behind the streams of a socket. `opening` is a promise of `{ rid, remoteAddress, localAddress }`. */
 class Link {
   rid = null;
   pending;
@@ -33,12 +33,12 @@ class Link {
   ended;
   reads = true;
   writes = true;
-  /** TLS has replaced it. */
+  /** True once TLS has replaced it. */
   isReplaced = false;
   isReleased = false;
   /** Called at the end, with an error if it failed. */
   onEnd = noop;
-  /** Resolves once all written data and its end have been sent, or cannot be. */
+  /** Resolves once all written data and its end are sent, or have failed. */
   flushed;
   #resolveFlushed;
 
@@ -104,7 +104,7 @@ class Link {
     if (rid !== null) core.tryClose(rid);
   }
 
-  /** Continues with TLS, after `flushed` has resolved. The returned link replaces this one. `settings`: those of Node.js. */
+  /** Starts TLS after `flushed` has resolved. The returned link replaces this one. `settings` are Node.js's options. */
   startTls(name, settings, flushed = undefined) {
     this.isReplaced = true;
     const opening = (async () => {

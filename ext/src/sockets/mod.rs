@@ -1,10 +1,9 @@
 //! TCP connections of scripts: the module `cloudflare:sockets`.
 //! <https://developers.cloudflare.com/workers/runtime-apis/tcp-sockets/>
 //!
-//! A connection belongs to the event that opened it, and ends with it. Its socket is used by a task on the thread's I/O
-//! runtime (`transport`), which exchanges bounded chunks with the `Connection` that the worker holds: neither side gets
-//! ahead of the other by more than those. Where it may lead is decided by the network guard of `fetch` (`target`), and by the
-//! bindings that permit an address of their own (`granted`).
+//! A connection belongs to the event that opened it, and ends with it. A task on the thread's I/O runtime (`transport`) owns
+//! its socket and exchanges chunks over bounded channels with the worker's `Connection`. The network guard of `fetch`
+//! (`target`) and bindings that permit an address (`granted`) decide its destination.
 
 mod connection;
 mod dns;
@@ -57,7 +56,7 @@ struct Ask {
 enum Tls {
     Off,
     On,
-    /// It may be started later.
+    /// TLS may be started later.
     Start,
 }
 
@@ -67,7 +66,7 @@ impl Resource for Pending {
     }
 }
 
-/// Checks an address, and the limits, before anything is sent. Returns the resource of the attempt.
+/// Checks an address and the limits, without network access. Returns the resource of the attempt.
 #[op2(fast)]
 #[smi]
 fn op_isopod_connect(
@@ -106,7 +105,7 @@ fn op_isopod_connect(
     }))
 }
 
-/// Checks the syntax of a host, so that an invalid one is reported where it is given.
+/// Checks the syntax of a host, so that the caller's stack shows an invalid one.
 #[op2(fast)]
 fn op_isopod_check_host(#[string] hostname: &str) -> bool {
     target::parse(hostname).is_some()
@@ -177,7 +176,7 @@ async fn op_isopod_connection_ended(state: Rc<RefCell<OpState>>, #[smi] rid: Res
     connection.ended().await
 }
 
-/// Starts TLS on a connection. The resource of the connection is replaced by that in the result.
+/// Starts TLS on a connection, whose resource the returned one replaces.
 #[op2]
 #[serde]
 async fn op_isopod_start_tls(
@@ -200,13 +199,13 @@ async fn op_isopod_start_tls(
     .await?
 }
 
-/// Checks certificates and keys, so that invalid ones are reported where they are given.
+/// Checks certificates and keys, so that the caller's stack shows invalid ones.
 #[op2]
 fn op_isopod_check_tls(#[serde] settings: TlsSettings) -> Result<(), ConnectError> {
     unwind::catch(|| settings.client(&[]).map(drop))?
 }
 
-/// The authorities that connections trust besides the public ones.
+/// Returns the certificate authorities that connections trust besides the public ones.
 fn extra_roots(state: &OpState) -> Vec<Vec<u8>> {
     let config = state.try_borrow::<FetchConfig>();
     config

@@ -1,7 +1,7 @@
 //! Trust in a server's own certificate.
 //!
-//! A script may name as its only authority the certificate that the server itself has: what `openssl req -x509` makes says of
-//! itself that it is an authority, and webpki refuses such a certificate from a server. OpenSSL, and so Node.js, accepts it.
+//! A script may name the server's own certificate as its only authority. `openssl req -x509` creates certificates that are
+//! marked as authorities, and webpki refuses such a certificate from a server. OpenSSL, and so Node.js, accepts it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::{ParsedCertificate, VerifierBuilderError};
 use tokio_rustls::rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// A verifier that accepts the certificates of some servers, besides those of authorities.
+/// A verifier that accepts given certificates of servers, besides those that authorities have issued.
 #[derive(Debug)]
 pub(super) struct Pinned {
     webpki: Arc<WebPkiServerVerifier>,
@@ -20,7 +20,7 @@ pub(super) struct Pinned {
 }
 
 impl Pinned {
-    /// Trusts these certificates, as authorities and as those of servers.
+    /// Creates a verifier that trusts these certificates as authorities and as servers' certificates.
     pub(super) fn new(
         provider: Arc<CryptoProvider>,
         roots: RootCertStore,
@@ -31,7 +31,7 @@ impl Pinned {
     }
 }
 
-/// Returns true if nothing else is wrong: the dates of a certificate are checked before.
+/// Returns whether this is the only error; the dates of a certificate are checked before.
 fn is_authority(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::Other(other)) => other.0.to_string() == "CaUsedAsEndEntity",

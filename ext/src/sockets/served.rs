@@ -1,4 +1,4 @@
-//! Connections and names for workers in sandboxes, as the process answers that has the network.
+//! Answers of the process with the network to connections and lookups of workers in sandboxes.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::event::Body;
 use crate::fetch::{FetchConfig, Told, begun, incoming, run_pipe, sent};
 use crate::io::{Io, IoError};
 
-/// Opens a connection for a worker in another process. `is_granted`: a binding of its script permits it.
+/// Opens a connection for a worker in another process. `is_granted` says that a binding of its script permits it.
 pub(crate) async fn serve_connect(
     io: &Io,
     config: FetchConfig,
@@ -41,7 +41,7 @@ pub(crate) async fn serve_connect(
     Ok(connected.unwrap_or_else(|error| (failed(&error), None)))
 }
 
-/// Answers a question about a host, for a worker in another process.
+/// Resolves a host for a worker in another process.
 pub(crate) async fn serve_lookup(io: Rc<Io>, config: FetchConfig, name: &str) -> Told {
     match dns::addresses(&config, &io, name).await {
         Ok(addresses) => Told::Addresses(addresses),
@@ -49,7 +49,7 @@ pub(crate) async fn serve_lookup(io: Rc<Io>, config: FetchConfig, name: &str) ->
     }
 }
 
-/// Answers a question about a name, for a worker in another process.
+/// Looks up records for a worker in another process.
 pub(crate) async fn serve_records(io: Rc<Io>, config: FetchConfig, name: &str, kind: &str) -> Told {
     let records = dns::records(&config, &io, name, kind).await;
     match records.map(|records| serde_json::to_string(&records)) {

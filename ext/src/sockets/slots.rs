@@ -1,4 +1,4 @@
-//! The number of open connections, of a worker and of each of its events.
+//! The number of open connections of a worker, in total and per event.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use deno_core::OpState;
 use crate::event::EventKey;
 use crate::quotas::{QuotaError, Quotas};
 
-/// The open connections of a worker, by event. In its state.
+/// The open connections of a worker, by event, in its state.
 #[derive(Clone, Default)]
 pub(super) struct Slots(Rc<RefCell<HashMap<EventKey, usize>>>);
 
@@ -21,13 +21,13 @@ impl Slots {
         state.borrow::<Self>().clone()
     }
 
-    /// Counts one more connection until the slot is dropped.
+    /// Counts a connection until the slot is dropped.
     pub(super) fn take(&self, event: EventKey, quotas: &Quotas) -> Result<Slot, QuotaError> {
         let mut open = self.0.borrow_mut();
         if open.values().sum::<usize>() >= quotas.connections {
             return Err(QuotaError::Connections(quotas.connections));
         }
-        // 0 is no event: code at the top level of modules.
+        // 0 stands for top-level code of modules.
         let of_event = open.get(&event).copied().unwrap_or_default();
         if of_event >= quotas.event_connections {
             return Err(QuotaError::EventConnections(quotas.event_connections));

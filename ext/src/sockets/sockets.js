@@ -45,7 +45,7 @@ function readableOf(link) {
 function writableOf(link, highWaterMark) {
   return new WritableStream({
     start(controller) {
-      // The peer, or the event, ends the connection: nothing more can be written.
+      // The peer or the event has ended the connection, so no more can be written.
       link.onEnd = (error = new TypeError("the socket is closed")) => controller.error(error);
     },
     write: (chunk) => link.write(bytesOf(chunk)),
@@ -114,7 +114,7 @@ class Socket {
       await link.opening;
       await writableStreamClose(this.#writable);
     } catch {
-      // Its writer has closed it, or it has failed, which `closed` says.
+      // Otherwise its writer has closed it, or it has failed, as `closed` reports.
       if (this.#writable[_state] === "writable") await link.flushed;
     }
     link.release();
@@ -135,7 +135,7 @@ class Socket {
     }
     const name = options?.expectedServerHostname ?? hostname;
     const replaced = this.#link;
-    // Before its streams are closed, which are not to close the connection.
+    // Set before its streams are closed, so that they do not close the connection.
     replaced.isReplaced = true;
     const flushed = quiet(writableStreamClose(this.#writable));
     quiet(readableStreamCancel(this.#readable, undefined));
@@ -150,7 +150,7 @@ class Socket {
   }
 }
 
-/** `host:port`; an IPv6 address is in brackets. */
+/** `host:port`, with an IPv6 address in brackets. */
 const ADDRESS = new SafeRegExp(/^(\[[^\]]*\]|[^:]*):([0-9]+)$/);
 
 function parseAddress(address) {

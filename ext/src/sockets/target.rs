@@ -13,12 +13,12 @@ pub(super) struct Target {
     host: Host<String>,
     port: u16,
     pub(super) config: FetchConfig,
-    /// A binding permits it, so that the guard is not asked.
+    /// True if a binding permits it, regardless of the guard.
     is_granted: bool,
 }
 
 /// Parses a name or an address; an IPv6 address may be in brackets. Names are normalized as in URLs, so that `127.1` and
-/// `0x7f000001` are the address that they stand for.
+/// `0x7f000001` become addresses.
 pub(super) fn parse(hostname: &str) -> Option<Host<String>> {
     if let Ok(address) = hostname.parse::<Ipv6Addr>() {
         return Some(Host::Ipv6(address));
@@ -49,7 +49,7 @@ impl Target {
         self.port
     }
 
-    /// The host, as in a certificate.
+    /// Returns the host, as in a certificate.
     pub(super) fn hostname(&self) -> String {
         match &self.host {
             Host::Domain(name) => name.clone(),
@@ -58,7 +58,7 @@ impl Target {
         }
     }
 
-    /// The addresses to try, each permitted by the guard. On the I/O runtime.
+    /// Returns the addresses to try, which the guard permits. Called on the I/O runtime.
     pub(super) async fn addresses(&self) -> Result<Vec<SocketAddr>, ConnectError> {
         let at = |address: IpAddr| SocketAddr::new(address, self.port);
         let addresses = match &self.host {

@@ -15,19 +15,19 @@ use super::error::ConnectError;
 use super::pinned::Pinned;
 use crate::fetch::{SendError, root_certificates, tls_config, tls_config_builder};
 
-/// The most bytes of certificates and keys that a script may give for a connection: those of about 500 authorities.
+/// Maximum size of a script's certificates and keys for a connection, enough for about 500 authorities.
 const PEM_BYTES_MAX: usize = 1 << 20;
 
-/// The most protocols that a script may offer by ALPN.
+/// Maximum number of protocols that a script may offer by ALPN.
 const PROTOCOLS_MAX: usize = 32;
 
-/// The name that the certificate of a server must have.
+/// Returns the name that the server's certificate must have.
 pub(super) fn server_name(hostname: &str) -> Result<ServerName<'static>, ConnectError> {
     let hostname = hostname.trim_start_matches('[').trim_end_matches(']');
     ServerName::try_from(hostname.to_owned()).map_err(|_| ConnectError::ServerName(hostname.to_owned()))
 }
 
-/// Connections of a thread share the TLS configuration for the same authorities.
+/// Key of a TLS configuration that a thread's connections share.
 #[derive(Clone, PartialEq)]
 pub(super) struct TlsKey {
     /// Additional authorities. `None`: no TLS.
@@ -45,7 +45,7 @@ impl TlsKey {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct TlsSettings {
-    /// The only trusted authorities, as PEM. Empty: those that every connection trusts.
+    /// The only trusted authorities, as PEM. Empty for the default ones.
     ca: Vec<String>,
     /// The client's certificates, as PEM.
     cert: String,
@@ -60,13 +60,13 @@ pub(super) struct TlsSettings {
 /// The client's side of a handshake.
 #[derive(Debug, Default)]
 pub(super) struct Client {
-    /// `None`: that of the connection.
+    /// `None` for the connection's own.
     config: Option<ClientConfig>,
     alpn: Vec<Vec<u8>>,
 }
 
 impl Client {
-    /// The configuration for a connection whose own is `own`.
+    /// Returns the configuration for a connection whose own is `own`.
     pub(super) fn config(self, own: Option<&Arc<ClientConfig>>) -> Option<Arc<ClientConfig>> {
         let Self { config, alpn } = self;
         if config.is_none() && alpn.is_empty() {
@@ -79,7 +79,7 @@ impl Client {
 }
 
 impl TlsSettings {
-    /// Parses certificates and keys. `extra_roots`: trusted besides the public authorities, unless the script names others.
+    /// Parses certificates and keys. `extra_roots` are trusted besides the public authorities, unless the script names its own.
     pub(super) fn client(self, extra_roots: &[Vec<u8>]) -> Result<Client, ConnectError> {
         let bytes = self.ca.iter().map(String::len).sum::<usize>() + self.cert.len() + self.key.len();
         if bytes > PEM_BYTES_MAX {
@@ -161,7 +161,7 @@ pub(super) struct Handshaken {
     protocol: &'static str,
     cipher: String,
     alpn: Option<Vec<u8>>,
-    /// The server's, its own first.
+    /// The server's chain, its own certificate first.
     certificates: Vec<Vec<u8>>,
 }
 
@@ -193,7 +193,7 @@ impl Handshaken {
     }
 }
 
-/// A connection with TLS: its resource, and the result of the handshake.
+/// A TLS connection: its resource, and the result of the handshake.
 #[derive(Serialize)]
 pub(super) struct Secured {
     rid: ResourceId,

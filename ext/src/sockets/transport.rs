@@ -1,4 +1,4 @@
-//! The I/O runtime's side of a connection: a task that owns the socket, and exchanges chunks with the worker.
+//! The I/O runtime's side of a connection: a task that owns the socket and exchanges chunks with the worker.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,30 +25,30 @@ use super::tls::{Client, Handshaken, server_name};
 use crate::fetch::Piped;
 use crate::ledger::MemoryLedger;
 
-/// The most bytes that one chunk has, in both directions.
+/// Maximum size of a chunk, in both directions.
 pub(super) const CHUNK_BYTES: usize = 16 << 10;
 
-/// Chunks that wait in each direction: with [`CHUNK_BYTES`], at most 128 KiB.
+/// Maximum number of chunks that wait in each direction; with [`CHUNK_BYTES`], 128 KiB.
 const CHUNKS_WAITING_MAX: usize = 8;
 
-/// The end of a connection. `None`: it is open.
+/// The end of a connection; `None` while it is open.
 pub(super) type Ending = Option<Result<(), Failed>>;
 
-/// A socket of this process, or the end of one that another process has.
+/// A socket of this process, or a pipe to a socket of another process.
 pub(super) type Plain = Either<TcpStream, Box<dyn Piped>>;
 
 type Stream = Either<Plain, Box<TlsStream<Plain>>>;
 
-/// A request of the worker. Requests are carried out in order.
+/// A command of the worker. Commands are executed in order.
 pub(super) enum Command {
-    /// Sends bytes, and reports that the socket has taken them.
+    /// Sends bytes, and reports when the socket has taken them.
     Send(Bytes, oneshot::Sender<()>),
-    /// Sends the end of the stream, after everything before it.
+    /// Sends the end of the stream, after all earlier bytes.
     Shutdown(oneshot::Sender<()>),
     StartTls(Box<StartTls>),
 }
 
-/// The start of TLS. Data received before it is discarded: it was not authenticated.
+/// The start of TLS. Data received before is discarded, because it was not authenticated.
 pub(super) struct StartTls {
     pub(super) name: ServerName<'static>,
     pub(super) client: Client,
@@ -101,7 +101,7 @@ pub(super) fn received() -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
 }
 
 pub(super) struct Options {
-    /// The worker may send after the peer has ended its stream.
+    /// True if the worker may send after the peer has ended its stream.
     pub(super) allow_half_open: bool,
     pub(super) idle_timeout: Duration,
     pub(super) handshake_timeout: Duration,
@@ -197,7 +197,7 @@ async fn secure(
     reason = "called from a future that `Bound::run` put on the I/O runtime"
 )]
 pub(super) fn spawn_here(task: impl Future<Output = ()> + Send + 'static) {
-    // It ends with the worker's ports, so it need not be joined.
+    // The task ends with the worker's ports, so it need not be joined.
     tokio::spawn(task);
 }
 
@@ -215,7 +215,7 @@ async fn run(stream: Stream, options: Options, ports: Ports) {
     ending.send_replace(Some(ended));
 }
 
-/// Runs a connection to its end, which may be with TLS.
+/// Runs a connection to its end, with TLS if it is started.
 async fn exchange(
     mut stream: Stream,
     options: &Options,
@@ -234,7 +234,7 @@ async fn exchange(
         };
         let config = client.config(options.tls.as_ref());
         let secured = secure(plain, name, config, options.handshake_timeout).await?;
-        // Its receiver is gone if the worker no longer waits.
+        // The worker may no longer wait.
         let _ = done.send(Handshaken::of(secured.get_ref().1));
         stream = Either::Right(secured);
         received = sender;
@@ -249,13 +249,13 @@ struct Duplex<'a> {
     writes: bool,
     /// Bytes to be written.
     unsent: Bytes,
-    /// Waits until they are written and flushed.
+    /// Notified when they are written and flushed.
     sent: Option<oneshot::Sender<()>>,
-    /// Written, and not flushed yet.
+    /// True if written bytes are not flushed yet.
     is_dirty: bool,
-    /// The end of the stream has to be written.
+    /// True if the end of the stream must be written.
     closes: bool,
-    /// Waits for that.
+    /// Notified when the end is written.
     closed: Option<oneshot::Sender<()>>,
 }
 
@@ -273,7 +273,7 @@ impl<'a> Duplex<'a> {
         }
     }
 
-    /// Moves bytes both ways, until both directions have ended or TLS starts.
+    /// Moves bytes in both directions, until both have ended or TLS starts.
     async fn run(
         &mut self,
         stream: &mut Stream,
@@ -297,7 +297,7 @@ impl<'a> Duplex<'a> {
                 },
                 read = reader.read(&mut buffer), if self.reads && permit.is_some() => {
                     let length = match read {
-                        // The peer has not ended its TLS stream. Nothing was cut off if this side has ended its own before.
+                        // The peer did not end its TLS stream, which is acceptable if this side had ended its own.
                         Err(error) if self.closes && error.kind() == io::ErrorKind::UnexpectedEof => 0,
                         read => read.map_err(transfer)?,
                     };
@@ -356,7 +356,7 @@ enum Output {
     Closed,
 }
 
-/// Writes some of the bytes. Without any, flushes, then ends the stream. May be canceled at any time.
+/// Writes some of the bytes; without any, flushes, and then ends the stream. Cancel-safe.
 async fn output(writer: &mut (impl AsyncWrite + Unpin), unsent: &[u8], is_dirty: bool) -> io::Result<Output> {
     if !unsent.is_empty() {
         return match writer.write(unsent).await? {

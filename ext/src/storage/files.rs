@@ -11,13 +11,13 @@ use super::StorageError;
 /// Time without work after which a thread ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// A few threads for work on files. They start on demand and end when idle.
+/// A few threads for work on files, started on demand and ended when idle.
 ///
-/// The queue is not bounded here: each operation has one job at a time, and the number of operations is bounded by its callers.
+/// The queue is unbounded: each operation has one job at a time, and callers bound the number of operations.
 pub(crate) struct FileThreads {
     name: &'static str,
     threads_max: usize,
-    /// A runtime that runs no tasks: only its pool of blocking threads is used, by this store alone.
+    /// A runtime without tasks, used for its pool of blocking threads.
     runtime: Mutex<Option<Runtime>>,
 }
 
@@ -30,7 +30,7 @@ impl FileThreads {
         }
     }
 
-    /// Runs `work` on one of the threads. It begins at once, and continues if the future is dropped.
+    /// Runs `work` on one of the threads. It starts at once, and continues if the future is dropped.
     pub(crate) fn run<T, F>(&self, work: F) -> impl Future<Output = Result<T, StorageError>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -68,7 +68,7 @@ impl FileThreads {
 impl Drop for FileThreads {
     fn drop(&mut self) {
         let runtime = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Does not wait for the threads, because it may be dropped on an event loop.
+        // Does not wait for the threads, because the drop may be on an event loop.
         if let Some(runtime) = runtime.take() {
             runtime.shutdown_background();
         }

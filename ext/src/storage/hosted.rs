@@ -1,4 +1,4 @@
-//! A client on a Tokio runtime of its own, for storage that is shared by all threads of a process.
+//! A client on its own Tokio runtime, for storage that all threads of a process share.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::StorageError;
 
-/// A runtime with one thread, and the client that lives on it. Both start on first use, and end when this is dropped.
+/// A runtime with one thread, and its client. Both start on first use, and end when this is dropped.
 pub(crate) struct Hosted<C> {
     /// The name of the thread.
     name: &'static str,
@@ -21,7 +21,8 @@ impl<C: Clone> Hosted<C> {
         }
     }
 
-    /// Returns the runtime, and the client that `build` creates inside it on first use. It is used in tasks of the runtime only.
+    /// Returns the runtime, and the client that `build` creates inside it on first use. Use the client only in tasks of the
+    /// runtime.
     pub(crate) fn get(&self, build: impl FnOnce() -> Result<C, StorageError>) -> Result<(Handle, C), StorageError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((runtime, client)) = &*running {
@@ -51,7 +52,7 @@ impl<C> Drop for Hosted<C> {
                 let _entered = runtime.enter();
                 drop(client);
             }
-            // Neither blocks nor panics, even in async code.
+            // Neither blocks nor panics, even in asynchronous code.
             runtime.shutdown_background();
         }
     }

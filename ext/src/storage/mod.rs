@@ -1,6 +1,6 @@
-//! Common parts of the bindings that keep data: the errors of a store, the memory that a value is read into, SQLite files with
-//! threads of their own, PostgreSQL and NATS servers, threads for other files, and runtimes for clients; and the record of cron ticks, which no script sees. Knows
-//! no V8.
+//! Common parts of storage bindings: errors, memory for values, SQLite files with their threads, PostgreSQL and NATS
+//! servers, threads for other files, and runtimes for clients; and the record of cron ticks, which scripts do not see. Free
+//! of V8.
 
 #[cfg(feature = "sql")]
 pub(crate) mod files;
@@ -36,15 +36,15 @@ pub(crate) use self::written::WrittenStorageError;
 
 /// The future of an operation on a store.
 ///
-/// It is polled by the event loop of the worker that asked, and dropped when that event ends. It must not depend on the Tokio
-/// runtime that it is polled on.
+/// It is polled by the event loop of the calling worker, and dropped when the event ends. It must not depend on the Tokio
+/// runtime that polls it.
 pub type StorageFuture<T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send>>;
 
 /// The reason why an operation of a store failed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// Too many operations wait already. The same operation may succeed later.
+    /// Too many operations wait. The same operation may succeed later.
     #[error("{0} operations are waiting already (`queue_len_max`)")]
     Overloaded(usize),
     /// There is no room for more data.
@@ -58,22 +58,22 @@ pub enum StorageError {
     Failed(String),
 }
 
-/// Returns the current time in milliseconds since 1970.
+/// Returns the current time in milliseconds since the Unix epoch.
 pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Converts a number to the type that SQL databases have for it. A number above the largest becomes the largest.
+/// Converts a number to SQL's signed type, saturating.
 #[cfg(any(feature = "nats", feature = "sql"))]
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The memory that a worker has for values that are being read.
+/// The memory of a worker for values that are being read.
 ///
-/// A store [reserves](Self::reserve) a value's size before it reads the value, so that a script cannot make the process hold
-/// more than the worker may.
+/// A store [reserves](Self::reserve) a value's size before it reads the value, so that a script cannot make the process
+/// exceed the worker's limit.
 #[derive(Clone, Debug)]
 pub struct ReadRoom {
     ledger: MemoryLedger,
@@ -85,7 +85,7 @@ pub struct ReadRoom {
 pub struct Reserved(Charge);
 
 impl ReadRoom {
-    /// Creates room of this many bytes, for a program that reads a store itself.
+    /// Creates room for a number of bytes, for a program that reads a store itself.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         Self::of(MemoryLedger::default(), bytes_max)
@@ -100,7 +100,7 @@ impl ReadRoom {
     /// # Errors
     /// [`StorageError::Memory`] if there is not enough.
     pub fn reserve(&self, bytes: usize) -> Result<Reserved, StorageError> {
-        // Charged first: several threads may read for a worker.
+        // Charged before the check, because several threads may read for a worker.
         let charge = self.ledger.charge(bytes);
         match self.ledger.held() > self.bytes_max {
             true => Err(QuotaError::NativeBytes(self.bytes_max).into()),

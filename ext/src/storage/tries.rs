@@ -1,4 +1,4 @@
-//! Operations on a server, which are tried again when their connection was lost.
+//! Operations on a server, which are retried when their connection was lost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use tokio::sync::Semaphore;
 
 use super::{StorageError, StorageFuture};
 
-/// The first pause before an operation is tried again, which doubles up to the second.
+/// The pause before a retry, which doubles from the first value up to the second.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
-/// The operations under way on a server, each a task of the runtime on which its client lives.
+/// The pending operations on a server, each a task on its client's runtime.
 pub(crate) struct Operations {
     waiting: Arc<Semaphore>,
     max: usize,
 }
 
 impl Operations {
-    /// At most this many at the same time. Further ones fail.
+    /// Sets the maximum number of pending operations. Further ones fail.
     pub(crate) fn new(max: usize) -> Self {
         Self {
             waiting: Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS))),
@@ -26,7 +26,7 @@ impl Operations {
         }
     }
 
-    /// Begins an operation with the client. It goes on if its future is dropped.
+    /// Starts an operation with the client. It continues if its future is dropped.
     pub(crate) fn run<C, T, F>(
         &self,
         client: impl FnOnce() -> Result<(Handle, C), StorageError>,
@@ -57,24 +57,24 @@ impl Operations {
     }
 }
 
-/// The failure of a try.
+/// The failure of an attempt.
 #[derive(Debug)]
 pub(crate) enum Tried {
-    /// Another try may succeed.
+    /// A retry may succeed.
     Lost(String),
     /// The operation has failed.
     Failed(StorageError),
 }
 
-/// The tries of an operation.
+/// The retries of operations on a server.
 pub(crate) struct Tries {
-    /// Name and place of the server, for errors.
+    /// Kind and address of the server, for errors.
     pub(crate) server: String,
     pub(crate) timeout: Duration,
 }
 
 impl Tries {
-    /// Tries an operation once the server is `ready`, until it ends or its time is over.
+    /// Runs an operation once the server is `ready`, with retries until it ends or its time is over.
     pub(crate) async fn run<T, F>(
         &self,
         ready: impl Future<Output = Result<(), StorageError>>,
@@ -86,7 +86,7 @@ impl Tries {
         let deadline = Instant::now() + self.timeout;
         let mut last = None;
         let tried = tokio::time::timeout_at(deadline.into(), async {
-            // Without a server at the beginning, the configuration may be wrong, and that is told at once.
+            // A server that is not reachable at first is reported at once, because the configuration may be wrong.
             ready.await?;
             let (mut pause, pause_max) = AGAIN;
             loop {
@@ -105,7 +105,7 @@ impl Tries {
         ended.unwrap_or_else(|_| Err(self.late(self.timeout, last.as_deref())))
     }
 
-    /// The error of what has taken too long.
+    /// Returns the error of an operation that took too long.
     pub(crate) fn late(&self, timeout: Duration, last: Option<&str>) -> StorageError {
         let last = last.map(|last| format!("; the last error: {last}")).unwrap_or_default();
         StorageError::Failed(format!("{} has not answered within {timeout:?}{last}", self.server))

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Time in which several calls to other processes become one.
+/// Time within which calls to other processes are merged.
 pub(crate) const GATHER: Duration = Duration::from_millis(2);
 
 /// The calls of a queue.
 #[derive(Debug)]
 pub(crate) struct Wake {
-    /// Counts the changes after which a message may be due.
+    /// Number of changes after which a message may be due.
     changes: watch::Sender<u64>,
-    /// True while a call to other processes is about to be made.
+    /// True while a call to other processes is pending.
     is_told: AtomicBool,
 }
 
@@ -27,12 +27,12 @@ impl Default for Wake {
 }
 
 impl Wake {
-    /// Counts a change.
+    /// Records a change.
     pub(crate) fn ring(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Resolves with the number of changes once it is another than `seen`.
+    /// Resolves with the number of changes once it differs from `seen`.
     pub(crate) async fn changed(&self, seen: u64) -> u64 {
         let mut changes = self.changes.subscribe();
         let changed = changes.wait_for(|count| *count != seen).await;
@@ -40,12 +40,12 @@ impl Wake {
         changed.map_or(seen, |count| *count)
     }
 
-    /// Returns true if the caller is to call other processes, after [`GATHER`].
+    /// Returns whether the caller must call other processes, after [`GATHER`].
     pub(crate) fn begins_call(&self) -> bool {
         !self.is_told.swap(true, Ordering::AcqRel)
     }
 
-    /// Notes that the call is being made: a change from now on needs another.
+    /// Records that the call is being made, so that a later change needs another one.
     pub(crate) fn calls(&self) {
         self.is_told.store(false, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! Errors of stores in written form, for workers in processes of their own.
+//! Errors of stores in written form, for workers in other processes.
 
 use serde::{Deserialize, Serialize};
 

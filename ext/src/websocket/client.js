@@ -1,4 +1,4 @@
-// The opening of a client's WebSocket: its arguments, and the handshake, which `fetch` sends.
+// The opening of a client's WebSocket: its arguments, and the handshake by `fetch`.
 // https://websockets.spec.whatwg.org/#the-websocket-interface
 
 (function () {
@@ -55,7 +55,7 @@ function parseProtocols(protocols) {
   return parsed;
 }
 
-/** Opens a connection, as `fetch` would send its request. */
+/** Opens a connection with a request of `fetch`. */
 async function connect(url, protocols) {
   const target = new URL(url.href);
   target.protocol = url.protocol === "wss:" ? "https:" : "http:";

@@ -1,4 +1,4 @@
-//! Sockets that a script opens: the handshake that goes with its request, and the connection that follows.
+//! Sockets that a script opens: the handshake of the request, and the connection.
 
 use std::future::pending;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ pub(crate) fn asks_for_socket(headers: &[(ByteString, ByteString)]) -> bool {
     headers.any(|(name, value)| name.eq_ignore_ascii_case(b"upgrade") && value.eq_ignore_ascii_case(b"websocket"))
 }
 
-/// A handshake that waits for its answer. On the I/O runtime.
+/// A handshake that waits for its answer, on the I/O runtime.
 pub(crate) struct ClientOpening {
     wire: Wire,
     /// The headers of the request.
@@ -29,7 +29,7 @@ pub(crate) struct ClientOpening {
     expected: HeaderValue,
 }
 
-/// Opens a socket with a request: adds the headers of the handshake. `tail`: ends the socket with its event.
+/// Opens a socket and adds the headers of the handshake to its request. `tail` ends the socket with its event.
 pub(crate) fn open_client(
     state: &OpState,
     tail: &Rc<Tail>,

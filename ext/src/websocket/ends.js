@@ -1,6 +1,5 @@
-// The ends of connections: every WebSocket has one, and each end has a peer. Items that are given to an end wait there until they
-// are consumed: by the WebSocket once it is accepted, or by a connection that leads out of the worker, if the end is coupled with
-// one.
+// The ends of connections. Every WebSocket has an end, and each end has a peer. Items wait at an end until they are
+// consumed, by the WebSocket once it is accepted, or by a connection out of the worker that the end is coupled with.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -28,29 +27,29 @@ const TEXT = 0;
 const BINARY = 1;
 const END = 2;
 
-/** Messages that wait at one end, at most; their bytes have a limit of their own. */
+/** Maximum number of messages that wait at an end, in addition to the limit on their bytes. */
 const WAITING_MAX = 4096;
 
-/** One end of a connection. Items are `{ data }`, or `{ code, reason, wasClean, error }` for the last. */
+/** One end of a connection. Items are `{ data }`, and `{ code, reason, wasClean, error }` for the last. */
 class End {
   peer = null;
   queue = [];
   bytes = 0;
   isDraining = false;
-  /** Takes an item. `null`: nothing takes any yet. */
+  /** Consumes an item; `null` while there is no consumer. */
   consume = null;
-  /** A connection that leads out of the worker. */
+  /** The connection out of the worker, if coupled. */
   rid = null;
   #whenConsumed = null;
 
-  /** Has items consumed from now on. */
+  /** Sets the consumer of items. */
   consumeWith(consume) {
     this.consume = consume;
     this.#whenConsumed?.resolve();
     this.drain();
   }
 
-  /** Resolves once items are consumed. */
+  /** Resolves once there is a consumer. */
   consumed() {
     if (this.consume !== null) return undefined;
     if (this.#whenConsumed === null) {
@@ -60,7 +59,7 @@ class End {
     return this.#whenConsumed.promise;
   }
 
-  /** Passes an item from the other end in the same worker, which is consumed in a later turn. */
+  /** Passes an item from the other end in the same worker, to be consumed in a later turn. */
   give(item) {
     if (this.rid !== null) {
       this.consume(item);
@@ -81,7 +80,7 @@ class End {
     return this.queue.length >= WAITING_MAX || this.bytes + bytes > op_isopod_socket_buffer_max();
   }
 
-  /** Gives it an item from outside of the worker, which arrives in its own turn. */
+  /** Passes an item from outside the worker, which arrives in its own turn. */
   arrive(item) {
     if (this.queue.length === 0 && this.consume !== null) this.consume(item);
     else this.give(item);
@@ -112,7 +111,7 @@ function newPair() {
   return [one, other];
 }
 
-/** Couples an end with a connection that leads out of the worker: its peer talks with the connection's peer. */
+/** Couples an end with a connection out of the worker, so that its peer communicates with the connection's peer. */
 async function couple(end, rid) {
   end.rid = rid;
   end.consumeWith((item) => {

@@ -1,7 +1,7 @@
 //! WebSockets of scripts: `WebSocketPair`, `WebSocket`, responses with `webSocket`.
 //!
-//! `websocket.js` defines the objects, and `ends.js` connects them. A socket that leads out of the worker is a `Socket` here: the
-//! worker's end of a connection of [`isopod_websocket`].
+//! `websocket.js` defines the objects, and `ends.js` connects them. A `Socket` is the worker's end of a connection out of
+//! the worker, by [`isopod_websocket`].
 //!
 //! A server's socket belongs to the event that answered with it. That event stays open as long as the socket, with all work that
 //! its listeners start, and each message renews its CPU time and quotas. A client's socket belongs to the event that opened it,
@@ -33,7 +33,7 @@ use crate::values::events;
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[non_exhaustive]
 pub enum SocketError {
-    /// The resource is no socket.
+    /// The resource is not a socket.
     #[class(inherit)]
     #[error(transparent)]
     Resource(#[from] deno_core::error::ResourceError),
@@ -80,7 +80,7 @@ fn op_isopod_socket_respond(
     Ok(state.resource_table.add(socket))
 }
 
-/// Waits for the next message, or the end. Returns its kind; it is fetched by the ops below.
+/// Waits for the next message, or the end. Returns its kind, for the ops that fetch it.
 #[op2(async(deferred), fast)]
 #[smi]
 async fn op_isopod_socket_next(state: Rc<RefCell<OpState>>, #[smi] rid: ResourceId) -> u32 {
@@ -143,7 +143,7 @@ fn op_isopod_socket_send(
     #[smi] rid: ResourceId,
     message: v8::Local<'_, v8::Value>,
 ) -> Result<(), SocketError> {
-    // To ask for memory may run code of V8's that looks at the state.
+    // Requesting memory may run V8 code that borrows the state.
     let (socket, usage) = {
         let state = state.borrow();
         (state.resource_table.get::<Socket>(rid), Usage::of(&state))
@@ -160,12 +160,12 @@ fn op_isopod_socket_send(
         return Err(SocketError::NoMessage);
     };
     match socket.send(message) {
-        // The script learns of a full buffer by the end that follows, and of a closed socket by its end.
+        // The following end reports a full buffer or a closed socket to the script.
         Ok(_) | Err(SendError::Full(_) | SendError::Closed) => Ok(()),
     }
 }
 
-/// Starts the close handshake. `code` 0: without a code.
+/// Starts the close handshake, without a code if `code` is 0.
 #[op2(fast)]
 fn op_isopod_socket_close(
     state: &mut OpState,
@@ -180,14 +180,14 @@ fn op_isopod_socket_close(
     Ok(())
 }
 
-/// Checks a close frame before anything is done with it.
+/// Checks a close frame.
 #[op2(fast)]
 fn op_isopod_socket_check_close(#[smi] code: u16, #[string] reason: &str) -> Result<(), SocketError> {
     Close::of_application((code != 0).then_some(code), reason)?;
     Ok(())
 }
 
-/// Bytes that were sent and that the peer has not taken.
+/// Returns the number of unsent bytes.
 #[op2(fast)]
 #[number]
 fn op_isopod_socket_unsent(state: &mut OpState, #[smi] rid: ResourceId) -> u64 {
@@ -195,7 +195,7 @@ fn op_isopod_socket_unsent(state: &mut OpState, #[smi] rid: ResourceId) -> u64 {
     socket.map_or(0, |socket| socket.unsent_bytes() as u64)
 }
 
-/// The most bytes that wait between two sockets of one worker.
+/// Returns the maximum number of bytes that wait between two sockets of one worker.
 #[op2(fast)]
 #[number]
 fn op_isopod_socket_buffer_max(state: &mut OpState) -> u64 {

@@ -1,6 +1,6 @@
-//! Sockets between two workers of a process: one asked with a request of a service binding, the other accepted.
+//! Sockets between two workers of a process, opened by a request of a service binding.
 //!
-//! They are connected by frames, as over a network, so that limits, backpressure, pings and close codes are the same.
+//! They exchange frames, as over a network, so that limits, backpressure, pings and close codes are the same.
 
 use std::future::pending;
 use std::rc::Rc;
@@ -14,11 +14,11 @@ use super::socket::{Socket, open};
 use crate::event::Tail;
 use crate::quotas::QuotaError;
 
-/// Bytes in flight in each direction.
+/// Maximum number of bytes in flight in each direction.
 const BUFFER_BYTES: usize = 16 << 10;
 
-/// Opens the socket of the worker that asked. Also returns the connection, which is to run on the I/O runtime. `accepted`: that
-/// of the service's response. `tail`: ends the socket with its event.
+/// Opens the socket of the requesting worker. Also returns the connection, to be run on the I/O runtime. `accepted` is the
+/// socket of the service's response, and `tail` ends the socket with its event.
 pub(crate) fn connect(
     state: &OpState,
     tail: &Rc<Tail>,

@@ -12,17 +12,17 @@ use isopod_websocket::{Close, Closed, Hooks, Incoming, Message, Port, SendError,
 use crate::event::{EventKey, Tail};
 use crate::quotas::{QuotaError, SocketSlot, Usage};
 
-/// Kinds of results of [`Socket::next`], with the numbers of `websocket.js`.
+/// Kinds of results of [`Socket::next`], as numbered in `websocket.js`.
 const NEXT_TEXT: u32 = 0;
 const NEXT_BINARY: u32 = 1;
 const NEXT_CLOSED: u32 = 2;
 /// The event has ended, or the socket is gone.
 pub(super) const NEXT_ENDED: u32 = 3;
 
-/// A socket that leads out of its worker.
+/// A socket out of its worker.
 pub(crate) struct Socket {
     port: RefCell<Port>,
-    /// Received, and not fetched yet.
+    /// The received item, until it is fetched.
     received: RefCell<Option<Incoming>>,
     tail: Rc<Tail>,
     /// The event that each message renews.
@@ -30,7 +30,7 @@ pub(crate) struct Socket {
     _slot: SocketSlot,
 }
 
-/// Opens a connection: its resource, and the byte stream's end. `event`: the event that each message renews. `tail`: ends the
+/// Opens a connection. Returns its resource, and the byte stream's end. Each message renews `event`, and `tail` ends the
 /// socket with its event.
 pub(crate) fn open(state: &OpState, event: Option<EventKey>, tail: &Rc<Tail>) -> Result<(Socket, Wire), QuotaError> {
     let usage = Usage::of(state);
@@ -93,7 +93,7 @@ impl Socket {
         self.port.borrow().unsent_bytes()
     }
 
-    /// Canceled when the event of the socket ends.
+    /// Returns a handle that is canceled at the end of the socket's event.
     pub(super) fn ended(&self) -> Rc<CancelHandle> {
         self.tail.ended.clone()
     }
@@ -105,7 +105,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // A client's socket ends with its event, which is no failure. A server's that was not closed is one.
+        // A client's socket ends with its event, which is no failure. For a server's unclosed socket, it is one.
         if self.event.is_none()
             && let Ok(away) = Close::of_application(Some(1001), "")
         {

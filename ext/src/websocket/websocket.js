@@ -60,7 +60,7 @@ class WebSocket extends EventTarget {
   #url = null;
   #protocol = "";
   #binaryType = "arraybuffer";
-  /** Receives messages and events instead of listeners: a Durable Object. */
+  /** The Durable Object that receives messages and events instead of listeners. */
   #receiver = null;
   /** Serialized. */
   #attachment = null;
@@ -162,7 +162,7 @@ class WebSocket extends EventTarget {
   /** Consumes an item of the peer. */
   #consume(item) {
     if (item.data !== undefined) {
-      // Messages during the close handshake are not delivered.
+      // Messages during the close handshake are dropped.
       if (this.#state !== OPEN) return;
       if (this.#receiver !== null) this.#receiver.message(this, item.data);
       else fire(this, new MessageEvent("message", { data: this.#received(item.data) }));
@@ -173,7 +173,7 @@ class WebSocket extends EventTarget {
     this.#state = CLOSED;
     if (!this.#sentClose && this.#end !== null) {
       this.#sentClose = true;
-      // A peer in the same worker waits for an answer; a connection to the outside has answered already.
+      // A peer in the same worker waits for an answer; a connection out of the worker has answered already.
       if (this.#end.peer.rid === null) this.#end.peer.give({ code, reason, wasClean, error: null });
     }
     if (this.#receiver !== null) {
@@ -212,7 +212,7 @@ class WebSocket extends EventTarget {
     return this.#binaryType;
   }
   set binaryType(value) {
-    // Other values are ignored, as of any enumeration of the web platform.
+    // Other values are ignored, as for any enumeration of the web platform.
     if (value === "arraybuffer" || value === "blob") this.#binaryType = value;
   }
   get bufferedAmount() {
@@ -236,7 +236,7 @@ class WebSocket extends EventTarget {
       object.#end.consumeWith((item) => object.#consume(item));
     };
     endOf = (object) => (#end in object ? object.#end : undefined);
-    // The end of a WebSocket that goes into a response, once.
+    // Takes the end of a WebSocket for a response, once.
     takeEnd = (object) => {
       if (object.#isClient || object.#isAccepted) {
         throw new TypeError("cannot respond with a WebSocket after accept(): respond with the other one of its pair");
@@ -270,7 +270,7 @@ function fire(target, event) {
   dispatch(target, event);
 }
 
-/** The data of a message: text, or bytes of its own. */
+/** Returns the data of a message: text, or copied bytes. */
 function toData(message) {
   if (ArrayBufferIsView(message)) {
     const isDataView = TypedArrayPrototypeGetSymbolToStringTag(message) === undefined;
@@ -291,13 +291,13 @@ function toData(message) {
   return StringPrototypeToWellFormed(text);
 }
 
-/** The longest close reason, in bytes of UTF-8. */
+/** Maximum length of a close reason, in bytes of UTF-8. */
 const REASON_BYTES_MAX = 123;
 
-/** Stands for any longer one, so that a text of any length is neither read nor copied to be refused. */
+/** Stands for any longer reason, so that it is refused without being read or copied. */
 const LONG_REASON = StringPrototypeRepeat("x", REASON_BYTES_MAX + 1);
 
-/** The item of a close, checked. Clients may use fewer codes: https://websockets.spec.whatwg.org/#dom-websocket-close */
+/** Checks and returns the item of a close. Clients may use fewer codes: https://websockets.spec.whatwg.org/#dom-websocket-close */
 function checkClose(isClient, code, reason) {
   const given = reason === undefined ? "" : String(reason);
   const text = given.length > REASON_BYTES_MAX ? LONG_REASON : StringPrototypeToWellFormed(given);
@@ -319,7 +319,7 @@ function checkClose(isClient, code, reason) {
   return { code: number, reason: text, wasClean: true, error: null };
 }
 
-/** The WebSocket of a response that `fetch` got. */
+/** The WebSocket of a `fetch` response. */
 function fromResponse(rid, headers) {
   const { 0: end, 1: other } = newPair();
   couple(other, rid);

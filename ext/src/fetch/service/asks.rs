@@ -1,4 +1,4 @@
-//! Requests of a worker in a sandbox: the process that has the network is asked to send them.
+//! Requests of a worker in a sandbox, which the process with the network sends.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::fetch::pipe::{Writer, piped, sent};
 use crate::fetch::send_error::SendError;
 use crate::websocket::ClientOpening;
 
-/// The largest body of a worker in a sandbox that goes with its request. A larger one is a stream, which is not sent again.
+/// Maximum size of a body inside its request. A larger body is a stream, which cannot be repeated.
 const BODY_WITHIN_MAX: usize = 64 << 10;
 
-/// A WebSocket that is being opened, and the end of what it writes.
+/// A WebSocket that is being opened, and its writer.
 type Socket = (Box<ClientOpening>, Writer);
 
 impl FetchService {
-    /// Sends a request from the process that has the network.
+    /// Sends a request through the process with the network.
     pub(super) async fn send_elsewhere(
         &self,
         remote: Arc<dyn Remote>,
@@ -83,7 +83,7 @@ impl FetchService {
     }
 }
 
-/// A request as it is asked for, the stream that goes with it, and the WebSocket that it opens.
+/// Splits a request into its question, the accompanying stream, and the WebSocket that it opens.
 fn elsewhere(request: Outgoing) -> (AskedRequest, Option<Body>, Option<Socket>) {
     let length = request.headers.get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());

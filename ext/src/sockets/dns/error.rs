@@ -14,7 +14,7 @@ use crate::io::IoError;
 use crate::quotas::QuotaError;
 use crate::unwind::Panicked;
 
-/// An error of a question to name servers.
+/// An error of a DNS query.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 pub(in crate::sockets) enum DnsError {
     /// There is no answer.
@@ -51,7 +51,7 @@ pub(in crate::sockets) enum DnsError {
     Panicked(#[from] Panicked),
 }
 
-/// A negative answer, or no answer. Its code is that of Node.js: <https://nodejs.org/api/dns.html#error-codes>
+/// A negative answer, or no answer, with a code of Node.js: <https://nodejs.org/api/dns.html#error-codes>
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(generic)]
 #[property("code" = self.code().into_owned())]
@@ -76,7 +76,7 @@ pub(in crate::sockets) enum DnsFailed {
     ServerRefused,
     #[error("the system's name servers are not known: {0}")]
     Client(Arc<ResolveError>),
-    /// The process that has the network says so.
+    /// An error of the process with the network.
     #[error("{message}")]
     Elsewhere { message: String, code: Option<String> },
 }

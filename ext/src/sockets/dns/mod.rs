@@ -1,8 +1,8 @@
-//! Names and records for `node:dns`. Which names may be asked for, and which addresses may be told, is decided by the network
-//! guard of `fetch`.
+//! Lookups for `node:dns`. The network guard of `fetch` decides the names that may be queried and the addresses that are
+//! returned.
 //!
-//! Addresses of a host come from the resolver of `fetch`: the system's, or the embedder's. Records come from the name servers
-//! of the system; where the embedder has a resolver, which knows addresses only, there are no other records.
+//! Addresses of a host come from the resolver of `fetch`, the system's or the embedder's. Other records come from the
+//! system's name servers; an embedder's resolver has none.
 
 mod error;
 mod records;
@@ -30,10 +30,10 @@ use crate::io::{Bound, Io};
 use crate::quotas::Usage;
 use crate::unwind;
 
-/// The time for one attempt to ask a name server. Each is asked twice.
+/// Time for one of two attempts with each name server.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// Asks for the addresses of a host, as a connection would.
+/// Resolves a host, as for a connection.
 #[op2]
 #[serde]
 pub(super) async fn op_isopod_dns_lookup(
@@ -54,7 +54,7 @@ pub(super) async fn op_isopod_dns_lookup(
     .await?
 }
 
-/// The addresses of a host that a script may be told.
+/// Returns the addresses of a host that a script may see.
 pub(super) async fn addresses(config: &FetchConfig, io: &Io, name: &str) -> Result<Vec<String>, DnsError> {
     check(config, name)?;
     let resolving = io.bound(()).run({
@@ -65,7 +65,7 @@ pub(super) async fn addresses(config: &FetchConfig, io: &Io, name: &str) -> Resu
     Ok(told(config, name, answers)?.iter().map(IpAddr::to_string).collect())
 }
 
-/// Asks the process that has the network. `None`: this one has it.
+/// Asks the process with the network; `None` if that is this one.
 async fn asked(config: &FetchConfig, question: impl FnOnce() -> Asked) -> Result<Option<Told>, DnsError> {
     let Some(remote) = config.network.remote() else {
         return Ok(None);
@@ -78,7 +78,7 @@ async fn asked(config: &FetchConfig, question: impl FnOnce() -> Asked) -> Result
     }
 }
 
-/// An error as another process is told.
+/// Converts an error for another process.
 pub(super) fn failed(error: &DnsError) -> Told {
     let code = match error {
         DnsError::Failed(failed) => Some(failed.code().into_owned()),
@@ -90,7 +90,7 @@ pub(super) fn failed(error: &DnsError) -> Told {
     }
 }
 
-/// Asks for the records of a name. `kind`: the name of their type.
+/// Looks up the records of a name with the type `kind`.
 #[op2]
 #[serde]
 pub(super) async fn op_isopod_dns_records(
@@ -114,7 +114,7 @@ pub(super) async fn op_isopod_dns_records(
     .await?
 }
 
-/// The records of a name that a script may be told.
+/// Returns the records of a name that a script may see.
 pub(super) async fn records(config: &FetchConfig, io: &Io, name: &str, kind: &str) -> Result<Vec<Record>, DnsError> {
     check(config, name)?;
     let kind: RecordType = kind.parse().map_err(|_| DnsFailed::Type(kind.to_owned()))?;
@@ -122,21 +122,21 @@ pub(super) async fn records(config: &FetchConfig, io: &Io, name: &str, kind: &st
         return addresses_of(config, io, name, kind).await;
     }
     let mut question = Name::from_utf8(name).map_err(|_| DnsFailed::Name(name.to_owned()))?;
-    // Names are whole: the system's search list is for hosts.
+    // Names are fully qualified; the system's search list is for hosts.
     question.set_fqdn(true);
     let answers = client(io)?.run(move |resolver| records_of(resolver, question, kind));
     permitted_records(config, name, answers.await??)
 }
 
-/// Asks name servers.
+/// Queries the name servers.
 async fn records_of(resolver: TokioResolver, question: Name, kind: RecordType) -> Result<Vec<Record>, DnsFailed> {
     let answers = resolver.lookup(question, kind).await.map_err(DnsFailed::of)?;
-    // Aliases come with the records that they lead to.
+    // Answers also contain the aliases.
     let of_kind = |record: &&_| kind == RecordType::ANY || Resolved::record_type(record) == kind;
     Ok(answers.record_iter().filter(of_kind).filter_map(Record::of).collect())
 }
 
-/// Checks and charges a question, asks it, and gives up when the event ends.
+/// Checks, charges and runs a query, which ends with its event.
 async fn ask<T>(
     state: &RefCell<OpState>,
     event: EventKey,
@@ -158,19 +158,19 @@ async fn ask<T>(
     answer(config, io).or_cancel(&ended).await.map_err(|_| EventEnded)?
 }
 
-/// Asks the guard about a name, or an address.
+/// Checks a name or an address with the guard.
 fn check(config: &FetchConfig, name: &str) -> Result<(), Refused> {
     let lower = name.to_ascii_lowercase();
     let host = match parse(name) {
         Some(Host::Ipv4(address)) => Host::Ipv4(address),
         Some(Host::Ipv6(address)) => Host::Ipv6(address),
-        // Also names that no host has, such as `_sip._tcp.example.com`.
+        // Includes names that are not host names, such as `_sip._tcp.example.com`.
         _ => Host::Domain(lower.trim_end_matches('.')),
     };
     config.policy.check_host(&host, None)
 }
 
-/// The addresses that a script may be told: those that it may connect to.
+/// Returns the addresses that a script may see, because it may connect to them.
 fn told(config: &FetchConfig, name: &str, answers: Vec<IpAddr>) -> Result<Vec<IpAddr>, DnsError> {
     let answers = answers.into_iter().map(|address| SocketAddr::new(address, 0));
     let told = permitted(&config.policy, name, None, answers).map_err(|error| withheld(error, name))?;
@@ -180,7 +180,7 @@ fn told(config: &FetchConfig, name: &str, answers: Vec<IpAddr>) -> Result<Vec<Ip
     Ok(told.iter().map(SocketAddr::ip).collect())
 }
 
-/// The error of the guard about an address, which it would tell.
+/// Replaces the guard's error about an address, which would reveal the address.
 fn withheld(error: Refused, name: &str) -> DnsError {
     match error {
         Refused::Special { .. } => DnsError::Withheld(name.to_owned()),
@@ -188,7 +188,7 @@ fn withheld(error: Refused, name: &str) -> DnsError {
     }
 }
 
-/// Records with addresses, of an embedder's resolver.
+/// Returns address records from an embedder's resolver.
 async fn addresses_of(config: &FetchConfig, io: &Io, name: &str, kind: RecordType) -> Result<Vec<Record>, DnsError> {
     if !matches!(kind, RecordType::A | RecordType::AAAA) {
         return Err(DnsFailed::AddressesOnly.into());
@@ -205,7 +205,7 @@ async fn addresses_of(config: &FetchConfig, io: &Io, name: &str, kind: RecordTyp
     Ok(told.into_iter().map(|address| Record::address(address, 0)).collect())
 }
 
-/// Removes addresses that the guard does not permit. If it permits none, that is the error.
+/// Removes addresses that the guard does not permit. Fails if it permits none.
 fn permitted_records(config: &FetchConfig, name: &str, records: Vec<Record>) -> Result<Vec<Record>, DnsError> {
     let mut refused = None;
     let mut kept = Vec::new();
@@ -225,8 +225,7 @@ fn permitted_records(config: &FetchConfig, name: &str, records: Vec<Record>) -> 
     }
 }
 
-/// The thread's client of the system's name servers. It keeps no answers: a worker could tell from the time of one what others
-/// have asked.
+/// Returns the thread's client of the system's name servers. It has no cache, because timing would reveal other workers' queries.
 fn client(io: &Io) -> Result<Bound<TokioResolver>, DnsError> {
     io.client(&(), |()| Ok(built(TokioResolver::builder_tokio()?)))
         .map_err(|error: ResolveError| DnsFailed::Client(Arc::new(error)).into())
@@ -258,7 +257,7 @@ mod tests {
         Name::from_utf8(text).unwrap()
     }
 
-    /// The answers of the name server of this test.
+    /// Returns the answers of the test's name server.
     fn answers(asked: &Name, kind: RecordType) -> Result<Vec<RData>, ResponseCode> {
         match (asked.to_utf8().as_str(), kind) {
             ("a.example.", RecordType::MX) => Ok(vec![RData::MX(MX::new(5, name("mail.example.")))]),
@@ -274,7 +273,7 @@ mod tests {
         }
     }
 
-    /// A name server, and a client of it.
+    /// Starts a name server, and returns a client of it.
     fn resolver() -> TokioResolver {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Records of the domain name system, in the shape that `node:dns` gives them:
+//! DNS records, in the shape of `node:dns`:
 //! <https://nodejs.org/api/dns.html#dnsresolveanyhostname-callback>
 
 use std::net::IpAddr;
@@ -87,7 +87,7 @@ pub(in crate::sockets) enum Record {
 }
 
 impl Record {
-    /// A record with an address.
+    /// Creates an address record.
     pub(super) fn address(address: IpAddr, ttl: u32) -> Self {
         let text = address.to_string();
         match address {
@@ -96,7 +96,7 @@ impl Record {
         }
     }
 
-    /// The address of a record that has one.
+    /// Returns the address of an address record.
     pub(super) fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::A { address, .. } | Self::Aaaa { address, .. } => address.parse().ok(),
@@ -104,7 +104,7 @@ impl Record {
         }
     }
 
-    /// `None` for a type that `node:dns` does not have.
+    /// Converts a record; `None` for a type that `node:dns` does not support.
     pub(super) fn of(record: &Resolved) -> Option<Self> {
         let ttl = record.ttl();
         Some(match record.data() {
@@ -171,7 +171,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A name without the dot at its end.
+/// Returns a name without its trailing dot.
 fn text(name: &Name) -> String {
     let mut text = name.to_utf8();
     if text.ends_with('.') && text.len() > 1 {

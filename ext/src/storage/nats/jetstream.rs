@@ -16,21 +16,21 @@ use crate::fetch::tls_config;
 use crate::storage::StorageError;
 use crate::storage::tries::Tried;
 
-/// Time for a connection.
+/// Time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for the answer to a request, after which the operation is tried again.
+/// Time for the answer to a request, after which the operation is retried.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Maximum time between two tries to connect again.
+/// Maximum time between two attempts to reconnect.
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
-/// The oldest version with schedules of messages and batches that are stored as a whole.
+/// The oldest version with scheduled messages and atomic batches.
 const VERSION: (i64, i64, i64) = (2, 12, 0);
 
-/// A connection, made when it is first asked for.
+/// A connection, opened on first use.
 pub(super) struct Connection {
     place: Place,
     client: OnceCell<Client>,
     jetstream: OnceCell<JetStream>,
-    /// Counts the times that it was lost.
+    /// Number of times that it was lost.
     lost: watch::Sender<u64>,
 }
 
@@ -44,13 +44,13 @@ impl Connection {
         }
     }
 
-    /// Connects, if it is the first time. `server` is the server's name for errors.
+    /// Returns the client, connecting on first use. `server` names the server in errors.
     pub(super) async fn client(&self, server: &str) -> Result<Client, StorageError> {
         let connected = self.client.get_or_try_init(|| self.connect(server)).await;
         connected.cloned()
     }
 
-    /// Connects, and makes sure that there is JetStream, if it is the first time.
+    /// Returns JetStream, connecting and checking its version on first use.
     pub(super) async fn jetstream(&self, server: &str) -> Result<JetStream, StorageError> {
         let found = self.jetstream.get_or_try_init(|| self.find(server)).await;
         found.cloned()
@@ -111,7 +111,7 @@ impl Connection {
         }
     }
 
-    /// Runs a try of an operation until the connection is lost.
+    /// Runs an attempt of an operation until the connection is lost.
     pub(super) async fn unless_lost<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
         let mut lost = self.lost.subscribe();
         tokio::select! {
@@ -121,7 +121,7 @@ impl Connection {
         }
     }
 
-    /// Resolves when the connection is lost the next time.
+    /// Resolves at the next loss of the connection.
     pub(super) async fn lost(&self) {
         // The sender is in `self`.
         let _ = self.lost.subscribe().changed().await;
@@ -136,10 +136,10 @@ fn note(server: &str, event: &Event) {
     }
 }
 
-/// The failure of a try.
+/// The failure of an attempt.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// The connection was lost, or nothing answers.
+    /// The connection was lost, or there is no answer.
     Lost(String),
     /// JetStream refuses.
     Refused(jetstream::Error),
@@ -153,7 +153,7 @@ impl From<StorageError> for Failed {
 }
 
 impl Failed {
-    /// Returns true if JetStream refuses for this reason.
+    /// Returns whether JetStream refused for this reason.
     pub(crate) fn is(&self, code: ErrorCode) -> bool {
         matches!(self, Self::Refused(error) if error.error_code() == code)
     }
@@ -169,7 +169,7 @@ impl Failed {
     pub(super) fn tried(self, server: &str) -> Tried {
         match self {
             Self::Lost(reason) => Tried::Lost(reason),
-            // It starts, or chooses a leader.
+            // It is starting, or electing a leader.
             Self::Refused(error) if error.code() == 503 => Tried::Lost(error.to_string()),
             failed => Tried::Failed(failed.told(server)),
         }
@@ -193,14 +193,14 @@ impl JetStream {
 
     /// Sends a request of JetStream's interface: <https://docs.nats.io/reference/reference-protocols/nats_api_reference>.
     pub(crate) async fn api<T: DeserializeOwned>(&self, subject: String, payload: Option<Value>) -> Result<T, Failed> {
-        // A request for information is empty.
+        // Requests for information have an empty payload.
         let payload = payload.map(|payload| payload.to_string()).unwrap_or_default();
         let request = Request::new().payload(payload.into());
         let answer = self.request(&format!("$JS.API.{subject}"), request).await?;
         read(&answer)
     }
 
-    /// Stores a message, and returns when the server has it.
+    /// Stores a message, and returns once the server has it.
     pub(crate) async fn publish(&self, subject: &str, request: Request) -> Result<(), Failed> {
         #[derive(serde::Deserialize)]
         struct Stored {
@@ -222,19 +222,19 @@ impl JetStream {
         })
     }
 
-    /// A message that JetStream has given.
+    /// Converts a message from JetStream.
     pub(crate) fn given(&self, message: Message) -> jetstream::Message {
         let context = self.0.clone();
         jetstream::Message { message, context }
     }
 
-    /// Sends a message that is not answered.
+    /// Sends a message without an answer.
     pub(crate) async fn tell(&self, subject: String, payload: Bytes) -> Result<(), Failed> {
         let told = self.client().publish(subject, payload).await;
         told.map_err(|error| Failed::Lost(error.to_string()))
     }
 
-    /// Sends a request that is answered by several messages, the last of which has a status. Returns those before.
+    /// Sends a request that is answered by several messages, of which the last has a status. Returns the earlier ones.
     pub(crate) async fn answers(
         &self,
         subject: String,
@@ -262,7 +262,7 @@ impl JetStream {
                     }
                     Some(_) => break,
                 },
-                // What has come is not lost.
+                // Received messages are kept.
                 Ok(None) | Err(_) if !messages.is_empty() => break,
                 Ok(None) => return Err(Failed::Lost("the connection was closed".to_owned())),
                 Err(_) => return Err(Failed::Lost(format!("no answer within {REQUEST_TIMEOUT:?}"))),
@@ -272,7 +272,7 @@ impl JetStream {
     }
 }
 
-/// The answer of JetStream in a message.
+/// Parses an answer of JetStream.
 fn read<T: DeserializeOwned>(answer: &Message) -> Result<T, Failed> {
     match serde_json::from_slice(&answer.payload) {
         Ok(Response::Ok(answer)) => Ok(answer),

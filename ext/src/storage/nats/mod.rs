@@ -1,8 +1,8 @@
-//! A NATS server that keeps the messages of queues, and passes others on, for processes that share it.
+//! A NATS server that stores the messages of queues and relays messages, for processes that share it.
 //!
-//! The connection of a [`NatsServer`] lives on a runtime of its own ([`Hosted`]): an operation is a task there, and its caller
-//! awaits the result wherever it runs. Every operation is one that may be repeated. One whose connection is lost is tried again
-//! until its time is over.
+//! The connection of a [`NatsServer`] lives on its own runtime ([`Hosted`]): an operation is a task there, and its caller
+//! awaits the result on any runtime. Every operation is repeatable, and is retried until its time limit if its connection is
+//! lost.
 
 mod jetstream;
 mod place;
@@ -27,7 +27,7 @@ use self::place::Place;
 pub(crate) use self::signals::Signal;
 use self::signals::Signals;
 
-/// A NATS server, or a cluster of them, with JetStream, on which queues keep their messages.
+/// A NATS server or cluster with JetStream, on which queues store their messages.
 ///
 /// ```no_run
 /// # mod isopod { pub use isopod_ext::{bindings, storage}; }
@@ -40,8 +40,8 @@ use self::signals::Signals;
 /// # Ok::<(), isopod::storage::StorageError>(())
 /// ```
 ///
-/// The path of the URL begins the names of streams and subjects; without one, `isopod` does. Processes that use the same names share
-/// what is in them. Clones share a connection.
+/// The path of the URL is the prefix of streams and subjects; the default is `isopod`. Processes with the same prefix share
+/// the streams. Clones share a connection.
 #[derive(Clone)]
 pub struct NatsServer {
     options: Options,
@@ -68,12 +68,12 @@ impl NatsServer {
     /// The default of [`queue_len_max`](Self::queue_len_max).
     pub const QUEUE_LEN_MAX: usize = 1000;
 
-    /// The server at a URL such as `nats://user:password@host:4222/prefix`. It is connected to on first use. Hosts of a cluster are
-    /// separated by commas, `?replicas=3` has three of them keep each queue, and `tls://` requires TLS. A user without a password is
-    /// a token.
+    /// Creates a handle to the server at a URL such as `nats://user:password@host:4222/prefix`, and connects on first use.
+    /// Commas separate the hosts of a cluster, `?replicas=3` stores each queue on three of them, and `tls://` requires TLS.
+    /// A user without a password is a token.
     ///
     /// # Errors
-    /// [`StorageError::Failed`] if the URL is not one of NATS.
+    /// [`StorageError::Failed`] if the URL is not a NATS URL.
     pub fn new(url: impl AsRef<str>) -> Result<Self, StorageError> {
         Ok(Self::of(Options {
             place: Place::parse(url.as_ref())?,
@@ -104,7 +104,7 @@ impl NatsServer {
         })
     }
 
-    /// Sets the maximum number of operations under way. Default: 1,000. Further ones fail.
+    /// Sets the maximum number of pending operations. Default: 1,000. Further ones fail.
     #[must_use]
     pub fn queue_len_max(self, queue_len_max: usize) -> Self {
         Self::of(Options {
@@ -113,23 +113,23 @@ impl NatsServer {
         })
     }
 
-    /// The place of the server and the prefix of its names, without user and password: `nats.internal:4222/shop`.
+    /// Returns the server's address and prefix, without credentials: `nats.internal:4222/shop`.
     #[must_use]
     pub fn address(&self) -> String {
         self.options.place.to_string()
     }
 
-    /// The beginning of the names of streams and subjects.
+    /// Returns the prefix of streams and subjects.
     pub(crate) fn prefix(&self) -> &str {
         &self.options.place.prefix
     }
 
-    /// The number of servers that keep a queue.
+    /// Returns the number of servers that store a queue.
     pub(crate) fn replicas(&self) -> u8 {
         self.options.place.replicas
     }
 
-    /// Runs an operation, which may be repeated, on the server's runtime. It goes on if its future is dropped.
+    /// Runs a repeatable operation on the server's runtime. It continues if its future is dropped.
     pub(crate) fn run<T, F>(&self, work: impl Fn(JetStream) -> F + Send + Sync + 'static) -> StorageFuture<T>
     where
         T: Send + 'static,
@@ -156,7 +156,7 @@ impl NatsServer {
         )
     }
 
-    /// Publishes bytes under the subject `PREFIX.CHANNEL`, to all processes that [listen](Self::subscribe) now. They are not kept.
+    /// Publishes bytes under the subject `PREFIX.CHANNEL` to all current [subscribers](Self::subscribe), without storing them.
     #[must_use = "the future tells whether they were sent"]
     pub fn publish(&self, channel: &str, bytes: Bytes) -> StorageFuture<()> {
         let subject = format!("{}.{channel}", self.prefix());
@@ -166,8 +166,8 @@ impl NatsServer {
         })
     }
 
-    /// Calls `heard` for the bytes that all processes, this one as well, publish under the subject `PREFIX.CHANNEL` from the time on at
-    /// which the future resolves, on the server's thread, until the server is dropped.
+    /// Subscribes to the subject `PREFIX.CHANNEL`. Once the future resolves, `heard` is called on the server's thread with
+    /// the bytes that any process publishes, this one included, until the server is dropped.
     #[must_use = "the future tells whether they are heard"]
     pub fn subscribe(&self, channel: &str, heard: impl Fn(Bytes) + Send + 'static) -> StorageFuture<()> {
         let subject = format!("{}.{channel}", self.prefix());
@@ -175,7 +175,7 @@ impl NatsServer {
         self.with_client(move |client| async move {
             let failed = |error: &dyn fmt::Display| StorageError::Failed(error.to_string());
             let mut messages = client.subscribe(subject).await.map_err(|error| failed(&error))?;
-            // The server knows of the subscription once it has answered.
+            // The subscription is active once the server has answered.
             client.flush().await.map_err(|error| failed(&error))?;
             runtime?.spawn(async move {
                 while let Some(message) = messages.next().await {
@@ -186,7 +186,7 @@ impl NatsServer {
         })
     }
 
-    /// Does something with the client, once.
+    /// Runs work with the client, without retries.
     fn with_client<T: Send + 'static, F>(&self, work: impl FnOnce(Client) -> F + Send + 'static) -> StorageFuture<T>
     where
         F: Future<Output = Result<T, StorageError>> + Send,
@@ -202,16 +202,16 @@ impl NatsServer {
         )
     }
 
-    /// The wake-up calls of a queue, whose name is as it is in subjects.
+    /// Returns the wake-up calls of a queue, whose name is encoded as in subjects.
     pub(crate) fn signal(&self, queue: &str) -> Arc<Signal> {
         self.shared.signals.of(queue)
     }
 
-    /// Tells the consumers of a queue that messages are due, those of this process at once: now, or at a time in milliseconds since
-    /// 1970.
+    /// Notifies the consumers of a queue that messages are due, now or at a time in milliseconds since the Unix epoch.
+    /// Consumers of this process are notified at once.
     pub(crate) fn tell(&self, signal: &Arc<Signal>, due_ms: Option<u64>) {
         signal.ring(due_ms);
-        // Without, the others look from time to time.
+        // Without a notification, other processes find the messages when they next poll.
         if let Ok((runtime, connection)) = self.shared.connection() {
             signals::tell(
                 &runtime,
@@ -224,7 +224,7 @@ impl NatsServer {
         }
     }
 
-    /// Listens for what other processes tell, from now on.
+    /// Starts listening for notifications of other processes.
     pub(crate) fn listen(&self) {
         if let Ok((runtime, connection)) = self.shared.connection() {
             signals::listen(&runtime, connection, self.prefix(), &self.shared.signals);
@@ -233,7 +233,7 @@ impl NatsServer {
 }
 
 impl PartialEq for NatsServer {
-    /// True if they have the same URL and options.
+    /// Compares URLs and options.
     fn eq(&self, other: &Self) -> bool {
         self.options == other.options
     }

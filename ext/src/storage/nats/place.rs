@@ -1,21 +1,21 @@
-//! The place of a NATS server, from its URL.
+//! The address of a NATS server, parsed from its URL.
 
 use std::fmt;
 
 use super::super::StorageError;
 
-/// The beginning of the names of streams and subjects, unless the URL has another.
+/// Default prefix of streams and subjects.
 const PREFIX: &str = "isopod";
 const ABOUT: &str = "should be nats://HOST:PORT, or nats://USER:PASSWORD@HOST:PORT,HOST:PORT/PREFIX?replicas=3";
 
-/// A server, or those of a cluster, and the names there.
+/// A server or cluster, and the prefix there.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Their URLs, without credentials.
+    /// The servers' URLs, without credentials.
     pub(super) servers: Vec<String>,
     pub(super) login: Login,
     pub(super) prefix: String,
-    /// The number of servers of a cluster that keep a queue.
+    /// The number of servers of a cluster that store a queue.
     pub(super) replicas: u8,
 }
 

@@ -1,6 +1,6 @@
-//! Wake-up calls between the processes that use a queue, by messages that are not kept.
+//! Wake-up calls between the processes that use a queue, by unstored messages.
 //!
-//! A call may be lost: consumers also look from time to time.
+//! A call may be lost, so consumers also poll.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +14,14 @@ use super::jetstream::Connection;
 use crate::storage::now_ms;
 use crate::storage::wake::{GATHER, Wake};
 
-/// Time until it listens again after an error.
+/// Pause before subscribing again after an error.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
-/// Maximum number of times that are kept for a queue. Messages that are due at others are found when a consumer looks.
+/// Maximum number of due times that are kept for a queue. Consumers find further messages by polling.
 const TIMES_MAX: usize = 10_000;
 
 /// The calls of all queues that the process uses.
 pub(super) struct Signals {
-    /// Tells the calls of this process from those of others.
+    /// Identifies the calls of this process.
     process: String,
     queues: Mutex<HashMap<String, Arc<Signal>>>,
     listens: AtomicBool,
@@ -50,7 +50,7 @@ impl Signals {
         signal.clone()
     }
 
-    /// Rings the queue of another process's call.
+    /// Wakes the consumers of a queue after a call of another process.
     fn heard(&self, queue: &str, call: &str) {
         let (process, due) = call.split_once(' ').unwrap_or((call, ""));
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,12 +69,12 @@ impl Signals {
 pub(crate) struct Signal {
     queue: String,
     wake: Wake,
-    /// The times at which messages are due, in milliseconds since 1970, as far as they are known here.
+    /// The known times at which messages are due, in milliseconds since the Unix epoch.
     times: Mutex<BTreeSet<u64>>,
 }
 
 impl Signal {
-    /// Counts a change, after which messages are due now or at a time.
+    /// Records a change: messages are due now or at a time.
     pub(super) fn ring(&self, due_ms: Option<u64>) {
         if let Some(due_ms) = due_ms {
             let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,26 +85,26 @@ impl Signal {
         self.wake.ring();
     }
 
-    /// Resolves with the number of changes once it is another than `seen`.
+    /// Resolves with the number of changes once it differs from `seen`.
     pub(crate) async fn changed(&self, seen: u64) -> u64 {
         self.wake.changed(seen).await
     }
 
-    /// Returns true if a time is over at which messages were due, and forgets it.
+    /// Removes due times that have passed. Returns whether there were any.
     pub(crate) fn takes_due(&self) -> bool {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         let later = times.split_off(&(now_ms() + 1));
         !std::mem::replace(&mut *times, later).is_empty()
     }
 
-    /// The next time at which messages are due.
+    /// Returns the next time at which messages are due.
     pub(crate) fn next_due(&self) -> Option<u64> {
         let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.range(now_ms() + 1..).next().copied()
     }
 }
 
-/// Tells other processes.
+/// Notifies other processes.
 pub(super) fn tell(
     runtime: &Handle,
     connection: Arc<Connection>,
@@ -113,7 +113,7 @@ pub(super) fn tell(
     signal: &Arc<Signal>,
     due_ms: Option<u64>,
 ) {
-    // Calls with a time are made each, the others together.
+    // Calls with a time are sent individually; the others are merged.
     if due_ms.is_none() && !signal.wake.begins_call() {
         return;
     }
@@ -138,7 +138,7 @@ pub(super) fn tell(
     });
 }
 
-/// Listens for the calls of other processes. Does so once.
+/// Starts listening for the calls of other processes, once.
 pub(super) fn listen(runtime: &Handle, connection: Arc<Connection>, prefix: &str, signals: &Arc<Signals>) {
     if signals.listens.swap(true, Ordering::AcqRel) {
         return;
@@ -158,11 +158,11 @@ async fn hear(connection: &Connection, prefix: &str, signals: &Signals) -> Resul
     let client = connection.jetstream("NATS").await?.client();
     let calls = client.subscribe(format!("{prefix}*")).await;
     let mut calls = calls.map_err(|error| super::Failed::Lost(error.to_string()))?;
-    // The server knows of the subscription once it has answered.
+    // The subscription is active once the server has answered.
     let flushed = client.flush().await;
     flushed.map_err(|error| super::Failed::Lost(error.to_string()))?;
     loop {
-        // Calls that came before are lost.
+        // Earlier calls may be lost.
         signals.ring_all();
         loop {
             tokio::select! {

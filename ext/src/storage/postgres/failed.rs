@@ -23,7 +23,7 @@ impl From<StorageError> for Failed {
 }
 
 impl Failed {
-    /// The error for the caller of an operation on this server.
+    /// Converts to the error for the caller of an operation on this server.
     pub(super) fn told(self, server: &str) -> StorageError {
         match self {
             Self::Sql(sqlx::Error::Database(error)) => StorageError::Failed(format!("{server}: {}", error.message())),
@@ -32,7 +32,7 @@ impl Failed {
         }
     }
 
-    /// The failure of a try of an operation on this server.
+    /// Converts to the failure of an attempt on this server.
     pub(super) fn tried(self, server: &str) -> Tried {
         match self {
             Self::Sql(error) if is_lost(&error) => Tried::Lost(error.to_string()),
@@ -41,8 +41,8 @@ impl Failed {
     }
 }
 
-/// Returns true if an operation that failed so may succeed when it is tried again: its connection was lost, the server stops or
-/// starts, or another transaction was in the way.
+/// Returns whether a retry may succeed, because the connection was lost, the server stops or starts, or another transaction
+/// conflicted.
 fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,

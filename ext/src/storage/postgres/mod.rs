@@ -1,7 +1,7 @@
-//! A PostgreSQL server that keeps the data of bindings, for processes that share it.
+//! A PostgreSQL server that stores the data of bindings, for processes that share it.
 //!
-//! The connections of a [`PostgresServer`] live on a runtime of its own ([`Hosted`]): an operation is a task there, and its caller
-//! awaits the result on any runtime.
+//! The connections of a [`PostgresServer`] live on its own runtime ([`Hosted`]): an operation is a task there, and its
+//! caller awaits the result on any runtime.
 //!
 //! Every operation is repeatable. If its connection is lost, it is retried until its time limit, so a restart of the server
 //! delays operations and fails none.
@@ -34,10 +34,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle time after which a connection is tested before use.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// Connections whose commits do not wait for the disk.
+/// Number of connections whose commits do not wait for the disk.
 const RELAXED_CONNECTIONS: u32 = 2;
 
-/// A PostgreSQL server on which bindings keep their data.
+/// A PostgreSQL server on which bindings store their data.
 ///
 /// ```no_run
 /// # mod isopod { pub use isopod_ext::{bindings, storage}; }
@@ -52,8 +52,8 @@ const RELAXED_CONNECTIONS: u32 = 2;
 /// # Ok::<(), isopod::storage::StorageError>(())
 /// ```
 ///
-/// Its tables, whose names begin with `isopod_`, are created on first use in the first schema of the connection's `search_path`.
-/// Processes that use the same tables share what is in them. Clones share connections.
+/// Its tables, whose names begin with `isopod_`, are created on first use in the first schema of the connection's
+/// `search_path`. Processes with the same tables share the data. Clones share connections.
 #[derive(Clone)]
 pub struct PostgresServer {
     options: Options,
@@ -79,9 +79,9 @@ struct Shared {
 /// The connections of a server.
 #[derive(Clone)]
 pub(crate) struct Connections {
-    /// A commit on these connections is acknowledged when it is on the server's disk.
+    /// Commits on these connections are acknowledged once they are on the server's disk.
     pub(crate) durable: PgPool,
-    /// A crash of the server may undo the last commits on these connections.
+    /// A crash of the server may lose the last commits on these connections.
     pub(crate) relaxed: PgPool,
     /// Set once the tables exist.
     ready: Arc<OnceCell<()>>,
@@ -95,10 +95,11 @@ impl PostgresServer {
     /// The default of [`queue_len_max`](Self::queue_len_max).
     pub const QUEUE_LEN_MAX: usize = 1000;
 
-    /// Creates a handle of the server at a URL such as `postgres://user:password@host:5432/database?sslmode=require`. It is connected to on first use.
+    /// Creates a handle to the server at a URL such as `postgres://user:password@host:5432/database?sslmode=require`, and
+    /// connects on first use.
     ///
     /// # Errors
-    /// [`StorageError::Failed`] if the URL is not one of PostgreSQL.
+    /// [`StorageError::Failed`] if the URL is not a PostgreSQL URL.
     pub fn new(url: impl Into<String>) -> Result<Self, StorageError> {
         let url = url.into();
         let connect = PgConnectOptions::from_str(&url);
@@ -132,8 +133,7 @@ impl PostgresServer {
         Self::of(self.shared.connect.clone(), options)
     }
 
-    /// Sets the maximum number of connections of the process. Default: 8. Up to three more are used to take messages of queues and
-    /// to listen for them.
+    /// Sets the maximum number of connections of the process. Default: 8. Up to three more serve the consumers of queues.
     #[must_use]
     pub fn max_connections(self, max_connections: u32) -> Self {
         self.with(|options| options.max_connections = max_connections)
@@ -152,7 +152,7 @@ impl PostgresServer {
         self.with(|options| options.queue_len_max = queue_len_max)
     }
 
-    /// The place of the server and its database, without user and password: `db.internal:5432/app`.
+    /// Returns the server's address and database, without credentials: `db.internal:5432/app`.
     #[must_use]
     pub fn address(&self) -> String {
         self.shared.address()
@@ -179,12 +179,12 @@ impl PostgresServer {
         )
     }
 
-    /// The wake-up calls of a queue.
+    /// Returns the wake-up calls of a queue.
     pub(crate) fn wake(&self, queue: &str) -> Arc<Wake> {
         self.shared.wakes.of(queue)
     }
 
-    /// Tells the consumers of a queue that messages are due, those of this process at once.
+    /// Notifies the consumers of a queue that messages are due. Consumers of this process are notified at once.
     pub(crate) fn tell(&self, queue: &Arc<str>, wake: &Arc<Wake>) {
         wake.ring();
         // Without a notification, other processes find the messages when they next poll.
@@ -202,7 +202,7 @@ impl PostgresServer {
 }
 
 impl PartialEq for PostgresServer {
-    /// True if they have the same URL and options.
+    /// Compares URLs and options.
     fn eq(&self, other: &Self) -> bool {
         self.options == other.options
     }
@@ -223,7 +223,7 @@ impl Shared {
         format!("{}:{}/{database}", connect.get_host(), connect.get_port())
     }
 
-    /// The runtime, and the connections on it.
+    /// Returns the runtime, and the connections on it.
     fn connections(&self) -> Result<(Handle, Connections), StorageError> {
         self.hosted.get(|| {
             Ok(Connections {
@@ -236,7 +236,7 @@ impl Shared {
 
     fn pool(&self, max_connections: u32, settings: &[(&str, &str)]) -> PgPool {
         let millis = self.options.timeout.as_millis().to_string();
-        // The server ends statements whose caller no longer waits.
+        // The server ends statements after the operation's time limit.
         let connect = self.connect.clone().application_name("isopod");
         let connect = connect.options([("statement_timeout", millis.as_str())]);
         let connect = connect.options(settings.iter().copied());
@@ -264,7 +264,7 @@ impl Shared {
     }
 }
 
-/// Creates the tables that are missing.
+/// Creates missing tables.
 async fn prepare(connect: &PgConnectOptions, tries: &Tries) -> Result<(), StorageError> {
     let prepared = tokio::time::timeout(CONNECT_TIMEOUT, schema::prepare(connect)).await;
     match prepared {

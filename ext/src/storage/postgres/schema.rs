@@ -1,4 +1,4 @@
-//! Creates the tables that are missing.
+//! Creation of missing tables.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -12,8 +12,8 @@ const VERSION: i64 = 1;
 /// Serializes processes that create the tables at the same time.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7380962451338207)";
 
-/// Keys are bytes, because they are ordered as bytes and may contain NUL, which text may not. A message that was never taken is
-/// due at 0, so that the order does not depend on clocks. The backlog is the sum of `isopod_queue_changes`: transactions append
+/// Keys are bytes, because they are ordered as bytes and may contain NUL, unlike text. A message that was never taken is due
+/// at 0, so that the order does not depend on clocks. The backlog is the sum of `isopod_queue_changes`: transactions append
 /// rows, which are merged from time to time, so that no transaction waits for another's row.
 const CREATE: &str = "
     CREATE TABLE isopod_kv (
@@ -51,7 +51,7 @@ const CREATE: &str = "
     CREATE TABLE isopod_storage (version BIGINT NOT NULL);
     INSERT INTO isopod_storage VALUES (1);";
 
-/// Connects, and creates the tables that are missing.
+/// Connects, and creates missing tables.
 pub(super) async fn prepare(options: &PgConnectOptions) -> Result<(), Failed> {
     let options = options.clone().application_name("isopod").disable_statement_logging();
     let mut connection = options.connect().await?;

@@ -15,7 +15,7 @@ use crate::storage::wake::{GATHER, Wake};
 
 /// The channel of all queues.
 const CHANNEL: &str = "isopod_queue";
-/// Time until it listens again after an error.
+/// Pause before listening again after an error.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// The calls of all queues that the process uses.
@@ -60,7 +60,7 @@ impl Wakes {
     }
 }
 
-/// Tells other processes.
+/// Notifies other processes.
 pub(super) fn tell(runtime: &Handle, pool: &PgPool, wakes: &Arc<Wakes>, queue: &Arc<str>, wake: &Arc<Wake>) {
     if !wake.begins_call() {
         return;
@@ -77,7 +77,7 @@ pub(super) fn tell(runtime: &Handle, pool: &PgPool, wakes: &Arc<Wakes>, queue: &
     });
 }
 
-/// Listens for the calls of other processes. Does so once.
+/// Starts listening for the calls of other processes, once.
 pub(super) fn listen(runtime: &Handle, connect: PgConnectOptions, wakes: &Arc<Wakes>) {
     if wakes.listens.swap(true, Ordering::AcqRel) {
         return;
@@ -102,7 +102,7 @@ async fn hear(pool: &PgPool, wakes: &Wakes) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        // Calls that came before are lost.
+        // Earlier calls may be lost.
         wakes.ring_all();
         while let Some(call) = listener.try_recv().await? {
             wakes.heard(call.payload());

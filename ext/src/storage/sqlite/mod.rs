@@ -1,10 +1,10 @@
-//! A SQLite file with its own threads: one that writes, and a few that read.
+//! A SQLite file with its own threads: one writer and a few readers.
 //!
-//! A write is acknowledged when it is on the disk. Writes that wait at the same time are committed together, so that one sync
-//! acknowledges all of them. Other processes may use the same file: SQLite's locks keep their transactions apart.
+//! A write is acknowledged when it is on disk. Waiting writes are committed together, so that one sync acknowledges all of
+//! them. Other processes may use the same file; SQLite's locks isolate their transactions.
 //!
-//! The threads start on first use and end when the last handle is dropped. An operation is queued when it is called. Dropping
-//! its future abandons it, unless a thread has begun it.
+//! The threads start on first use and end when the last handle is dropped. A call queues its operation; dropping the future
+//! abandons it, unless a thread has begun it.
 
 mod open;
 mod read;
@@ -29,14 +29,14 @@ pub(crate) use self::open::{Schema, write_ahead};
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) path: PathBuf,
-    /// The beginning of the names of its threads.
+    /// The prefix of its threads' names.
     pub(crate) threads: &'static str,
     pub(crate) schema: Schema,
     /// Maximum size of the file.
     pub(crate) bytes_max: u64,
-    /// Maximum number of threads that read.
+    /// Maximum number of reader threads.
     pub(crate) readers_max: usize,
-    /// Maximum number of reads, and of writes, that wait for a thread.
+    /// Maximum number of waiting reads, and of waiting writes.
     pub(crate) queue_len_max: usize,
     /// Removes a bounded number of expired rows, and returns whether there are more. Called in its own transaction, from
     /// time to time.
@@ -54,14 +54,14 @@ struct Shared {
     reads: Queue<ReadJob>,
     writes: Queue<Box<dyn WriteJob>>,
     started: Mutex<Started>,
-    /// The number of threads that wait for a read.
+    /// The number of idle readers.
     idle: Arc<AtomicUsize>,
 }
 
-/// Operations that wait for a thread. The threads have receivers of their own, and end when the sender is dropped.
+/// Waiting operations. Each thread has a receiver, and ends when the sender is dropped.
 type Queue<J> = (Sender<J>, Receiver<J>);
 
-/// The threads that have been started.
+/// The running threads.
 #[derive(Default)]
 struct Started {
     writer: bool,
@@ -69,7 +69,7 @@ struct Started {
 }
 
 impl Database {
-    /// Creates a handle. The file is opened, and created if it is missing, on first use.
+    /// Creates a handle. The file is opened on first use, and created if it is missing.
     pub(crate) fn new(options: Options) -> Self {
         let len_max = options.queue_len_max.max(1);
         Self(Arc::new(Shared {
@@ -81,7 +81,7 @@ impl Database {
         }))
     }
 
-    /// Runs `body` on a thread that reads.
+    /// Runs `body` on a reader.
     pub(crate) fn read<T: Send + 'static>(
         &self,
         body: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
@@ -98,8 +98,8 @@ impl Database {
         Box::pin(async move { given.map(|()| answer)?.await.unwrap_or_else(|_| Err(ended())) })
     }
 
-    /// Runs `body` on the thread that writes, in a transaction that is undone if it fails, and resolves when the transaction is
-    /// on the disk. `bytes` is the approximate size of what it writes.
+    /// Runs `body` on the writer, in a transaction that is rolled back if it fails, and resolves when the transaction is on
+    /// disk. `bytes` is the approximate size of the written data.
     pub(crate) fn write<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -150,7 +150,7 @@ impl Database {
         })
     }
 
-    /// Starts a thread that reads, unless one is idle or there are enough.
+    /// Starts a reader, unless one is idle or there are enough.
     fn start_reader(&self) -> Result<(), StorageError> {
         if self.0.idle.load(Ordering::Relaxed) > 0 {
             return Ok(());
@@ -213,7 +213,7 @@ impl From<StorageError> for Failed {
 }
 
 impl Failed {
-    /// The error for the caller of an operation on a file of this size at most.
+    /// Converts to the error for the caller of an operation on a file with this maximum size.
     fn told(self, bytes_max: u64) -> StorageError {
         match self {
             Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {

@@ -1,4 +1,4 @@
-//! Opening of a file: creates missing folders and tables.
+//! Opening of a file, with creation of missing folders and tables.
 
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ fn connect(options: &Options, used: Use) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     write_ahead(&connection)?;
-    // A transaction is on the disk when it is committed, not only in the system's memory.
+    // A committed transaction is on disk, and not only in the system's memory.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_MAX)?;
     if used == Use::Writes {
@@ -95,7 +95,7 @@ fn create(connection: &Connection, schema: Schema) -> rusqlite::Result<i64> {
     created().inspect_err(|_| drop(connection.execute_batch("ROLLBACK")))
 }
 
-/// Enables WAL mode: readers next to a writer. The mode is stored in the file; changing it requires exclusive access once.
+/// Enables WAL mode, for readers beside a writer. The mode is stored in the file; changing it requires exclusive access once.
 pub(crate) fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     patiently(|| {
         let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0))?;
@@ -106,7 +106,8 @@ pub(crate) fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-/// Repeats this while another process has the locks that the creation of a file needs. SQLite does not wait for all of them itself.
+/// Repeats a step while another process holds locks that the creation of a file needs. SQLite does not wait for all of them
+/// itself.
 fn patiently<T>(step: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     let began = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! The threads that read.
+//! The reader threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::storage::StorageError;
 /// A queued read, including the channel for its result.
 pub(super) type ReadJob = Box<dyn FnOnce(Result<&Connection, StorageError>) + Send>;
 
-/// Serves reads until no handle is left.
+/// Serves reads until the last handle is dropped.
 pub(super) fn serve(options: &Options, jobs: &Receiver<ReadJob>, idle: &AtomicUsize) {
     let mut connection = None;
     loop {
@@ -25,7 +25,7 @@ pub(super) fn serve(options: &Options, jobs: &Receiver<ReadJob>, idle: &AtomicUs
             Some(connection) => Ok(&*connection),
             none => open(options, Use::Reads).map(|opened| &*none.insert(opened)),
         };
-        // The caller notices that its channel is dropped.
+        // The caller sees its channel closed.
         if catch_unwind(AssertUnwindSafe(|| job(opened))).is_err() {
             connection = None;
         }

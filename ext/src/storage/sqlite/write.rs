@@ -1,4 +1,4 @@
-//! The thread that writes.
+//! The writer thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::storage::StorageError;
 const WRITES_MAX: usize = 512;
 /// Size of a transaction at which it takes no more writes.
 const BYTES_MAX: usize = 8 << 20;
-/// Time between two sweeps, if the first was not complete: others can write meanwhile.
+/// Time between two sweeps if the first was incomplete, in which others can write.
 const SWEEP_ON: Duration = Duration::from_millis(20);
 
 /// A write that waits for its transaction.
@@ -26,7 +26,7 @@ pub(super) trait WriteJob: Send {
     /// The time at which its caller gets the result.
     fn told(&self) -> Told;
 
-    /// Runs it. Returns `false` if its changes have to be undone.
+    /// Runs the write. Returns `false` if its changes must be rolled back.
     fn run(&mut self, connection: &Connection) -> bool;
 
     /// Sends the result to the caller, once the transaction has ended.
@@ -36,9 +36,9 @@ pub(super) trait WriteJob: Send {
 /// The time at which the caller of a write gets the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// Once it is on the disk.
+    /// Once it is on disk.
     Durable,
-    /// Once others see it. It survives a crash of the process, but not of the machine.
+    /// Once it is visible. It survives a crash of the process, but maybe not of the machine.
     Seen,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Pending<T, F> {
     bytes_max: u64,
     body: Option<F>,
     result: Option<Result<T, StorageError>>,
-    /// `None`: it has no caller, and cannot be abandoned.
+    /// `None` for a write without a caller, which cannot be abandoned.
     reply: Option<oneshot::Sender<Result<T, StorageError>>>,
 }
 
@@ -114,7 +114,7 @@ where
     }
 }
 
-/// Serves writes until no handle is left.
+/// Serves writes until the last handle is dropped.
 pub(super) fn serve(options: &Options, jobs: &Receiver<Box<dyn WriteJob>>) {
     let mut connection = None;
     let mut sweep_at = Instant::now();
@@ -127,7 +127,7 @@ pub(super) fn serve(options: &Options, jobs: &Receiver<Box<dyn WriteJob>>) {
             Ok(first) => {
                 let batch = batch(first, jobs);
                 if catch_unwind(AssertUnwindSafe(|| commit(options, &mut connection, batch))).is_err() {
-                    // Its transaction is undone, and the callers notice that their channels are dropped.
+                    // The transaction is rolled back, and the callers see their channels closed.
                     connection = None;
                 }
             }
@@ -177,7 +177,7 @@ fn commit(options: &Options, connection: &mut Option<Connection>, mut batch: Vec
     }
 }
 
-/// Runs transactions without a sync: they are on the disk once a later one is synced.
+/// Runs transactions without a sync. They are on disk once a later one is synced.
 fn without_sync<T>(connection: &Connection, run: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     // Source: https://www.sqlite.org/pragma.html#pragma_synchronous
     connection.pragma_update(None, "synchronous", "normal")?;
@@ -197,7 +197,7 @@ fn transact(connection: &Connection, batch: &mut [Box<dyn WriteJob>]) -> rusqlit
         run("SAVEPOINT one")?;
         let keeps = job.run(connection);
         if connection.is_autocommit() {
-            // SQLite has undone the whole transaction, as it may when the disk is full.
+            // SQLite has rolled the whole transaction back, as it may when the disk is full.
             return Err(rusqlite::Error::SqliteFailure(
                 rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
                 None,
@@ -211,7 +211,7 @@ fn transact(connection: &Connection, batch: &mut [Box<dyn WriteJob>]) -> rusqlit
     run("COMMIT")
 }
 
-/// Sweeps once. Returns true if there is more to sweep.
+/// Sweeps once. Returns whether there is more to sweep.
 fn swept(connection: &Connection, sweep: fn(&Connection) -> rusqlite::Result<bool>) -> bool {
     let done = || -> rusqlite::Result<bool> {
         connection.execute_batch("BEGIN IMMEDIATE")?;

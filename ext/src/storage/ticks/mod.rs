@@ -1,4 +1,4 @@
-//! The record of past cron ticks: of the processes that share it, one runs each tick.
+//! The record of past cron ticks, by which each tick runs in one of several processes.
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -17,13 +17,14 @@ pub use self::postgres::PostgresTicks;
 #[cfg(feature = "sql")]
 pub use self::sqlite::SqliteTicks;
 
-/// A recorded time that is further ahead was written while the clock was wrong.
+/// A recorded time further in the future was written with a wrong clock.
 #[cfg(feature = "sql")]
 const SET_BACK_MAX: Duration = Duration::from_secs(3600);
 
 /// A record of cron ticks.
 ///
-/// `SqliteTicks` keeps it in a file, for the processes of a machine, and `PostgresTicks` on a server. A program may supply its own:
+/// `SqliteTicks` stores it in a file, for the processes of a machine, and `PostgresTicks` on a server. A program may supply
+/// its own:
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -54,10 +55,10 @@ const SET_BACK_MAX: Duration = Duration::from_secs(3600);
 /// # Ok::<(), isopod_ext::storage::StorageError>(())
 /// ```
 ///
-/// A call begins the operation and must not block; its future may be polled anywhere.
+/// A call starts the operation and must not block; its future may be polled on any runtime.
 pub trait TickStore: Send + Sync + 'static {
-    /// Claims a tick. `false`: another process has claimed it, or a later tick of the same expression and worker. A claimed tick is
-    /// never run again, even if this process ends before it has run.
+    /// Claims a tick. Returns false if another process has claimed it, or a later tick of the same expression and worker. A
+    /// claimed tick never runs again, even if this process ends before running it.
     fn take(&self, tick: Tick) -> StorageFuture<bool>;
 }
 
@@ -67,7 +68,7 @@ impl<S: TickStore + ?Sized> TickStore for Arc<S> {
     }
 }
 
-/// A time at which a worker's `scheduled` handler is to run.
+/// A time at which a worker's `scheduled` handler runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tick {
@@ -80,7 +81,7 @@ pub struct Tick {
 }
 
 impl Tick {
-    /// The tick of this worker's expression at this time.
+    /// Creates the tick of a worker's expression at a time.
     pub fn new(worker: impl Into<String>, cron: impl Into<String>, time: SystemTime) -> Self {
         Self {
             worker: worker.into(),
@@ -89,7 +90,7 @@ impl Tick {
         }
     }
 
-    /// Its time in seconds since 1970.
+    /// Returns its time in seconds since the Unix epoch.
     #[cfg(feature = "sql")]
     fn seconds(&self) -> i64 {
         let since = self.time.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -27,7 +27,7 @@ impl fmt::Debug for PostgresTicks {
 
 impl TickStore for PostgresTicks {
     fn take(&self, tick: Tick) -> StorageFuture<bool> {
-        // Identifies this call: an earlier try whose result was lost may have claimed the tick.
+        // Identifies this call, because an earlier attempt whose result was lost may have claimed the tick.
         let taker = fastrand::i64(..);
         let tick = Arc::new(tick);
         self.0.run(move |connections| {

@@ -23,7 +23,7 @@ const BYTES_MAX: u64 = 64 << 20;
 /// Maximum number of ticks that wait for the file.
 const QUEUE_LEN_MAX: usize = 10_000;
 
-/// A record of cron ticks in a SQLite file, which all processes of a machine may use. It is created on first use.
+/// A record of cron ticks in a SQLite file, for the processes of a machine. The file is created on first use.
 #[derive(Clone)]
 pub struct SqliteTicks {
     path: PathBuf,
@@ -31,7 +31,7 @@ pub struct SqliteTicks {
 }
 
 impl SqliteTicks {
-    /// The record in the file at this path. Missing folders are created as well.
+    /// Creates a handle to the record in this file. Missing folders are created on first use.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let database = Database::new(Options {
@@ -47,7 +47,7 @@ impl SqliteTicks {
         Self { path, database }
     }
 
-    /// The path of the file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
