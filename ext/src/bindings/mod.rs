@@ -73,25 +73,23 @@ pub trait Binding: fmt::Debug + Send + Sync + 'static {
     /// is in `state`, for clients that belong to the thread.
     fn install(&self, name: &str, worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_>;
 
-    /// The feature of the crate `isopod` that the binding needs and the build lacks. Default: none.
+    /// Returns the feature of the crate `isopod` that the binding needs and the build lacks. Default: none.
     fn missing_feature(&self) -> Option<&'static str> {
         None
     }
 
-    /// Returns the binding in written form, for a worker in a process of its own. Default: `None`, the binding is not available to
-    /// such a worker.
+    /// Returns the binding in written form, for a worker in another process. Default: `None`, so that such workers cannot use it.
     fn written(&self) -> Option<WrittenBinding> {
         None
     }
 
-    /// The host and port to which the binding permits the worker's sockets to connect, whatever the network guard says. Default:
-    /// none.
+    /// Returns the host and port to which the worker's sockets may connect regardless of the network guard. Default: none.
     fn grants(&self) -> Option<(String, u16)> {
         None
     }
 
-    /// Answers a request of a worker of this script in a process of its own. `bytes_max`: maximum size of its values. The request
-    /// may be any bytes. Default: an error, for bindings that need nothing of the pool's process.
+    /// Answers a request of a worker of this script in another process. The request may be any bytes; `bytes_max` is the
+    /// maximum size of its values. Default: an error, for bindings that do not need the pool's process.
     fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
         let (_, _, _) = (script, asked, bytes_max);
         Box::pin(std::future::ready(Err(
@@ -99,7 +97,7 @@ pub trait Binding: fmt::Debug + Send + Sync + 'static {
         )))
     }
 
-    /// The files that the binding owns, which the script must not read as modules. Default: none.
+    /// Returns the files that the binding owns, which the script must not read as modules. Default: none.
     fn withheld(&self) -> Vec<PathBuf> {
         Vec::new()
     }
@@ -147,7 +145,7 @@ pub struct EnvValue<'a> {
 }
 
 impl<'a> EnvValue<'a> {
-    /// A string.
+    /// Creates a string.
     pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self {
             text: text.into(),
@@ -156,7 +154,7 @@ impl<'a> EnvValue<'a> {
         }
     }
 
-    /// A JSON value, created for each worker.
+    /// Creates a JSON value for each worker.
     pub fn json(value: &Value) -> Self {
         Self {
             is_json: true,
@@ -164,8 +162,8 @@ impl<'a> EnvValue<'a> {
         }
     }
 
-    /// The result of `make(name, options)`, a function of the object that a lazily loaded script returns. `script` is
-    /// its specifier, such as `ext:shop/shop.js`.
+    /// Creates the result of `make(name, options)`, a function of the object that a lazily loaded script returns. `script`
+    /// is the script's specifier, such as `ext:shop/shop.js`.
     pub fn made(script: impl Into<Cow<'a, str>>, options: &Value) -> Self {
         Self {
             script: Some(script.into()),
@@ -211,7 +209,7 @@ impl<T: 'static> Installed<T> {
         state.try_borrow::<Self>()?.0.get(name)
     }
 
-    /// Returns the name of a binding whose value fulfills this condition: the first of them in the order of names.
+    /// Returns the name of the first binding, in the order of names, whose value matches.
     pub(crate) fn find(state: &OpState, is_wanted: impl Fn(&T) -> bool) -> Option<&str> {
         let values = state.try_borrow::<Self>()?.0.iter();
         let wanted = values.filter(|(_, value)| is_wanted(value));

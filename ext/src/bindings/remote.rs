@@ -1,4 +1,4 @@
-//! Requests of a worker in a process of its own to the bindings in its pool's process.
+//! Requests of a worker in another process to the bindings in its pool's process.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use isopod_websocket::Upgrade;
 
 use crate::event::Body;
 
-/// A question to a binding in another process, or its answer: bytes, and what cannot be written beside them.
+/// A request to a binding in another process, or its answer: bytes, and values that have no written form.
 #[derive(Default)]
 pub struct Parcel {
     /// The bytes.
@@ -18,27 +18,27 @@ pub struct Parcel {
     pub bodies: Vec<Body>,
     /// The functions and objects.
     pub stubs: Vec<Arc<dyn Lent>>,
-    /// The WebSocket that an answer is.
+    /// The WebSocket of an answer.
     pub socket: Option<Upgrade>,
 }
 
-/// A function or an object of a script that is called from another process, for as long as this is held.
+/// A function or an object that another process can call while this is held.
 pub trait Lent: Send + Sync + 'static {
-    /// Calls it with a message, and waits for the answer. A message may have `bytes_max` bytes.
+    /// Calls it with a message of at most `bytes_max` bytes, and waits for the answer.
     fn call(&self, asked: Parcel, bytes_max: usize) -> ParcelFuture;
 }
 
 impl Parcel {
-    /// The most streams that go with one.
+    /// Maximum number of streams of a parcel.
     pub const BODIES_MAX: usize = 64;
 
-    /// A parcel of bytes alone.
+    /// Creates a parcel of bytes.
     #[must_use]
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         Self::with_bodies(bytes, Vec::new())
     }
 
-    /// A parcel with streams.
+    /// Adds streams.
     #[must_use]
     pub fn with_bodies(bytes: impl Into<Bytes>, bodies: Vec<Body>) -> Self {
         Self {
@@ -49,28 +49,29 @@ impl Parcel {
     }
 }
 
-/// A value of the host's that came from another process.
+/// A value of the host, sent from another process.
 pub(crate) struct Crossed {
     /// Its written form.
     pub(crate) bytes: Bytes,
-    /// The part that stays in the other process, for as long as this is held.
+    /// The part that stays in the other process while this is held.
     pub(crate) lent: Arc<dyn Lent>,
 }
 
-/// Takes a value of the host's apart, for a worker in another process. `None`: it is not of the type that this knows.
+/// Prepares a value of the host for a worker in another process. `None` for values of another type.
 pub(crate) type Cross = fn(Box<dyn Any + Send>) -> Option<Crossed>;
 
-/// The answer of a binding, or the reason why there is none. Dropping it ends what it does.
+/// The future of a binding's answer, or the reason why there is none. Dropping it cancels the operation.
 pub type ParcelFuture = BoxFuture<'static, Result<Parcel, String>>;
 
-/// The target of a request of a worker in a process of its own.
+/// The target of a request of a worker in another process.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Target {
-    /// The binding of this name.
+    /// The binding with this name.
     Binding(String),
     /// A function that was passed with an event, by the numbers of both.
     Function(u64, u32),
-    /// An entry point of the worker itself: its name, after that of the script and `#` unless it is the default.
+    /// An entry point of the worker's own script: the script's name, followed by `#` and the entry point unless it is the
+    /// default.
     Own(String),
     /// The files of the script's modules, for a worker in a sandbox.
     Modules,
@@ -78,18 +79,18 @@ pub enum Target {
     Network,
     /// The database of this binding, for a worker in a sandbox.
     Database(String),
-    /// A function or an object that the other side lent, by its number.
+    /// A function or an object of the other side, by its number.
     Lent(u64),
     /// The responses behind `caches`.
     Cache,
 }
 
-/// A connection to the pool's process, for a worker in one of its own.
+/// A connection to the pool's process, for a worker in another process.
 pub trait Remote: Send + Sync + 'static {
     /// Sends a request, and waits for the answer.
     fn ask(&self, target: Target, parcel: Parcel) -> ParcelFuture;
 
-    /// Sends a request, and blocks the thread until there is an answer: for targets that answer at once.
+    /// Sends a request, and blocks the thread until its answer, for targets that answer at once.
     ///
     /// # Errors
     /// The reason why there is no answer.

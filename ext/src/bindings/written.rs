@@ -1,4 +1,4 @@
-//! Bindings in written form, for workers in processes of their own.
+//! Bindings in written form, for workers in other processes.
 
 use std::fmt;
 use std::path::PathBuf;

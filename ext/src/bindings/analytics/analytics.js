@@ -19,7 +19,7 @@ function list(value, name) {
   return value;
 }
 
-/** Converts text, or bytes as UTF-8. `null` is an empty text. Values that are too long are refused before they are copied. */
+/** Converts text, or bytes as UTF-8. `null` is an empty text. Too long values are refused before they are copied. */
 function text(value) {
   if (value === null || value === undefined) return "";
   const bytes = typeof value === "string" ? null : bytesOf(value);

@@ -1,4 +1,4 @@
-//! Datasets of workers in processes of their own: points are written, and stored in the pool's process.
+//! Datasets of workers in other processes, whose points are stored in the pool's process.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ struct Asked {
     doubles: Vec<f64>,
 }
 
-/// A place for data points in another process.
+/// A store of data points in another process.
 pub(crate) struct RemoteAnalytics(pub(crate) Asks);
 
 impl AnalyticsStore for RemoteAnalytics {
@@ -30,7 +30,7 @@ impl AnalyticsStore for RemoteAnalytics {
 /// Stores a data point of a worker in another process.
 pub(super) fn serve(store: &dyn AnalyticsStore, asked: &Parcel) -> Result<Parcel, String> {
     let Asked { index, blobs, doubles } = unpack(&asked.bytes)?;
-    // The rules of the platform hold for whatever the other process is.
+    // The platform's rules are checked here, because the other process is not trusted.
     let point = DataPoint::new(index.into_iter().collect(), blobs, doubles).map_err(|fault| fault.to_string())?;
     pack(&store.write(point).map_err(WrittenStorageError::from)).map(Parcel::new)
 }

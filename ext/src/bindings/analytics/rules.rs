@@ -32,15 +32,15 @@ pub enum DataPointFault {
     IndexBytes(usize),
 }
 
-/// A data point: numbers that a script has counted or measured, with their names.
+/// A data point: numbers that a script has measured, with their labels.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct DataPoint {
     /// The key that points are grouped and sampled by.
     pub index: Option<String>,
-    /// Names, as the columns `blob1` to `blob20`.
+    /// Labels, for the columns `blob1` to `blob20`.
     pub blobs: Vec<String>,
-    /// Numbers, as the columns `double1` to `double20`.
+    /// Numbers, for the columns `double1` to `double20`.
     pub doubles: Vec<f64>,
 }
 
@@ -65,7 +65,7 @@ impl DataPoint {
         Ok(Self { index, blobs, doubles })
     }
 
-    /// The approximate size of its row, in bytes.
+    /// Returns the approximate size of its row, in bytes.
     #[cfg(feature = "sql")]
     pub(super) fn bytes(&self) -> usize {
         let text: usize = self.index.iter().chain(&self.blobs).map(String::len).sum();

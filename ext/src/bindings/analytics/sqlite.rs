@@ -37,7 +37,7 @@ const SCHEMA: Schema = Schema {
              CREATE INDEX times ON data_points (timestamp);",
 };
 
-/// Time for which data points are kept: three months, as on the platform.
+/// Retention of data points: three months, as on the platform.
 const KEPT_MS: u64 = 92 * 24 * 3600 * 1000;
 /// Maximum number of data points that a sweep removes.
 const SWEEP_MAX: usize = 1000;
@@ -52,9 +52,9 @@ const SWEEP_MAX: usize = 1000;
 /// # drop(clicks);
 /// ```
 ///
-/// Its columns are `dataset`, `timestamp` (milliseconds since 1970), `_sample_interval` (always 1), `index1`, `blob1` to `blob20`
-/// and `double1` to `double20`. A row is removed three months after it was written. Writing is done on a thread of its own,
-/// `isopod-analytics-w`; points that have not been written when the process is killed are lost.
+/// Its columns are `dataset`, `timestamp` (milliseconds since the Unix epoch), `_sample_interval` (always 1), `index1`,
+/// `blob1` to `blob20` and `double1` to `double20`. Rows are removed after three months. The thread `isopod-analytics-w`
+/// writes; unwritten points are lost if the process is killed.
 #[derive(Clone)]
 pub struct SqliteAnalytics {
     options: Options,
@@ -68,7 +68,7 @@ impl SqliteAnalytics {
     /// The default of [`queue_len_max`](Self::queue_len_max).
     pub const QUEUE_LEN_MAX: usize = 10_000;
 
-    /// Creates a store for the points of a dataset in the file at this path. Missing folders are created as well.
+    /// Creates a store for the points of a dataset in the file at this path. Missing folders are created on first use.
     pub fn new(path: impl Into<PathBuf>, dataset: impl Into<String>) -> Self {
         let options = Options {
             path: path.into(),
@@ -153,7 +153,7 @@ fn insert(db: &Connection, dataset: String, at: i64, point: DataPoint) -> rusqli
     Ok(())
 }
 
-/// SQLite has no NaN: it would be NULL.
+/// Converts a number. SQLite has no NaN, which would be NULL.
 fn number(value: f64) -> Value {
     Value::Real(if value.is_nan() { 0.0 } else { value })
 }

@@ -1,7 +1,7 @@
 //! `env.HYPERDRIVE`: the address of a database in the shape of Workers' Hyperdrive, for database clients in scripts.
 //!
-//! There is no proxy: a client connects to the database itself, over `cloudflare:sockets`. The binding permits the script's
-//! sockets to connect to that address, even if the network guard forbids it.
+//! There is no proxy: a client connects to the database over `cloudflare:sockets`. The binding permits the script's sockets
+//! to connect to that address regardless of the network guard.
 
 use std::fmt;
 
@@ -25,8 +25,8 @@ use crate::sockets::Granted;
 /// ```
 ///
 /// `env.NAME.connectionString` is the URL; `host`, `port`, `user`, `password` and `database` are its parts, and `connect()`
-/// opens a socket to it. The script's sockets may connect to this host and port even if the network guard forbids them; `fetch`
-/// may not.
+/// opens a socket to it. The script's sockets, but not `fetch`, may connect to this host and port regardless of the network
+/// guard.
 #[derive(Clone)]
 pub struct Hyperdrive {
     url: Url,
@@ -53,7 +53,7 @@ impl Hyperdrive {
     /// Creates a binding for the database at a URL. The default port is 5432 for PostgreSQL and 3306 for MySQL.
     ///
     /// # Errors
-    /// The URL is not that of a database on a host.
+    /// The URL is invalid, has no host, or is not that of a supported database.
     pub fn new(url: &str) -> Result<Self, HyperdriveUrlError> {
         let url = Url::parse(url).map_err(|_| HyperdriveUrlError::Syntax)?;
         let port = match url.scheme() {

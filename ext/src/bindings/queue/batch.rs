@@ -91,7 +91,7 @@ fn to_f64(number: u64) -> f64 {
 #[serde(default)]
 #[non_exhaustive]
 pub struct QueueDecision {
-    /// The decisions about single messages, with their places in the batch.
+    /// The decisions about single messages, by position in the batch.
     each: Vec<(u32, Said)>,
     /// The decision about all other messages.
     all: Option<Said>,
@@ -113,12 +113,12 @@ enum Said {
 pub enum Decision {
     /// It was handled.
     Ack,
-    /// It is delivered again, after the script's delay if there is one.
+    /// It is delivered again, after the script's delay, if any.
     Retry(Option<Duration>),
 }
 
 impl QueueDecision {
-    /// Returns the decision about the message at this place. Without one, it is acknowledged, unless the handler failed.
+    /// Returns the decision about the message at this position. By default it is acknowledged, unless the handler failed.
     #[must_use]
     pub fn about(&self, place: usize) -> Decision {
         let one = self.each.iter().find(|(at, _)| usize::try_from(*at) == Ok(place));

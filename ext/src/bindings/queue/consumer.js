@@ -1,7 +1,7 @@
 // The row of the `queue` handler: see inputs.js of the handlers. The interface is that of Workers:
 // https://developers.cloudflare.com/queues/configuration/javascript-apis/#messagebatch
 //
-// The first decision about a message counts, and one about a message goes before a later one about the batch:
+// The first decision about a message counts, and takes precedence over a later one about the batch:
 // https://developers.cloudflare.com/queues/configuration/batching-retries/#explicit-acknowledgement-and-retries
 
 (function () {
@@ -79,7 +79,7 @@ class QueueMessage {
     this.timestamp = new Date(given.timestamp);
     this.attempts = given.attempts;
     let body;
-    // Read on first use: a body that cannot be read is no fault of the others.
+    // Read on first use, so that an unreadable body does not affect other messages.
     let isRead = false;
     ObjectDefineProperty(this, "body", {
       __proto__: null,
@@ -145,7 +145,7 @@ function queue(_held, name, given, { 0: count, 1: bytes, 2: oldest }) {
     ArrayPrototypePush(messages, new QueueMessage(constructKey, decisions, messages.length, one));
   }
   const input = new QueueController(constructKey, decisions, name, messages, metricsOf({ count, bytes, oldest }));
-  // Decisions are also made in promises passed to `waitUntil`.
+  // Decisions may also be made in promises passed to `waitUntil`.
   const last = (failed) => ({
     all: decisions.all,
     each: decisions.each,

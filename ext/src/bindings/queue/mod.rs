@@ -1,9 +1,8 @@
-//! `env.QUEUE`: a queue with the interface of Workers Queues, and the batches that consumers get.
+//! `env.QUEUE`: a queue with the interface of Workers Queues, and the batches for consumers.
 //!
-//! [`QueueBinding`] is the producer's binding, over a [`QueueStore`]: [`SqliteQueue`], `PostgresQueue`,
-//! `NatsQueue` or a program's own. [`QueueBatch`] is the
-//! input of the `queue` handler. `rules` has the platform's limits, which the ops check before a store is asked. What takes
-//! messages from a store and gives them to a worker is in the host.
+//! [`QueueBinding`] is the producer's binding, over a [`QueueStore`]: [`SqliteQueue`], `PostgresQueue`, `NatsQueue` or a
+//! program's own. [`QueueBatch`] is the input of the `queue` handler. `rules` has the platform's limits, which the ops check
+//! first. The host takes messages from a store and dispatches them to workers.
 
 mod batch;
 #[cfg(feature = "nats")]
@@ -185,7 +184,7 @@ async fn call<T>(
 struct Metrics {
     count: f64,
     bytes: f64,
-    /// Milliseconds since 1970; 0 if the queue is empty.
+    /// Milliseconds since the Unix epoch; 0 if the queue is empty.
     oldest: f64,
 }
 
@@ -257,7 +256,7 @@ async fn op_isopod_queue_metrics(
     .await?
 }
 
-/// A module of its own, because the macro creates a public type.
+/// In a module, because the macro creates a public type.
 pub(crate) mod extension {
     use super::{op_isopod_queue_metrics, op_isopod_queue_send};
 

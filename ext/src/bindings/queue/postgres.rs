@@ -1,7 +1,7 @@
 //! A queue on a PostgreSQL server.
 //!
-//! Consumers skip the messages that others are taking. Times are the server's, so that the clocks of processes do not matter. A
-//! lease is committed without waiting for the disk: if the server crashes, its message is delivered again earlier.
+//! Consumers skip messages that others are taking. All times are the server's, so the clocks of processes do not matter. A
+//! lease is committed without waiting for the disk; if the server crashes, its message is redelivered earlier.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::storage::postgres::{Connections, Failed, PostgresServer};
 use crate::storage::wake::Wake;
 use crate::storage::{StorageError, StorageFuture, now_ms, signed};
 
-/// The size that is counted for a message in addition to its body.
+/// Counted size of a message in addition to its body.
 const MESSAGE_BYTES: u64 = 100;
-/// Operations after which the changes of the backlog are added up.
+/// Number of operations after which the changes of the backlog are merged.
 const ADD_UP_EVERY: u32 = 64;
 
 /// A queue on a [`PostgresServer`], which any number of processes on any number of machines may use.
@@ -48,7 +48,7 @@ impl PostgresQueue {
     /// The default of [`bytes_max`](Self::bytes_max).
     pub const BYTES_MAX: u64 = 10 << 30;
 
-    /// Creates a store for the queue of this name. All stores of a name on a server are the same queue.
+    /// Creates a store for the queue with this name. All stores with a name on a server are the same queue.
     pub fn new(server: &PostgresServer, name: impl Into<Arc<str>>) -> Self {
         let name = name.into();
         Self {
@@ -60,8 +60,8 @@ impl PostgresQueue {
         }
     }
 
-    /// Sets the maximum size of the backlog in bytes: the bodies of all messages, and 100 bytes for each. Default: 10 GiB. A
-    /// `send` that begins when it is exceeded fails.
+    /// Sets the maximum size of the backlog in bytes: all bodies, plus 100 bytes per message. Default: 10 GiB. A `send` that
+    /// begins above it fails.
     #[must_use]
     pub const fn bytes_max(mut self, bytes_max: u64) -> Self {
         self.bytes_max = bytes_max;
@@ -78,7 +78,7 @@ impl PostgresQueue {
         self.server.run(move |connections| work(connections, name.clone()))
     }
 
-    /// Adds up the changes of the backlog, from time to time.
+    /// Merges the changes of the backlog from time to time.
     fn add_up(&self) {
         if self.operations.fetch_add(1, Ordering::Relaxed) % ADD_UP_EVERY == ADD_UP_EVERY - 1 {
             // The operation continues without its future.
@@ -136,7 +136,7 @@ impl QueueStore for PostgresQueue {
         let (server, name, wake) = (self.server.clone(), self.name.clone(), self.wake.clone());
         Box::pin(async move {
             done.await?;
-            // The due times of messages to be delivered again have changed.
+            // Due times have changed.
             if comes_again {
                 server.tell(&name, &wake);
             }
@@ -220,7 +220,7 @@ async fn send(
     if before.bytes + bytes + count * MESSAGE_BYTES > bytes_max {
         return Err(StorageError::Full(bytes_max).into());
     }
-    // An existing message was sent by an earlier try whose result was lost.
+    // An existing message was sent by an earlier attempt whose result was lost.
     let insert = sqlx::query(
         "WITH added AS (
              INSERT INTO isopod_queue_messages (queue, due, id, sent, content_type, body)
@@ -283,7 +283,7 @@ async fn take(connections: &Connections, name: &str, wanted: &Take) -> Result<Ta
          FROM sized WHERE m.queue = $1 AND m.place = sized.place AND sized.found >= $3 AND sized.before < $4
          RETURNING m.place, m.id, m.sent, m.content_type, m.body, m.attempts",
     );
-    // Distinguishes it from every other lease of the message.
+    // Distinguishes this lease from all others of the message.
     let lease = fastrand::i64(..);
     let update = update.bind(name).bind(signed(wanted.at_most as u64));
     let update = update
@@ -302,7 +302,7 @@ async fn take(connections: &Connections, name: &str, wanted: &Take) -> Result<Ta
         messages: messages.collect(),
         ..Taken::default()
     };
-    // They are returned in any order.
+    // Rows are returned in any order.
     taken.messages.sort_unstable_by_key(|one| one.receipt.place);
     let others = sqlx::query_as::<_, (i64, Option<i64>)>(
         "WITH now AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms)
@@ -340,7 +340,7 @@ async fn settle(connections: &Connections, name: &str, settled: &[Settled]) -> R
     }
     let (places, leases) = receipts(|verdict| verdict != Verdict::Remove);
     if !places.is_empty() {
-        // A delay below zero is a return.
+        // A negative delay encodes a return.
         let delays = settled.iter().filter_map(|one| match one.verdict {
             Verdict::Remove => None,
             Verdict::Retry(delay) => Some(millis(delay)),
@@ -371,7 +371,7 @@ fn message(id: String, sent: i64, form: i16, body: Vec<u8>) -> QueueMessage {
     QueueMessage::again(id, sent.unsigned_abs(), body)
 }
 
-/// The stored number of a content type: its place in [`ContentType::ALL`].
+/// Returns the stored number of a content type, its index in [`ContentType::ALL`].
 const fn number_of(form: ContentType) -> i16 {
     match form {
         ContentType::Text => 0,

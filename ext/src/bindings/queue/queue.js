@@ -40,7 +40,7 @@ function encoded(text) {
 const expected = (form, type, body) =>
   new TypeError(`Content Type "${form}" requires a value of type ${type}, but received: ${typeof body}`);
 
-/** The bytes of a body in this form. */
+/** Returns the bytes of a body with this content type. */
 function bytesOf(form, body) {
   if (body === undefined) throw new TypeError("Message body cannot be undefined");
   switch (form) {
@@ -129,14 +129,14 @@ class WorkerQueue {
     this.#name = name;
     this.#delay = delay;
   }
-  /** Resolves when the message is on the disk. */
+  /** Resolves when the message is on disk. */
   async send(body, options = undefined) {
     if (arguments.length === 0) {
       throw new TypeError("Failed to execute 'send' on 'WorkerQueue': parameter 1 is not of type 'JsValue'.");
     }
     return unlessEnded(send, undefined, [this.#name, this.#delay, body, options]);
   }
-  /** Sends all messages, or none. Resolves when they are on the disk. */
+  /** Sends all messages or none. Resolves when they are on disk. */
   async sendBatch(messages, options = undefined) {
     return unlessEnded(sendBatch, undefined, [this.#name, this.#delay, messages, options]);
   }

@@ -1,4 +1,4 @@
-//! Queues of workers in processes of their own: operations are encoded, and executed in the pool's process.
+//! Queues of workers in other processes, whose operations are executed in the pool's process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl RemoteQueue {
     }
 }
 
-/// Consumers are in the pool's process.
+/// Refuses a consumer's operation, because consumers are in the pool's process.
 fn not_here<T: Send + 'static>() -> StorageFuture<T> {
     let error = StorageError::Failed("messages are taken in the pool's process".to_owned());
     Box::pin(std::future::ready(Err(error)))

@@ -37,7 +37,7 @@ pub enum QueueFault {
 /// Checks messages that are sent together.
 ///
 /// # Errors
-/// One has more than 128,000 bytes, or all together have more than 256,000; there are more than 100.
+/// A message exceeds 128,000 bytes, all together exceed 256,000, or there are more than 100.
 pub fn check_messages(messages: &[QueueMessage]) -> Result<(), QueueFault> {
     let lengths = messages.iter().map(|message| message.body.bytes.len());
     match (lengths.clone().max().unwrap_or_default(), lengths.sum()) {

@@ -34,9 +34,9 @@ const SCHEMA: Schema = Schema {
              INSERT INTO totals VALUES (1, 0, 0);",
 };
 
-/// The part of the file's maximum size that is for messages. The rest is for indexes, and for settling messages of a full queue.
+/// Divisor of the file's maximum size for messages. The rest is for indexes, and for settling messages of a full queue.
 const CONTENT_SHARE: u64 = 2;
-/// The size that is counted for a message in addition to its body.
+/// Counted size of a message in addition to its body.
 const MESSAGE_BYTES: u64 = 100;
 
 /// A queue in a SQLite file, which is created on first use.
@@ -49,20 +49,18 @@ const MESSAGE_BYTES: u64 = 100;
 /// let orders = SqliteQueue::new(folder.path().join("orders.sqlite"));
 /// let binding = QueueBinding::new(orders.clone());
 /// # drop(binding);
-/// // A program sends as scripts do.
-/// let message = QueueMessage::new(QueueBody::json(&serde_json::json!({ "order": 7 })));
-/// let backlog = futures::executor::block_on(orders.send(vec![Outbound::new(message)]))?;
-/// assert_eq!(backlog.count, 1);
+/// // A program can send too. let message = QueueMessage::new(QueueBody::json(&serde_json::json!({ "order": 7 }))); let
+/// backlog = futures::executor::block_on(orders.send(vec![Outbound::new(message)]))?; assert_eq!(backlog.count, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Acknowledged operations are on the disk. Several processes may use the file at the same time. It has threads of its own:
-/// `isopod-queue-w`, which writes, and one that reads. Clones share them, and wake each other's consumers.
+/// Acknowledged operations are on disk. Several processes may use the file at the same time. It has two threads, the writer
+/// `isopod-queue-w` and a reader. Clones share them, and wake each other's consumers.
 #[derive(Clone)]
 pub struct SqliteQueue {
     options: Options,
     database: Database,
-    /// Counts the changes after which a message may be due.
+    /// Number of changes after which a message may be due.
     changes: watch::Sender<u64>,
 }
 
@@ -72,7 +70,7 @@ impl SqliteQueue {
     /// The default of [`queue_len_max`](Self::queue_len_max).
     pub const QUEUE_LEN_MAX: usize = 1000;
 
-    /// Creates a queue in the file at this path. Missing folders are created as well.
+    /// Creates a queue in the file at this path. Missing folders are created on first use.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self::of(Options {
             path: path.into(),
@@ -94,8 +92,8 @@ impl SqliteQueue {
         }
     }
 
-    /// Sets the maximum size of the backlog in bytes: the bodies of all messages, and 100 bytes for each. Default: 10 GiB. A
-    /// `send` that would exceed it fails. The file has at most twice that size.
+    /// Sets the maximum size of the backlog in bytes: all bodies, plus 100 bytes per message. Default: 10 GiB. A `send` that
+    /// would exceed it fails. The file has at most twice that size.
     #[must_use]
     pub fn bytes_max(self, bytes_max: u64) -> Self {
         Self::of(Options {
@@ -104,7 +102,7 @@ impl SqliteQueue {
         })
     }
 
-    /// Sets the maximum number of operations that wait for the thread that writes. Default: 1,000. Further ones fail.
+    /// Sets the maximum number of operations that wait for the writer. Default: 1,000. Further ones fail.
     #[must_use]
     pub fn queue_len_max(self, queue_len_max: usize) -> Self {
         Self::of(Options {
@@ -137,15 +135,15 @@ impl QueueStore for SqliteQueue {
         let changes = self.changes.clone();
         self.database.write(bytes, move |db| {
             let metrics = insert(db, &messages, content_max)?;
-            // Notified before the transaction is committed, because the caller's future may be gone afterwards. The same
-            // thread serves a `take` only after the commit.
+            // Notified before the commit, because the caller's future may be gone afterwards. The same thread serves a
+            // `take` only after the commit.
             changes.send_modify(|count| *count += 1);
             Ok(metrics)
         })
     }
 
     fn take(&self, wanted: Take) -> StorageFuture<Taken> {
-        // If a crash of the machine undoes a lease, the message is delivered again.
+        // If a crash of the machine undoes a lease, the message is redelivered.
         self.database.write_unsynced(move |db| take(db, &wanted))
     }
 
@@ -153,7 +151,7 @@ impl QueueStore for SqliteQueue {
         let changes = self.changes.clone();
         self.database.write(0, move |db| {
             settle(db, &settled)?;
-            // The due times of messages to be delivered again have changed.
+            // Due times have changed.
             if settled.iter().any(|one| one.verdict != Verdict::Remove) {
                 changes.send_modify(|count| *count += 1);
             }
@@ -278,7 +276,7 @@ fn take(db: &Connection, wanted: &Take) -> Result<Taken, Failed> {
     let count = count_due(db, wanted, now)?;
     let mut taken = Taken::default();
     if count > 0 && count >= wanted.at_least {
-        // Distinguishes it from every other lease of the message.
+        // Distinguishes this lease from all others of the message.
         let lease = fastrand::i64(..);
         let mut update = db.prepare_cached(
             "UPDATE messages SET due = ?3, lease = ?4, attempts = attempts + 1
@@ -291,7 +289,7 @@ fn take(db: &Connection, wanted: &Take) -> Result<Taken, Failed> {
             Ok(Leased::new(Receipt { place, lease }, message(row)?, row.get(5)?))
         })?;
         taken.messages = messages.collect::<Result<_, _>>()?;
-        // They are returned in any order.
+        // Rows are returned in any order.
         taken.messages.sort_unstable_by_key(|one| one.receipt.place);
     } else {
         taken.waiting = count;
@@ -303,14 +301,14 @@ fn take(db: &Connection, wanted: &Take) -> Result<Taken, Failed> {
     Ok(taken)
 }
 
-/// The number of due messages, counted up to the wanted number. Reads only the index.
+/// Counts due messages, up to the wanted number. Reads only the index.
 fn count_due(db: &Connection, wanted: &Take, now: i64) -> rusqlite::Result<usize> {
     let mut select = db.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM messages WHERE due <= ?1 LIMIT ?2)")?;
     let count = select.query_row(params![now, signed(wanted.at_most as u64)], |row| row.get::<_, i64>(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// The number of due messages whose total length reaches the wanted one.
+/// Returns the number of due messages whose total length reaches the wanted one.
 fn fitting(db: &Connection, wanted: &Take, now: i64) -> rusqlite::Result<usize> {
     let mut select =
         db.prepare_cached("SELECT length(body) FROM messages WHERE due <= ?1 ORDER BY due, place LIMIT ?2")?;
@@ -358,7 +356,7 @@ fn settle(db: &Connection, settled: &[Settled]) -> rusqlite::Result<()> {
     add(db, count, bytes)
 }
 
-/// A message, from the first columns of a row: place, id, sent, content type, body.
+/// Reads a message from the first columns of a row: place, id, sent, content type, body.
 fn message(row: &Row<'_>) -> rusqlite::Result<QueueMessage> {
     let form = usize::try_from(row.get::<_, i64>(3)?).unwrap_or_default();
     let content_type = ContentType::ALL.get(form).copied().unwrap_or(ContentType::Bytes);
@@ -370,7 +368,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<QueueMessage> {
     ))
 }
 
-/// The stored number of a content type: its place in [`ContentType::ALL`].
+/// Returns the stored number of a content type, its index in [`ContentType::ALL`].
 const fn number_of(form: ContentType) -> i64 {
     match form {
         ContentType::Text => 0,
@@ -380,7 +378,7 @@ const fn number_of(form: ContentType) -> i64 {
     }
 }
 
-/// The time after this duration, as stored in SQLite.
+/// Returns the time after this duration, as stored in SQLite.
 fn after(duration: Duration) -> i64 {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     signed(now_ms().saturating_add(millis))

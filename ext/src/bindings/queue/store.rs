@@ -10,14 +10,14 @@ use crate::storage::{StorageError, StorageFuture, now_ms};
 
 /// The storage of a queue.
 ///
-/// [`SqliteQueue`](super::SqliteQueue) keeps it in a file, `PostgresQueue` and `NatsQueue` on a server. A program may supply its own, on which
-/// producers and consumers work alike: `QueueBinding` sends to it, and a consumer of the host takes from it.
+/// [`SqliteQueue`](super::SqliteQueue) stores it in a file, `PostgresQueue` and `NatsQueue` on a server. A program may
+/// supply its own, for both producers and consumers: `QueueBinding` sends to it, and a consumer of the host takes from it.
 ///
-/// A message is in the queue until a consumer [settles](Self::settle) it. A taken message is *leased*: it is not given to
-/// another consumer until the lease is over, so a consumer that is gone cannot keep it. Each message is delivered at least once.
+/// A message is in the queue until a consumer [settles](Self::settle) it. A taken message is *leased*: no other consumer
+/// gets it until the lease expires. Each message is delivered at least once.
 ///
-/// A call begins the operation and must not block; its future may be polled anywhere. A message that `send` has acknowledged
-/// must be returned by a later `take`, even after the process was killed.
+/// A call starts the operation and must not block; its future may be polled on any runtime. A message that `send` has
+/// acknowledged must be returned by a later `take`, even after the process was killed.
 pub trait QueueStore: Send + Sync + 'static {
     /// The files that the store owns, which no script may read as modules. Default: none.
     fn files(&self) -> Vec<PathBuf> {
@@ -30,21 +30,20 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Takes due messages, roughly in the order in which they became due.
     fn take(&self, wanted: Take) -> StorageFuture<Taken>;
 
-    /// Ends the leases of messages. A receipt whose lease is over, or was given to another, has no effect.
+    /// Ends the leases of messages. A receipt whose lease has expired or was replaced has no effect.
     fn settle(&self, settled: Vec<Settled>) -> StorageFuture<()>;
 
-    /// Renews leases, which then end this time from now. A receipt whose lease was given to another has no effect.
+    /// Renews leases for this time from now. A receipt whose lease was replaced has no effect.
     fn renew(&self, receipts: Vec<Receipt>, lease: Duration) -> StorageFuture<()>;
 
     /// Returns the backlog.
     fn metrics(&self) -> StorageFuture<QueueMetrics>;
 
-    /// Resolves with a number other than `seen` once there are messages that an earlier `take` may have missed. Only messages of
-    /// this process need count, because consumers also poll.
+    /// Resolves with a number other than `seen` once there are messages that an earlier `take` may have missed. Messages of
+    /// other processes may be ignored, because consumers also poll.
     fn changed(&self, seen: u64) -> StorageFuture<u64>;
 
-    /// Returns the first messages in the order of their delivery, without taking them: at most `count`. Default: an error, because
-    /// the storage cannot.
+    /// Returns up to `count` first messages in the order of their delivery, without taking them. Default: an unsupported error.
     fn peek(&self, _count: usize) -> StorageFuture<Vec<Peeked>> {
         Box::pin(async {
             Err(StorageError::Failed(
@@ -53,8 +52,8 @@ pub trait QueueStore: Send + Sync + 'static {
         })
     }
 
-    /// Removes all messages, and returns their number. One that is being handled is not delivered again. Default: an error, because
-    /// the storage cannot.
+    /// Removes all messages, and returns their number. Messages that are being handled are not redelivered. Default: an
+    /// unsupported error.
     fn purge(&self) -> StorageFuture<u64> {
         Box::pin(async {
             Err(StorageError::Failed(
@@ -155,12 +154,12 @@ impl QueueBody {
         Self { content_type, bytes }
     }
 
-    /// A string.
+    /// Creates a text body.
     pub fn text(text: impl Into<String>) -> Self {
         Self::new(ContentType::Text, text.into())
     }
 
-    /// A value.
+    /// Creates a JSON body.
     #[must_use]
     pub fn json(value: &serde_json::Value) -> Self {
         Self::new(ContentType::Json, value.to_string())
@@ -178,7 +177,7 @@ impl QueueBody {
 pub struct QueueMessage {
     /// Its id: 32 hexadecimal digits.
     pub id: String,
-    /// The time when it was sent, in milliseconds since 1970.
+    /// The time when it was sent, in milliseconds since the Unix epoch.
     pub sent_ms: u64,
     /// The body.
     pub body: QueueBody,
@@ -195,7 +194,7 @@ impl QueueMessage {
         }
     }
 
-    /// Creates a message that was sent before.
+    /// Creates a message that was sent earlier.
     pub fn again(id: impl Into<String>, sent_ms: u64, body: QueueBody) -> Self {
         let id = id.into();
         Self { id, sent_ms, body }
@@ -210,7 +209,7 @@ pub struct Outbound {
     pub message: QueueMessage,
     /// The time until it is due. Default: zero.
     pub delay: Duration,
-    /// True if it comes from another queue, and must not be in this one twice. Default: false.
+    /// True if it comes from another queue, and must not be stored twice. Default: false.
     pub is_moved: bool,
 }
 
@@ -231,11 +230,11 @@ isopod_outcome::setters!(Outbound {
     is_moved: bool,
 });
 
-/// The messages that a call of [`QueueStore::take`] asks for.
+/// The arguments of [`QueueStore::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Take {
-    /// Minimum number: if fewer are due, none are taken. Default: 1.
+    /// Minimum number, below which none are taken. Default: 1.
     pub at_least: usize,
     /// Maximum number. Default: 10.
     pub at_most: usize,
@@ -269,15 +268,15 @@ isopod_outcome::setters!(Take {
 pub struct Taken {
     /// The messages, each leased.
     pub messages: Vec<Leased>,
-    /// The number of messages that are due and were not taken, because they are fewer than the minimum.
+    /// The number of due messages that were not taken, because they are fewer than the minimum.
     pub waiting: usize,
-    /// The earliest time, in milliseconds since 1970, at which another message is due.
+    /// The earliest time at which another message is due, in milliseconds since the Unix epoch.
     pub next_ms: Option<u64>,
     /// The backlog, including leased messages.
     pub metrics: QueueMetrics,
 }
 
-/// A message that was taken.
+/// A taken message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Leased {
@@ -285,12 +284,12 @@ pub struct Leased {
     pub receipt: Receipt,
     /// The message.
     pub message: QueueMessage,
-    /// The number of times that it was taken, including this one.
+    /// The number of times that it was taken, this one included.
     pub attempts: u32,
 }
 
 impl Leased {
-    /// Creates a message that was taken this many times.
+    /// Creates a message with this number of attempts.
     #[must_use]
     pub const fn new(receipt: Receipt, message: QueueMessage, attempts: u32) -> Self {
         Self {
@@ -309,9 +308,9 @@ pub struct Peeked {
     pub message: QueueMessage,
     /// The number of times that it was taken.
     pub attempts: u32,
-    /// The time from which on it is due, in milliseconds since 1970, if it was delayed or taken.
+    /// The time from which it is due, in milliseconds since the Unix epoch, if it was delayed or taken.
     pub due_ms: Option<u64>,
-    /// True if a consumer has it.
+    /// True if a consumer has leased it.
     pub is_leased: bool,
 }
 
@@ -374,7 +373,7 @@ pub struct QueueMetrics {
     pub count: u64,
     /// The total length of their bodies.
     pub bytes: u64,
-    /// The time when the oldest of them was sent, in milliseconds since 1970.
+    /// The time when the oldest of them was sent, in milliseconds since the Unix epoch.
     pub oldest_ms: Option<u64>,
 }
 

@@ -1,16 +1,16 @@
-//! Conditions on the present object: <https://developers.cloudflare.com/r2/api/workers/workers-api-reference/>, and as headers
-//! <https://www.rfc-editor.org/rfc/rfc9110#section-13>.
+//! Conditions on the current object: <https://developers.cloudflare.com/r2/api/workers/workers-api-reference/>, and as
+//! headers <https://www.rfc-editor.org/rfc/rfc9110#section-13>.
 
 use super::object::R2Object;
 
 /// An ETag in a condition.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum R2Etag {
-    /// The ETag of any object.
+    /// Any ETag.
     Any,
     /// This ETag.
     Strong(String),
-    /// This ETag in its weak form. It matches in `If-None-Match`, and never in `If-Match`.
+    /// A weak ETag, which matches in `If-None-Match` and never in `If-Match`.
     Weak(String),
 }
 
@@ -39,7 +39,7 @@ isopod_outcome::setters!(R2Conditions {
 });
 
 impl R2Conditions {
-    /// Returns true if they hold for the object of a key, or for a key without one.
+    /// Returns whether the conditions hold for the object of a key, or for a key without an object.
     #[must_use]
     pub fn hold(&self, object: Option<&R2Object>) -> bool {
         match object {
@@ -72,7 +72,7 @@ impl R2Conditions {
     }
 }
 
-/// The reason why a header is not a list of ETags. The texts are workerd's.
+/// The reason why a header is not a list of ETags, with workerd's messages.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum EtagsFault {
     #[error("Invalid ETag in {0} header")]
@@ -85,7 +85,7 @@ pub(super) enum EtagsFault {
     Comma(&'static str),
 }
 
-/// Reads the value of `If-Match` or `If-None-Match`. Empty elements are skipped, and a wildcard stands for all.
+/// Parses the value of `If-Match` or `If-None-Match`. Empty elements are skipped, and a wildcard stands for all.
 pub(super) fn etags(header: &'static str, value: &str) -> Result<Vec<R2Etag>, EtagsFault> {
     let mut etags = Vec::new();
     let mut rest = value;

@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use super::store::R2Error;
 use crate::event::Body;
 
-/// Takes the next pieces of content, until they have this size or more.
+/// Takes the next pieces of content, up to at least this size.
 pub(super) async fn pieces(content: &mut Body, left: &mut u64, size: usize) -> Result<Vec<Bytes>, R2Error> {
     let mut pieces = Vec::new();
     let mut taken = 0;

@@ -21,7 +21,7 @@ pub(super) enum OpError {
     #[class(generic)]
     #[error(transparent)]
     Bucket(R2Error),
-    /// The same, with the name of the operation and R2's error number.
+    /// An error with the name of the operation and R2's error number.
     #[class(generic)]
     #[error("{0}: {1} ({2})")]
     Told(&'static str, String, u32),

@@ -1,8 +1,8 @@
 //! `env.BUCKET`: a bucket with the interface of R2.
 //!
-//! [`R2Binding`] is the binding, over an [`R2Store`]: [`LocalR2`], `S3R2` or a program's own. `rules` has the platform's limits and errors,
-//! `condition` and `range` what a read or write may ask for, `object` what is known of an object. `site` has the files of a site in a bucket. `ops` check what a script
-//! passes before a store is asked, and `options` reads it.
+//! [`R2Binding`] is the binding, over an [`R2Store`]: [`LocalR2`], `S3R2` or a program's own. `rules` has the platform's
+//! limits and errors, `condition` and `range` the parameters of reads and writes, `object` the metadata, and `site` the
+//! files of a site in a bucket. `ops` check a script's arguments, which `options` parses, before they call a store.
 
 mod condition;
 #[cfg(any(feature = "sql", feature = "s3"))]

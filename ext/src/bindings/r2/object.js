@@ -36,7 +36,7 @@ const TEXTS = [
   ["cacheControl", "cache-control"],
 ];
 
-/** Gives an object members that cannot be written. */
+/** Defines read-only members of an object. */
 function define(object, members) {
   for (const name of new SafeArrayIterator(ObjectKeys(members))) {
     ObjectDefineProperty(object, name, {
@@ -96,7 +96,7 @@ function customMetadataOf({ customMetadata }) {
   const metadata = {};
   for (let i = 0; i < customMetadata.length; i++) {
     const { 0: key, 1: value } = customMetadata[i];
-    // Not by assignment: a key may be `__proto__`.
+    // Not by assignment, because a key may be `__proto__`.
     ObjectDefineProperty(metadata, key, {
       __proto__: null,
       value,

@@ -14,9 +14,9 @@ pub struct R2Object {
     pub version: String,
     /// The size in bytes.
     pub size: u64,
-    /// The MD5 of the content in hexadecimal. Of an upload in parts, the MD5 of the parts' MD5s, a hyphen, and their number.
+    /// The MD5 of the content in hexadecimal. For a multipart upload, the MD5 of the parts' MD5s, a hyphen, and their number.
     pub etag: String,
-    /// The time of the upload, in milliseconds since 1970.
+    /// The time of the upload, in milliseconds since the Unix epoch.
     pub uploaded: u64,
     /// Checksums.
     pub checksums: R2Checksums,
@@ -64,7 +64,7 @@ pub struct R2HttpMetadata {
     pub content_encoding: Option<String>,
     /// `Cache-Control`.
     pub cache_control: Option<String>,
-    /// `Expires`, in milliseconds since 1970.
+    /// `Expires`, in milliseconds since the Unix epoch.
     pub cache_expiry: Option<i64>,
 }
 
@@ -78,7 +78,7 @@ isopod_outcome::setters!(R2HttpMetadata {
 });
 
 impl R2HttpMetadata {
-    /// The texts, with the names of their headers.
+    /// Returns the text fields, with the names of their headers.
     pub fn texts(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> {
         let texts = [
             ("content-type", self.content_type.as_deref()),
@@ -91,18 +91,18 @@ impl R2HttpMetadata {
     }
 }
 
-/// A class of storage. It is kept with an object, and has no effect on where its content is.
+/// A storage class. It is stored with an object, and has no other effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum R2StorageClass {
-    /// For data that is often read.
+    /// For frequently read data.
     #[default]
     Standard,
-    /// For data that is seldom read.
+    /// For rarely read data.
     InfrequentAccess,
 }
 
 impl R2StorageClass {
-    /// Reads the name of a class; an empty one is the default.
+    /// Parses the name of a class; an empty name is the default.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {
@@ -139,7 +139,7 @@ pub enum R2Algorithm {
 }
 
 impl R2Algorithm {
-    /// Its name in the Web Cryptography API and in errors.
+    /// Returns its name in the Web Cryptography API and in errors.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -158,7 +158,7 @@ impl fmt::Display for R2Algorithm {
     }
 }
 
-/// A checksum that the content of an object must have.
+/// A required checksum of an object's content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct R2Checksum {
     /// The algorithm.
@@ -167,7 +167,7 @@ pub struct R2Checksum {
     pub digest: Vec<u8>,
 }
 
-/// The checksums of an object: the MD5 if it was uploaded in one piece, and the one that its upload gave.
+/// The checksums of an object: the MD5 unless it was a multipart upload, and the one that its upload gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]

@@ -25,7 +25,7 @@ use crate::storage::ReadRoom;
 use crate::unwind;
 use crate::values::Outgoing;
 
-/// Runs the body of an op for the operation of this name.
+/// Runs the body of an op, and adds the operation's name to errors.
 async fn run<T>(verb: &'static str, body: impl Future<Output = Result<T, OpError>>) -> Result<T, OpError> {
     unwind::catch_async(body).await?.map_err(|error| error.of(verb))
 }
@@ -144,7 +144,7 @@ async fn op_isopod_r2_get(
     .await
 }
 
-/// The content that a script passes: bytes, a stream, or none.
+/// Returns the content that a script passes: bytes, a stream, or none.
 fn content(
     state: &mut OpState,
     event: EventKey,
@@ -323,7 +323,7 @@ async fn op_isopod_r2_abort_upload(
     .await
 }
 
-/// A module of its own, because the macro creates a public type.
+/// In a module, because the macro creates a public type.
 pub(crate) mod extension {
     use super::{
         op_isopod_r2_abort_upload, op_isopod_r2_complete_upload, op_isopod_r2_create_upload, op_isopod_r2_delete,

@@ -1,4 +1,4 @@
-// The options of a bucket's methods, as the ops read them. A value of the wrong type is an error with workerd's text.
+// The options of a bucket's methods, converted for the ops. A value of the wrong type is an error with workerd's message.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -32,7 +32,7 @@ const {
 } = primordials;
 const { get: getHeader } = Headers.prototype;
 
-/** Custom metadata that is longer is refused, and not read to its end. */
+/** Maximum length of custom metadata; more is refused without being read to the end. */
 const METADATA_LENGTH_MAX = 2048;
 
 /** A text for an op. */

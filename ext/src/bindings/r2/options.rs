@@ -1,4 +1,4 @@
-//! The options of a script, as `r2.js` passes them.
+//! The options of a script, in the form that `r2.js` passes.
 
 use http::HeaderValue;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use super::range::R2Range;
 use super::rules::{R2Fault, check_key, check_metadata};
 use super::store::{R2Get, R2Listing, R2NewUpload, R2Put};
 
-/// Conditions. ETags are single ones of an object, or the values of headers.
+/// Conditions, with ETags or the values of headers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OnlyIf {
@@ -149,7 +149,7 @@ impl PutOptions {
     }
 }
 
-/// The bytes of a text in hexadecimal.
+/// Decodes a hexadecimal text.
 fn bytes_of(hex: &str) -> Vec<u8> {
     let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
     let byte = |pair: &[u32]| u8::try_from(pair[0] << 4 | pair[1]).unwrap_or_default();

@@ -165,7 +165,7 @@ async function uploadPart({ name, key, id }, number, value) {
 async function complete({ name, key, id }, uploaded) {
   if (!ArrayIsArray(uploaded)) throw wrongParameter("complete", "R2MultipartUpload", 1, "Array");
   const parts = [];
-  // A number above the maximum is refused like that of a part that was not uploaded.
+  // A number above the maximum is refused like a part that was not uploaded.
   for (let i = 0; i < uploaded.length && i <= PARTS_MAX; i++) {
     const part = uploaded[i];
     ArrayPrototypePush(parts, { __proto__: null, number: partNumber(part?.partNumber), etag: text(part?.etag) });
@@ -213,7 +213,7 @@ class R2Bucket {
   get(key, options = undefined) {
     return unlessEnded(get, undefined, [this.#name, key, options]);
   }
-  /** Resolves when the object is on the disk. */
+  /** Resolves when the object is on disk. */
   put(key, value, options = undefined) {
     return unlessEnded(put, undefined, [this.#name, arguments]);
   }
@@ -226,7 +226,7 @@ class R2Bucket {
   createMultipartUpload(key, options = undefined) {
     return unlessEnded(createUpload, undefined, [this.#name, key, options]);
   }
-  /** Returns an upload that was begun before. Its existence is checked when it is used. */
+  /** Returns an earlier upload. Its existence is checked on use. */
   resumeMultipartUpload(key, uploadId) {
     return new R2MultipartUpload(constructKey, this.#name, text(key), text(uploadId));
   }

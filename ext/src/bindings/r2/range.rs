@@ -9,16 +9,16 @@ use super::rules::R2Fault;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum R2Range {
-    /// From an offset, up to the end or this many bytes.
+    /// From an offset, to the end or up to a length.
     From {
         /// The first byte.
         offset: u64,
         /// The number of bytes. Default: up to the end.
         length: Option<u64>,
     },
-    /// This many bytes at the end.
+    /// A number of bytes at the end.
     Last(u64),
-    /// The value of a `Range` header. If it cannot be satisfied, it means the whole object.
+    /// The value of a `Range` header. An unsatisfiable one selects the whole object.
     Header(HeaderValue),
 }
 
@@ -26,7 +26,7 @@ impl R2Range {
     /// Returns the offset and the length of the part of an object of this size.
     ///
     /// # Errors
-    /// [`R2Fault::Range`] if there is nothing in the range.
+    /// [`R2Fault::Range`] if the range is empty.
     pub fn of(&self, size: u64) -> Result<(u64, u64), R2Fault> {
         let (offset, length) = match self {
             Self::From { offset, length } => {

@@ -1,4 +1,4 @@
-//! R2 buckets of workers in processes of their own: operations are encoded, and executed in the pool's process.
+//! R2 buckets of workers in other processes, whose operations are executed in the pool's process.
 
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ impl From<WrittenError> for R2Error {
     }
 }
 
-/// An object that was found, and the range of its content, if that is passed along.
+/// A found object, the range of its content, and whether the content accompanies it.
 type WrittenFound = (R2Object, (u64, u64), bool);
 
 /// The storage of a bucket, in another process.

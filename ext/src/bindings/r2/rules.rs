@@ -19,11 +19,11 @@ pub(super) const DELETE_KEYS: usize = 1000;
 /// Maximum number of objects in a list.
 pub(super) const LIST_LIMIT: usize = 1000;
 
-/// A violation of a limit or a rule of R2. The texts are the platform's.
+/// A violation of a limit or a rule of R2, with the platform's messages.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum R2Fault {
-    /// The operation is not possible in the present state of the upload.
+    /// The operation is not possible in the current state of the upload.
     #[error("We encountered an internal error. Please try again.")]
     Internal,
     /// The object is too large.
@@ -38,7 +38,7 @@ pub enum R2Fault {
     /// The key is too long.
     #[error("The specified object name is not valid.")]
     Key,
-    /// The list is limited to none or to too many objects.
+    /// The limit of the list is zero or too large.
     #[error("MaxKeys params must be positive integer <= 1000.")]
     ListLimit,
     /// There is no such upload in progress.
@@ -69,7 +69,7 @@ pub enum R2Fault {
         /// The checksum of the content.
         actual: Vec<u8>,
     },
-    /// There is nothing in the range.
+    /// The range is empty.
     #[error("The requested range is not satisfiable")]
     Range,
     /// Parts other than the last differ in size.
@@ -116,8 +116,8 @@ pub fn check_key(key: &str) -> Result<(), R2Fault> {
 /// Checks the metadata of an object.
 ///
 /// # Errors
-/// The custom metadata is larger than 2,048 bytes: a character of Latin-1 counts as one byte, and two if the text has others.
-/// The HTTP metadata is larger than 8 KiB.
+/// The custom metadata exceeds 2,048 bytes (one byte per character in Latin-1 texts, two in others), or the HTTP metadata
+/// exceeds 8 KiB.
 pub fn check_metadata(http: &R2HttpMetadata, custom: &[(String, String)]) -> Result<(), R2Fault> {
     let custom: usize = custom.iter().map(|(key, value)| weight(key) + weight(value)).sum();
     let http: usize = http.texts().map(|(_, text)| text.map_or(0, str::len)).sum();
@@ -127,7 +127,7 @@ pub fn check_metadata(http: &R2HttpMetadata, custom: &[(String, String)]) -> Res
     }
 }
 
-/// The size of a text in metadata, as V8 serializes it.
+/// Returns the size of a text in metadata, as serialized by V8.
 fn weight(text: &str) -> usize {
     let length: usize = text.chars().map(char::len_utf16).sum();
     match text.chars().all(|c| c <= '\u{ff}') {
@@ -136,7 +136,7 @@ fn weight(text: &str) -> usize {
     }
 }
 
-/// Bytes in hexadecimal.
+/// Encodes bytes in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
@@ -148,7 +148,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    // The texts are those of workerd's transcript, tests/fixtures/bindings/r2.json; these are the boundaries.
+    // workerd's transcript, tests/fixtures/bindings/r2.json, has the messages; these tests check the boundaries.
 
     #[test]
     fn keys_have_up_to_1024_bytes() {

@@ -33,8 +33,8 @@ use crate::storage::ReadRoom;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// The bucket is listed when the site is opened, and again when it is used and the list is [old](Self::refresh): a new file is found
-/// then, and a file that was replaced is read again. Small files are kept in memory.
+/// The bucket is listed when the site is opened, and again on use once the list is [old](Self::refresh), which finds new and
+/// replaced files. Small files are kept in memory.
 pub struct R2Files {
     store: Arc<dyn R2Store>,
     listed: Mutex<Option<Listed>>,
@@ -46,7 +46,7 @@ pub struct R2Files {
 #[derive(Clone)]
 struct Listed {
     at: Instant,
-    /// Size and ETag of each.
+    /// The size and ETag of each file.
     files: Arc<HashMap<String, (u64, String)>>,
 }
 
@@ -67,7 +67,7 @@ impl R2Files {
     /// The default of [`refresh`](Self::refresh).
     pub const REFRESH: Duration = Duration::from_secs(10);
 
-    /// The files of a bucket: the key of each is its path, without the slash at the beginning.
+    /// Creates the files of a bucket. The key of each is its path without the leading slash.
     pub fn new(store: impl R2Store) -> Self {
         let weight = |key: &String, kept: &Kept| u32::try_from(key.len() + kept.bytes.len()).unwrap_or(u32::MAX);
         Self {
@@ -85,7 +85,7 @@ impl R2Files {
         self
     }
 
-    /// The list. One that is old is used by others while it is read again, and if that fails.
+    /// Returns the list. An old one stays in use while it is refreshed, and if that fails.
     fn files(&self) -> io::Result<Arc<HashMap<String, (u64, String)>>> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = &mut *listed else {
@@ -141,7 +141,7 @@ impl R2Files {
         block_on(self.store.get(get, room)).map_err(io::Error::other)
     }
 
-    /// The content of a small file with this ETag, or what it has been replaced by.
+    /// Returns the content of a small file with this ETag, or of its replacement.
     fn small(&self, key: &str, etag: &str) -> io::Result<Option<Kept>> {
         if let Some(kept) = self.contents.get(key).filter(|kept| kept.etag == etag) {
             return Ok(Some(kept));
@@ -192,7 +192,7 @@ impl Files for R2Files {
             let small = self.small(key, etag)?;
             return Ok(small.map(|kept| Box::new(kept) as Box<dyn OpenFile>));
         }
-        // As it is now, and not when it was listed.
+        // The current state, which may differ from the list.
         let head = block_on(self.store.head(key.to_owned())).map_err(io::Error::other)?;
         Ok(head.map(|object| {
             Box::new(Large {

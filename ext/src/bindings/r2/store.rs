@@ -13,8 +13,8 @@ use crate::storage::{ReadRoom, StorageError};
 
 /// The future of an operation on a bucket.
 ///
-/// It is polled by the event loop of the worker that asked, and dropped when that event ends. It must not depend on the Tokio
-/// runtime that it is polled on.
+/// It is polled by the event loop of the calling worker, and dropped when the event ends. It must not depend on the Tokio
+/// runtime that polls it.
 pub type R2Future<T> = Pin<Box<dyn Future<Output = Result<T, R2Error>> + Send>>;
 
 /// The reason why an operation of a bucket failed.
@@ -27,14 +27,14 @@ pub enum R2Error {
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The content has another length than announced.
+    /// The content could not be read, or differs from its announced length.
     #[error("the content could not be read: {0}")]
     Content(String),
 }
 
 /// The storage of an R2 bucket.
 ///
-/// [`LocalR2`](super::LocalR2) keeps it in a folder, `S3R2` on a service. A program may supply its own:
+/// [`LocalR2`](super::LocalR2) stores it in a folder, `S3R2` on a service. A program may supply its own:
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -121,9 +121,9 @@ pub enum R2Error {
 /// # drop(binding);
 /// ```
 ///
-/// Keys and metadata have been checked against the limits of the platform. A call begins the operation and must not block. An
-/// acknowledged write must be visible to every read that begins later. The length of `content` is known (`size_hint`); it is
-/// polled as a part of the operation's future.
+/// Keys and metadata were checked against the platform's limits. A call starts the operation and must not block. An
+/// acknowledged write must be visible to every later read. The length of `content` is known (`size_hint`); it is polled as
+/// part of the operation's future.
 pub trait R2Store: Send + Sync + 'static {
     /// The files that the store owns, which no script may read as modules. Default: none.
     fn files(&self) -> Vec<PathBuf> {
@@ -138,10 +138,10 @@ pub trait R2Store: Send + Sync + 'static {
     /// Memory for content that is read should be taken from `room`.
     fn get(&self, get: R2Get, room: ReadRoom) -> R2Future<Option<R2Found>>;
 
-    /// Stores an object, and replaces the one that the key has. `None`: the conditions do not hold.
+    /// Stores an object, replacing the key's current one. Returns `None` if the conditions do not hold.
     fn put(&self, put: R2Put, content: Body) -> R2Future<Option<R2Object>>;
 
-    /// Removes the objects of these keys.
+    /// Removes the objects with these keys.
     fn delete(&self, keys: Vec<String>) -> R2Future<()>;
 
     /// Returns objects in the order of their keys' UTF-8 bytes.
@@ -150,7 +150,7 @@ pub trait R2Store: Send + Sync + 'static {
     /// Begins an upload in parts, and returns its id.
     fn create_upload(&self, upload: R2NewUpload) -> R2Future<String>;
 
-    /// Stores a part of an upload, replaces the one with this number, and returns its ETag.
+    /// Stores a part of an upload, replacing the one with this number, and returns its ETag.
     fn put_part(&self, key: String, upload: String, number: u16, content: Body) -> R2Future<String>;
 
     /// Combines the parts of an upload to an object.
@@ -159,7 +159,7 @@ pub trait R2Store: Send + Sync + 'static {
     /// Ends an upload and removes its parts.
     fn abort_upload(&self, key: String, upload: String) -> R2Future<()>;
 
-    /// Returns the bytes of all objects, and their number. Default: an error, because the storage does not count them.
+    /// Returns the size of all objects in bytes, and their number. Default: an unsupported error.
     fn total(&self) -> R2Future<(u64, u64)> {
         Box::pin(async { Err(StorageError::Failed("its storage does not count objects".to_owned()).into()) })
     }
@@ -224,7 +224,7 @@ pub struct R2Get {
 }
 
 impl R2Get {
-    /// Requests all of an object.
+    /// Creates a request for a whole object.
     pub fn new(key: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -238,20 +238,20 @@ isopod_outcome::setters!(R2Get {
     range: impl Into<Option<R2Range>>,
 });
 
-/// An object that was found, with its content if the conditions hold.
+/// A found object, with its content if the conditions hold.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct R2Found {
     /// The object.
     pub object: R2Object,
-    /// The offset and length of `content`; the whole object if there is none.
+    /// The offset and length of `content`, or of the whole object without it.
     pub range: (u64, u64),
     /// The content.
     pub content: Option<Body>,
 }
 
 impl R2Found {
-    /// An object without content.
+    /// Creates a found object without content.
     #[must_use]
     pub fn new(object: R2Object) -> Self {
         Self {
@@ -278,7 +278,7 @@ impl R2Found {
 pub struct R2Put {
     /// The key.
     pub key: String,
-    /// Conditions on the object that the key has.
+    /// Conditions on the key's current object.
     pub conditions: R2Conditions,
     /// The checksum that the content must have.
     pub checksum: Option<R2Checksum>,
@@ -343,17 +343,17 @@ isopod_outcome::setters!(R2NewUpload {
 pub struct R2Part {
     /// The number, from 1 to 10,000.
     pub number: u16,
-    /// The ETag that was returned for it.
+    /// Its ETag.
     pub etag: String,
 }
 
-/// The objects that a call of [`R2Store::list`] asks for.
+/// The arguments of [`R2Store::list`].
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct R2Listing {
     /// The common prefix of their keys.
     pub prefix: String,
-    /// Keys that are the same up to this text after the prefix are one entry.
+    /// Keys that are equal up to this text after the prefix are grouped into one entry.
     pub delimiter: Option<String>,
     /// The key after which the list begins.
     pub start_after: Option<String>,
@@ -384,7 +384,7 @@ isopod_outcome::setters!(R2Listing {
     limit: usize,
 });
 
-/// A part of the list of objects.
+/// A page of a list of objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct R2Page {
     /// The objects.

@@ -1,7 +1,7 @@
 //! `env.LIMITER`: a rate limit in the shape of Workers', `const { success } = await env.LIMITER.limit({ key })`.
 //!
-//! It counts calls for each key in fixed windows. The counts belong to the binding's value, so that the workers of all threads
-//! share them, and to its namespace, if it has one: they outlive a version of a script. Other processes count for themselves.
+//! It counts calls per key in fixed windows. All workers of a script share the counts. The counts of a namespace outlive
+//! versions of scripts. Each process has its own counts.
 
 mod namespaces;
 
@@ -18,13 +18,13 @@ pub use self::namespaces::RateLimitNamespaces;
 
 use super::{Asks, Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding, pack, unpack};
 
-/// Number of locks that the keys are spread over, so that threads seldom wait for each other.
+/// Number of locks over which the keys are spread, to reduce contention.
 const SHARDS: usize = 16;
 
-/// Number of keys examined to find one that may be dropped.
+/// Number of keys examined to find one to drop.
 const CANDIDATES: usize = 8;
 
-/// A rate limit: a number of calls for each key in each window of time.
+/// A rate limit: a number of calls per key in each window of time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,7 +34,7 @@ const CANDIDATES: usize = 8;
 /// let a_hundred_per_minute = RateLimit::new(100, Duration::from_secs(60));
 /// ```
 ///
-/// Windows follow one another from its creation on. Clones share their counts.
+/// Windows follow one another from its creation. Clones share their counts.
 #[derive(Clone)]
 pub struct RateLimit(Counts);
 
@@ -58,8 +58,8 @@ struct Counters {
     shards: [Mutex<Shard>; SHARDS],
 }
 
-/// The counts of some keys, by their hash: a key takes the same room however long it is. At the default number of keys, the
-/// chance that any two of them share a count is below one in a billion.
+/// The counts of some keys, by hash, so that long keys take no more room. At the default number of keys, the chance that any
+/// two share a count is below one in a billion.
 #[derive(Default)]
 struct Shard {
     /// The number of the window that the counts belong to.
@@ -68,16 +68,16 @@ struct Shard {
 }
 
 impl RateLimit {
-    /// The default number of keys that are counted at a time.
+    /// The default maximum number of counted keys.
     pub const KEYS_MAX: usize = 65_536;
 
-    /// Allows `limit` calls for each key in each window. A window is at least one millisecond long.
+    /// Allows `limit` calls per key in each window. A window is at least one millisecond long.
     pub fn new(limit: u32, window: Duration) -> Self {
         Self::with_keys_max(limit, window, Self::KEYS_MAX)
     }
 
-    /// Sets the number of keys that are counted at a time. Default: [`RateLimit::KEYS_MAX`]. If there are more in a window, keys with low counts
-    /// are dropped, and start at zero at their next call.
+    /// Creates a rate limit with a maximum number of counted keys. Default: [`RateLimit::KEYS_MAX`]. Beyond it, keys with
+    /// low counts are dropped, and restart at zero.
     pub fn with_keys_max(limit: u32, window: Duration, keys_max: usize) -> Self {
         Self::of(Arc::new(Counters::new(window)), limit, keys_max)
     }
@@ -90,7 +90,7 @@ impl RateLimit {
         })
     }
 
-    /// Counts a call for this key. Returns true if it is within the limit.
+    /// Counts a call for this key. Returns whether it is within the limit.
     pub fn take(&self, key: &str) -> bool {
         match &self.0 {
             Counts::Here {
@@ -106,12 +106,12 @@ impl RateLimit {
         }
     }
 
-    /// A rate limit that is counted in the pool's process.
+    /// Creates a rate limit that is counted in the pool's process.
     pub(crate) const fn elsewhere(asks: Asks) -> Self {
         Self(Counts::Elsewhere(asks))
     }
 
-    /// Counts a call at a time after the rate limit was made.
+    /// Counts a call at a time after the creation of the rate limit.
     #[cfg(test)]
     fn take_at(&self, key: &str, at: Duration) -> bool {
         match &self.0 {
@@ -136,12 +136,12 @@ impl Counters {
         }
     }
 
-    /// The number of the window at a time after the start.
+    /// Returns the number of the window at a time after the start.
     const fn window_at(&self, at: Duration) -> u128 {
         at.as_millis() / self.window.as_millis()
     }
 
-    /// Returns true if nothing was counted in the window at this time.
+    /// Returns whether no call was counted in the window at this time.
     fn is_idle_at(&self, at: Duration) -> bool {
         let window = self.window_at(at);
         self.shards.iter().all(|shard| {
@@ -180,7 +180,7 @@ impl Counters {
 }
 
 impl Shard {
-    /// Makes room: of a few keys, the one with the lowest count is dropped. Keys at their limit stay as long as there are others.
+    /// Makes room by dropping the key with the lowest count among a few. Keys at their limit stay as long as there are others.
     fn drop_one(&mut self) {
         let candidates = self.counts.iter().take(CANDIDATES);
         let lowest = candidates.min_by_key(|(_, count)| **count).map(|(hash, _)| *hash);
@@ -280,7 +280,7 @@ mod tests {
         assert!(!RateLimit::new(0, WINDOW).take("a"));
     }
 
-    /// The bound holds whatever the keys are, and a key at its limit outlasts a flood of others.
+    /// The bound holds for any keys, and a key at its limit survives a flood of others.
     #[test]
     fn a_flood_of_keys_is_bounded_and_does_not_free_a_key_at_its_limit() {
         let limit = RateLimit::with_keys_max(3, WINDOW, 16 * 32);

@@ -1,4 +1,4 @@
-//! Rate limits by the names of their namespaces: their counts outlive versions of scripts.
+//! Namespaces of rate limits, whose counts outlive versions of scripts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use super::{Counters, RateLimit};
 
-/// Counters of rate limits, by namespace. Scripts with a rate limit of the same namespace share its counter, and a redeployed script
-/// keeps it.
+/// Counters of rate limits, by namespace. Scripts with the same namespace share its counter, and a redeployed script keeps it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,21 +17,21 @@ use super::{Counters, RateLimit};
 /// let namespaces = RateLimitNamespaces::default();
 /// let before = namespaces.rate_limit("1001", 100, Duration::from_secs(60), 1000);
 /// assert!(before.take("a client"));
-/// // Of the next version, which allows one call: it was made.
+/// // The next version allows one call, which was already made.
 /// let after = namespaces.rate_limit("1001", 1, Duration::from_secs(60), 1000);
 /// assert!(!after.take("a client"));
 /// ```
 ///
-/// Clones share the counts. Those of a namespace that no rate limit uses are dropped when their window has ended.
+/// Clones share the counts. Counts of an unused namespace are dropped when their window has ended.
 #[derive(Clone, Default)]
 pub struct RateLimitNamespaces(Arc<Mutex<BTreeMap<Key, Arc<Counters>>>>);
 
-/// The namespace, and the length of its windows: other windows begin at other times.
+/// The namespace and the length of its windows, which determines when they begin.
 type Key = (String, Duration);
 
 impl RateLimitNamespaces {
-    /// Returns a rate limit that counts in this namespace. The other values are those of [`RateLimit::with_keys_max`]; rate
-    /// limits of one namespace have a limit each, and share the counts if their windows are equally long.
+    /// Returns a rate limit that counts in this namespace, with the parameters of [`RateLimit::with_keys_max`]. Rate limits
+    /// of one namespace share the counts if their windows are equally long, and may have different limits.
     pub fn rate_limit(&self, namespace: &str, limit: u32, window: Duration, keys_max: usize) -> RateLimit {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, counters| Arc::strong_count(counters) > 1 || !counters.is_idle_at(counters.started.elapsed()));
@@ -75,7 +74,7 @@ mod tests {
         for (allowed, expected) in [(2, true), (2, true), (2, false), (3, true), (1, false)] {
             assert_eq!(namespaces.rate_limit("a", allowed, LONG, 16).take("k"), expected);
         }
-        // Windows of a millisecond are over when the next has begun.
+        // A window of a millisecond ends when the next begins.
         let short = Duration::from_millis(1);
         let used = namespaces.rate_limit("used", 1, short, 16);
         assert!(namespaces.rate_limit("unused", 1, short, 16).take("k"));

@@ -1,6 +1,6 @@
-//! The messages that this process has taken.
+//! The leases of this process.
 //!
-//! JetStream names a message that was taken by the subject that takes its acknowledgment. A lease is over here when it is over there.
+//! JetStream identifies a taken message by the subject for its acknowledgment. Leases expire here and there at the same time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use async_nats::Subject;
 
 use super::super::store::{QueueMessage, Receipt};
 
-/// A message that was taken.
+/// A taken message.
 #[derive(Clone)]
 pub(super) struct Lease {
     /// The subject for its acknowledgment.
@@ -36,13 +36,13 @@ impl Leases {
         self.with(|leases| leases.insert(receipt, lease));
     }
 
-    /// The lease of a receipt, unless it is over.
+    /// Returns the lease of a receipt, unless it has expired.
     pub(super) fn of(&self, receipt: Receipt) -> Option<Lease> {
         let lease = self.with(|leases| leases.get(&receipt).cloned());
         lease.filter(|lease| lease.until > Instant::now())
     }
 
-    /// Makes the lease of a receipt end this time from now.
+    /// Renews the lease of a receipt for this time from now.
     pub(super) fn renew(&self, receipt: Receipt, lease: Duration) {
         self.with(|leases| {
             if let Some(found) = leases.get_mut(&receipt) {
@@ -55,7 +55,7 @@ impl Leases {
         self.with(|leases| leases.remove(&receipt));
     }
 
-    /// Forgets those that are over, and returns the number of the others.
+    /// Removes expired leases, and returns the number of the others.
     pub(super) fn count(&self) -> usize {
         let now = Instant::now();
         self.with(|leases| {

@@ -1,4 +1,4 @@
-//! Looks at a stream without taking messages.
+//! Inspection of a stream, without taking messages.
 
 use async_nats::jetstream::ErrorCode;
 use serde::Deserialize;
@@ -28,7 +28,7 @@ impl State {
     }
 }
 
-/// Asks for the state of the stream, and notes the backlog.
+/// Requests the state of the stream, and records the backlog.
 pub(super) async fn stream(jetstream: &JetStream, queue: &Queue) -> Result<State, Failed> {
     #[derive(Deserialize)]
     struct Info {
@@ -45,9 +45,9 @@ pub(super) async fn stream(jetstream: &JetStream, queue: &Queue) -> Result<State
 pub(super) struct Consumer {
     pub(super) config: ConsumerConfig,
     pub(super) delivered: Delivered,
-    /// The number of messages that were given to a process and not acknowledged.
+    /// Number of delivered messages that are not acknowledged.
     pub(super) num_ack_pending: usize,
-    /// The number of messages that were never given to one.
+    /// Number of messages that were never delivered.
     pub(super) num_pending: u64,
 }
 
@@ -59,11 +59,11 @@ pub(super) struct ConsumerConfig {
 
 #[derive(Default, Deserialize)]
 pub(super) struct Delivered {
-    /// The last message of the stream that was given to a process.
+    /// Number of the last delivered message of the stream.
     stream_seq: u64,
 }
 
-/// Asks for the state of the consumer; `None` if there is none yet.
+/// Requests the state of the consumer; `None` if there is no consumer.
 pub(super) async fn consumer(jetstream: &JetStream, queue: &Queue) -> Result<Option<Consumer>, Failed> {
     let info = format!("CONSUMER.INFO.{}.{}", queue.names.stream, Names::CONSUMER);
     match jetstream.api(info, None).await {
@@ -88,7 +88,7 @@ pub(super) async fn peek(jetstream: &JetStream, queue: &Queue, count: usize) -> 
         let request = async_nats::Request::new().payload(wanted.into());
         let got = jetstream.request(&get, request).await?;
         let header = |name: &str| got.headers.as_ref()?.get(name).map(|value| value.as_str());
-        // Without it, the answer is that there are no more.
+        // An answer without a number says that there are no more.
         let Some(number) = header("Nats-Sequence").and_then(|number| number.parse::<u64>().ok()) else {
             break;
         };

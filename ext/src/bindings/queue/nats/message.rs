@@ -1,6 +1,6 @@
-//! A message as NATS has it: the body, and headers for the rest.
+//! Messages of NATS: the body, and headers for the other fields.
 //!
-//! A message without these headers, which another program published, is one of bytes.
+//! A message without these headers, of another program, has the content type `bytes`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,14 +25,14 @@ const BATCH: &str = "Nats-Batch-Id";
 const BATCH_PLACE: &str = "Nats-Batch-Sequence";
 const BATCH_COMMIT: &str = "Nats-Batch-Commit";
 
-/// A message on its way to the server.
+/// A message to be sent to the server.
 pub(super) struct Parcel {
     headers: HeaderMap,
     body: bytes::Bytes,
 }
 
 impl Parcel {
-    /// A message with the number of its attempts.
+    /// Creates a message with its number of attempts.
     pub(super) fn new(message: &QueueMessage, attempts: u32) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ID, written(&message.id));
@@ -45,19 +45,19 @@ impl Parcel {
         Self { headers, body }
     }
 
-    /// The server stores one message of an id, within the time that the stream remembers them.
+    /// Deduplicates by an id, for the time that the stream remembers it.
     pub(super) fn once(mut self, id: &str) -> Self {
         self.headers.insert(DEDUPLICATION, written(id));
         self
     }
 
-    /// The server stores the message if there is none with its subject.
+    /// Makes the server store the message only if there is none with its subject.
     pub(super) fn alone(mut self) -> Self {
         self.headers.insert(LAST_OF_SUBJECT, "0");
         self
     }
 
-    /// The server gives the message to `subject` at a time, in milliseconds since 1970.
+    /// Schedules the message for `subject` at a time in milliseconds since the Unix epoch.
     pub(super) fn later(mut self, due_ms: u64, subject: &str) -> Self {
         let time = UNIX_EPOCH + Duration::from_millis(due_ms);
         self.headers
@@ -66,7 +66,7 @@ impl Parcel {
         self
     }
 
-    /// The message at this place, from 1, of those that are stored together or not at all.
+    /// Adds the message to an atomic batch, at this position from 1.
     pub(super) fn in_batch(mut self, batch: &str, place: usize, is_last: bool) -> Self {
         self.headers.insert(BATCH, batch);
         self.headers.insert(BATCH_PLACE, place.to_string());
@@ -85,17 +85,17 @@ impl Parcel {
     }
 }
 
-/// A message as it was found.
+/// A received message.
 pub(super) struct Found {
     pub(super) message: QueueMessage,
     /// The number of attempts before it was stored.
     pub(super) attempts: u32,
-    /// The time at which it is due, in milliseconds since 1970, if it is delayed.
+    /// The time at which it is due, in milliseconds since the Unix epoch, if it is delayed.
     pub(super) due_ms: Option<u64>,
 }
 
 impl Found {
-    /// The message with these headers and this body. `number` is its number in the stream.
+    /// Creates the message from its headers, its body and its number in the stream.
     pub(super) fn new(headers: Option<&HeaderMap>, body: bytes::Bytes, number: u64) -> Self {
         let header = |name: &str| {
             headers
@@ -120,7 +120,7 @@ impl Found {
     }
 }
 
-/// A time in the form of RFC 3339 in milliseconds since 1970.
+/// Converts a time of RFC 3339 to milliseconds since the Unix epoch.
 pub(super) fn millis(time: &str) -> Option<u64> {
     let time: SystemTime = humantime::parse_rfc3339(time).ok()?;
     let since = time.duration_since(UNIX_EPOCH).ok()?;

@@ -1,8 +1,8 @@
 //! A queue on NATS JetStream.
 //!
-//! The messages are in a stream, from which one consumer of JetStream takes them for all processes: it gives each message to one of
-//! them, and again after the time of a lease. A delayed message is a schedule in the same stream. A message that is returned is stored
-//! again, because JetStream counts each time that it gave a message.
+//! A stream stores the messages. All processes share one JetStream consumer, which delivers each message to one of them, and
+//! again when its lease expires. A delayed message is a schedule in the same stream. A returned message is stored again,
+//! because JetStream counts each delivery as an attempt.
 
 mod leases;
 mod look;
@@ -27,11 +27,11 @@ use super::store::{Outbound, Peeked, QueueMetrics, QueueStore, Receipt, Settled,
 use crate::storage::nats::{Failed, JetStream, NatsServer, Signal};
 use crate::storage::{StorageFuture, now_ms};
 
-/// Time in which the server knows the ids of messages, so that a `send` that is repeated has no effect.
+/// Time for which the server deduplicates messages, so that a repeated `send` has no effect.
 const REMEMBERED: Duration = Duration::from_secs(120);
-/// Maximum number of batches that are stored at the same time; a server takes 50 for a stream, of all processes together.
+/// Maximum number of concurrent batches; a server accepts 50 per stream from all processes together.
 const BATCHES_MAX: usize = 8;
-/// Age at which the backlog is asked for again.
+/// Age at which the known backlog is refreshed.
 const BACKLOG_AGE: Duration = Duration::from_millis(100);
 
 /// A queue on a [`NatsServer`], which any number of processes on any number of machines may use.
@@ -47,8 +47,8 @@ const BACKLOG_AGE: Duration = Duration::from_millis(100);
 /// # Ok::<(), isopod::storage::StorageError>(())
 /// ```
 ///
-/// What is acknowledged is in the stream's files, which the server syncs as its `sync_interval` says. The lease of a queue is the
-/// longest that a consumer has asked for. A store that it has taken messages from settles them, and no other.
+/// Acknowledged messages are in the stream's files, which the server syncs at its `sync_interval`. The lease of a queue is
+/// the longest that a consumer has requested. Messages must be settled through the store that took them.
 #[derive(Clone)]
 pub struct NatsQueue {
     server: NatsServer,
@@ -56,20 +56,20 @@ pub struct NatsQueue {
     bytes_max: u64,
 }
 
-/// The queue as this process knows it.
+/// This process's state of the queue.
 struct Queue {
     name: String,
     names: Names,
     replicas: u8,
     signal: Arc<Signal>,
     leases: Leases,
-    /// True once the stream is there.
+    /// True once the stream exists.
     has_stream: AtomicBool,
-    /// The lease of the stream's consumer in milliseconds; 0 if it is not known.
+    /// The lease of the stream's consumer in milliseconds; 0 if unknown.
     lease_ms: AtomicU64,
-    /// The number of messages that were left when the last were taken.
+    /// The number of remaining messages at the last take.
     left: AtomicU64,
-    /// Batches that are being stored.
+    /// Permits for concurrent batches.
     batches: Semaphore,
     backlog: Mutex<Option<(Instant, QueueMetrics)>>,
 }
@@ -78,7 +78,7 @@ impl NatsQueue {
     /// The default of [`bytes_max`](Self::bytes_max).
     pub const BYTES_MAX: u64 = 10 << 30;
 
-    /// The queue of this name. All stores of a name on a server are the same queue.
+    /// Creates a store for the queue with this name. All stores with a name on a server are the same queue.
     pub fn new(server: &NatsServer, name: impl Into<String>) -> Self {
         let name = name.into();
         let names = Names::new(server.prefix(), &name);
@@ -101,15 +101,14 @@ impl NatsQueue {
         }
     }
 
-    /// Sets the maximum size of the backlog in bytes, as the server counts them: bodies and headers. Default: 10 GiB. A `send` that
-    /// begins when it is exceeded fails.
+    /// Sets the maximum size of the backlog in bytes, bodies and headers. Default: 10 GiB. A `send` that begins above it fails.
     #[must_use]
     pub const fn bytes_max(mut self, bytes_max: u64) -> Self {
         self.bytes_max = bytes_max;
         self
     }
 
-    /// Runs an operation on the stream, which is created if it is not there.
+    /// Runs an operation on the stream, creating it if necessary.
     fn run<T, F>(&self, work: impl Fn(JetStream, Arc<Queue>) -> F + Send + Sync + 'static) -> StorageFuture<T>
     where
         T: Send + 'static,
@@ -145,7 +144,7 @@ impl QueueStore for NatsQueue {
         let due = messages.iter().filter(|one| !one.delay.is_zero());
         let due: Vec<u64> = due.map(|one| after(one.delay)).collect();
         let is_due_now = due.len() < messages.len();
-        // One id for all tries: a batch that was stored is not stored again.
+        // One id for all attempts, so that a batch is stored only once.
         let messages = Arc::new(messages);
         let sent = self.run(move |jetstream, queue| {
             let messages = messages.clone();
@@ -226,7 +225,7 @@ impl QueueStore for NatsQueue {
 }
 
 impl Queue {
-    /// Creates the stream, unless it is there.
+    /// Creates the stream, unless it exists.
     async fn create(&self, jetstream: &JetStream) -> Result<(), Failed> {
         if self.has_stream.load(Ordering::Acquire) {
             return Ok(());
@@ -242,7 +241,7 @@ impl Queue {
             "name": stream,
             "description": "A queue of Isopod",
             "subjects": [subject, format!("{later}>"), format!("{moved}>")],
-            // A message is there until it is acknowledged.
+            // A message stays until it is acknowledged.
             "retention": "workqueue",
             "storage": "file",
             "num_replicas": self.replicas,
@@ -256,7 +255,7 @@ impl Queue {
             .await;
         match created {
             Ok(_) => {}
-            // Its settings are someone's choice.
+            // The existing stream keeps its settings.
             Err(failed) if failed.is(ErrorCode::STREAM_NAME_EXIST) => {}
             Err(failed) => return Err(failed),
         }
@@ -264,7 +263,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Forgets what may have changed on the server.
+    /// Resets the state that may have changed on the server.
     fn forget(&self) {
         self.has_stream.store(false, Ordering::Release);
         self.lease_ms.store(0, Ordering::Release);
@@ -272,7 +271,7 @@ impl Queue {
         *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The backlog, as it was a moment ago.
+    /// Returns the known backlog, unless it is too old.
     fn backlog(&self) -> Option<QueueMetrics> {
         let backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
         backlog
@@ -284,7 +283,7 @@ impl Queue {
         *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), metrics));
     }
 
-    /// Adds messages to what is known of the backlog, and returns it.
+    /// Adds messages to the known backlog, and returns it.
     fn add(&self, before: QueueMetrics, count: u64, bytes: u64, oldest_ms: Option<u64>) -> QueueMetrics {
         let mut backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
         let known = backlog.as_ref().map_or(before, |(_, known)| *known);
@@ -299,7 +298,7 @@ impl Queue {
     }
 }
 
-/// The time after this duration, in milliseconds since 1970.
+/// Returns the time after this duration, in milliseconds since the Unix epoch.
 fn after(duration: Duration) -> u64 {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     now_ms().saturating_add(millis)

@@ -2,23 +2,23 @@
 
 use std::fmt::Write as _;
 
-/// The names that belong to a queue.
+/// The names of streams and subjects of a queue.
 #[derive(Debug)]
 pub(super) struct Names {
     /// The queue's name as a part of subjects.
     pub(super) token: String,
-    /// The stream that keeps the messages.
+    /// The stream of the messages.
     pub(super) stream: String,
-    /// The subject of messages that are due.
+    /// The subject of due messages.
     pub(super) subject: String,
-    /// The beginning of the subjects of messages that are delayed.
+    /// The prefix of the subjects of delayed messages.
     pub(super) later: String,
-    /// The beginning of the subjects of messages that come from another queue, each of which has one of its own.
+    /// The prefix of the subjects of messages from other queues, one subject per message.
     pub(super) moved: String,
 }
 
 impl Names {
-    /// The consumer of the stream that all consumers of the queue share.
+    /// The stream's consumer, which all consumers of the queue share.
     pub(super) const CONSUMER: &'static str = "consumers";
 
     pub(super) fn new(prefix: &str, queue: &str) -> Self {
@@ -33,8 +33,8 @@ impl Names {
     }
 }
 
-/// A text as a part of names of streams and subjects, and as the value of a header: bytes other than ASCII letters, digits, `-` and
-/// `_` are `=` and two hexadecimal digits.
+/// Encodes a text for names of streams and subjects, and for headers: bytes other than ASCII letters, digits, `-` and `_`
+/// become `=` and two hexadecimal digits.
 pub(super) fn written(text: &str) -> String {
     let mut written = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -49,7 +49,7 @@ pub(super) fn written(text: &str) -> String {
     written
 }
 
-/// The text that was written so. What was not written so stays as it is.
+/// Decodes an encoded text. Other text stays unchanged.
 pub(super) fn read(written: &str) -> String {
     let mut bytes = Vec::with_capacity(written.len());
     let mut rest = written.as_bytes();

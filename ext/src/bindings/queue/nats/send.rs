@@ -1,4 +1,4 @@
-//! Stores messages.
+//! Storing of messages.
 
 use async_nats::Request;
 use async_nats::jetstream::ErrorCode;
@@ -11,9 +11,9 @@ use super::{Queue, after, look};
 use crate::storage::StorageError;
 use crate::storage::nats::{Failed, JetStream};
 
-/// The size that a message counts besides its body, before the server has counted it.
+/// Estimated size of a message in addition to its body, before the server has counted it.
 const MESSAGE_BYTES: u64 = 200;
-/// JetStream's answers to a batch of which a part has not come, or when too many batches are under way.
+/// JetStream's errors for an incomplete batch, and for too many concurrent batches.
 const BATCH_AGAIN: [ErrorCode; 2] = [
     ErrorCode::ATOMIC_PUBLISH_INCOMPLETE_BATCH,
     ErrorCode::ATOMIC_PUBLISH_TOO_MANY_INFLIGHT,
@@ -39,7 +39,7 @@ pub(super) async fn send(
     }
     match messages {
         [] => {}
-        // Each is stored once, though not all of them together: a part of those that come from another queue may be here already.
+        // Each is stored once, but not atomically, because some messages from another queue may already be stored here.
         moved if moved.iter().any(|one| one.is_moved) => {
             try_join_all(moved.iter().map(|one| store_moved(jetstream, queue, one))).await?;
         }
@@ -50,12 +50,12 @@ pub(super) async fn send(
     Ok(queue.add(before, count, bytes, oldest))
 }
 
-/// The subject of a message, and the message.
+/// Returns a message and its subject.
 fn parcel(queue: &Queue, one: &Outbound) -> (String, Parcel) {
     let parcel = Parcel::new(&one.message, 0);
     match one.delay.is_zero() {
         true => (queue.names.subject.clone(), parcel),
-        // A subject has one schedule.
+        // A subject has at most one schedule.
         false => (
             format!("{}{:032x}", queue.names.later, fastrand::u128(..)),
             parcel.later(after(one.delay), &queue.names.subject),
@@ -70,8 +70,8 @@ async fn store(jetstream: &JetStream, queue: &Queue, one: &Outbound) -> Result<(
         .await
 }
 
-/// Stores a message that comes from another queue, unless it is here. The ids that the server remembers do not tell: a dead letter that is
-/// moved back to its queue has an id that was there before.
+/// Stores a message from another queue, unless it is stored already. The server's deduplication does not suffice, because a
+/// dead letter that is moved back to its queue has an id that was there before.
 async fn store_moved(jetstream: &JetStream, queue: &Queue, one: &Outbound) -> Result<(), Failed> {
     let subject = format!("{}{}", queue.names.moved, written(&one.message.id));
     let parcel = Parcel::new(&one.message, 0).alone();
@@ -86,9 +86,9 @@ async fn store_moved(jetstream: &JetStream, queue: &Queue, one: &Outbound) -> Re
     }
 }
 
-/// Stores all or none.
+/// Stores all messages or none.
 async fn store_together(jetstream: &JetStream, queue: &Queue, messages: &[Outbound]) -> Result<(), Failed> {
-    // It is never closed.
+    // The semaphore is never closed.
     let _permit = queue.batches.acquire().await;
     let batch = format!("{:032x}", fastrand::u128(..));
     let client = jetstream.client();
@@ -96,7 +96,7 @@ async fn store_together(jetstream: &JetStream, queue: &Queue, messages: &[Outbou
     for (at, one) in messages.iter().enumerate() {
         let is_last = at + 1 == messages.len();
         let (subject, mut parcel) = parcel(queue, one);
-        // Of messages that are stored together, the id of one tells whether they were.
+        // The id of one message deduplicates the whole batch.
         if at == 0 {
             parcel = parcel.once(&one.message.id);
         }
@@ -111,7 +111,7 @@ async fn store_together(jetstream: &JetStream, queue: &Queue, messages: &[Outbou
         }
     }
     match stored {
-        // An earlier try, whose end was not heard, has stored them.
+        // An earlier attempt, whose result was lost, has stored them.
         Err(failed) if failed.is(ErrorCode::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE) => Ok(()),
         Err(Failed::Refused(error)) if BATCH_AGAIN.contains(&error.error_code()) => {
             Err(Failed::Lost(error.to_string()))

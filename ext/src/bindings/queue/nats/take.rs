@@ -1,4 +1,4 @@
-//! Takes messages, and settles them.
+//! Taking and settling of messages.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::{Names, Queue, look};
 use crate::storage::nats::{Failed, JetStream};
 use crate::storage::signed;
 
-/// The size of a message besides its body, for the size of what is taken together.
+/// Maximum size of a message in addition to its body, for the size of a pull request.
 const OVERHEAD: usize = 512;
 
 pub(super) async fn take(jetstream: &JetStream, queue: &Queue, wanted: &Take) -> Result<Taken, Failed> {
@@ -33,7 +33,7 @@ pub(super) async fn take(jetstream: &JetStream, queue: &Queue, wanted: &Take) ->
     Ok(taken)
 }
 
-/// Makes sure that the stream's consumer is there, with a lease of at least this time. Returns its lease.
+/// Ensures that the stream's consumer exists with at least this lease. Returns its lease.
 async fn consume(jetstream: &JetStream, queue: &Queue, lease: Duration) -> Result<Duration, Failed> {
     let known = Duration::from_millis(queue.lease_ms.load(Ordering::Acquire));
     if known >= lease && !known.is_zero() {
@@ -43,12 +43,12 @@ async fn consume(jetstream: &JetStream, queue: &Queue, lease: Duration) -> Resul
     let there = there.map(|consumer| Duration::from_nanos(consumer.config.ack_wait));
     let lease = match there {
         Some(there) if there >= lease => there,
-        // It is created, or its lease is changed.
+        // Creates the consumer, or changes its lease.
         _ => {
             let Names {
                 stream, subject, moved, ..
             } = &queue.names;
-            // The server refuses less.
+            // The server's minimum.
             let lease = lease.max(Duration::from_millis(1));
             let wanted = json!({
                 "stream_name": stream,
@@ -59,7 +59,7 @@ async fn consume(jetstream: &JetStream, queue: &Queue, lease: Duration) -> Resul
                     "deliver_policy": "all",
                     "ack_policy": "explicit",
                     "ack_wait": u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX),
-                    // Attempts are counted and limited by the consumers.
+                    // The consumers of the queue limit the attempts.
                     "max_deliver": -1,
                     "max_ack_pending": -1,
                     "replay_policy": "instant",
@@ -75,21 +75,22 @@ async fn consume(jetstream: &JetStream, queue: &Queue, lease: Duration) -> Resul
     Ok(lease)
 }
 
-/// The messages that are to be had.
+/// The available messages.
 enum Waiting {
-    /// As many as are wanted, or perhaps.
+    /// There may be enough messages.
     Enough,
     Few(usize),
 }
 
-/// Finds out whether there are as many messages as are wanted at least.
+/// Determines whether there may be the minimum number of messages.
 async fn waiting(jetstream: &JetStream, queue: &Queue, wanted: &Take) -> Result<Waiting, Failed> {
     let at_least = u64::try_from(wanted.at_least.max(1)).unwrap_or(u64::MAX);
     if queue.left.load(Ordering::Acquire) >= at_least {
         return Ok(Waiting::Enough);
     }
     let consumer = look::consumer(jetstream, queue).await?.unwrap_or_default();
-    // Messages that are delivered again are not counted by the server: those whose time is over, and those of others, whose leases may be.
+    // The server does not count redelivered messages: delayed ones that are due, and messages of other processes whose
+    // leases may have expired.
     let comes_again = queue.signal.takes_due() || consumer.num_ack_pending > queue.leases.count();
     let waiting = consumer.num_pending;
     Ok(match (waiting >= at_least, comes_again) {
@@ -100,10 +101,10 @@ async fn waiting(jetstream: &JetStream, queue: &Queue, wanted: &Take) -> Result<
     })
 }
 
-/// Takes what is there.
+/// Takes the available messages.
 async fn pull(jetstream: &JetStream, queue: &Queue, wanted: &Take, lease: Duration) -> Result<Vec<Leased>, Failed> {
     let at_most = wanted.at_most.max(1);
-    // The server counts headers and subjects as well, and gives nothing at all if the first message is too long.
+    // The server also counts headers and subjects, and delivers nothing if the first message is too long.
     let bytes_max = wanted.bytes_max.max(MESSAGE_BYTES) + at_most * OVERHEAD;
     let next = format!("CONSUMER.MSG.NEXT.{}.{}", queue.names.stream, Names::CONSUMER);
     let request = json!({ "batch": at_most, "no_wait": true, "max_bytes": bytes_max }).to_string();
@@ -129,13 +130,13 @@ async fn pull(jetstream: &JetStream, queue: &Queue, wanted: &Take, lease: Durati
     Ok(taken)
 }
 
-/// Ends leases. Those that are over have no effect.
+/// Ends leases. Expired ones are ignored.
 pub(super) async fn settle(jetstream: &JetStream, queue: &Queue, settled: &[Settled]) -> Result<(), Failed> {
     let live: Vec<(Receipt, Lease, Verdict)> = settled
         .iter()
         .filter_map(|one| Some((one.receipt, queue.leases.of(one.receipt)?, one.verdict)))
         .collect();
-    // Stored again before the old one is acknowledged: a message may be there twice, and never not at all.
+    // Stored again before the old one is acknowledged, so that a message may be duplicated, but is never lost.
     for (receipt, lease, verdict) in &live {
         if *verdict == Verdict::Return {
             let parcel = Parcel::new(&lease.message, lease.attempts.saturating_sub(1));
@@ -157,7 +158,7 @@ pub(super) async fn settle(jetstream: &JetStream, queue: &Queue, settled: &[Sett
     Ok(())
 }
 
-/// Renews leases that are not over.
+/// Renews leases that have not expired.
 pub(super) async fn renew(jetstream: &JetStream, queue: &Queue, receipts: &[Receipt]) -> Result<(), Failed> {
     let lease = Duration::from_millis(queue.lease_ms.load(Ordering::Acquire));
     let live: Vec<_> = receipts
@@ -174,7 +175,7 @@ pub(super) async fn renew(jetstream: &JetStream, queue: &Queue, receipts: &[Rece
     Ok(())
 }
 
-/// Answers for messages. The server handles answers in their order, so all are handled when it has confirmed the last.
+/// Sends answers for messages. The server handles answers in order, so a confirmation of the last one covers all.
 async fn answer(jetstream: &JetStream, mut answers: Vec<(async_nats::Subject, Bytes)>) -> Result<(), Failed> {
     let Some((last, payload)) = answers.pop() else {
         return Ok(());

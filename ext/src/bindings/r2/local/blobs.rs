@@ -1,8 +1,8 @@
 //! The files with the content of objects.
 //!
-//! A file is written in the folder `aside`. When it is on the disk, a transaction makes it a part of an object or an upload, and
-//! then it is moved to `blobs`. So after a crash, a file in `aside` was either being written or waits for the move, which the
-//! tables tell apart. A file that is being written is locked, so that no other process removes it.
+//! A file is written in the folder `aside`. When it is on disk, a transaction makes it a part of an object or an upload, and
+//! then it is moved to `blobs`. After a crash, a file in `aside` was being written or still has to be moved, which the
+//! tables show. A file that is being written is locked, so that no other process removes it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -21,7 +21,7 @@ use crate::storage::StorageError;
 use crate::storage::files::FileThreads;
 use crate::web::Hasher;
 
-/// Bytes of content that are written at a time.
+/// Size of a write.
 const WRITE_BYTES: usize = 256 << 10;
 
 /// The files of a bucket.
@@ -40,7 +40,7 @@ pub(super) struct Digests {
 }
 
 impl Digests {
-    /// Compares with the given checksum.
+    /// Compares the content with the given checksum.
     pub(super) fn check(&self, given: Option<R2Checksum>) -> Result<(), R2Fault> {
         let (Some(R2Checksum { algorithm, digest }), Some((_, actual))) = (given, &self.checksum) else {
             return Ok(());
@@ -73,15 +73,15 @@ impl Blobs {
         self.aside_folder().join(blob)
     }
 
-    /// The final place of a file. Folders are named by the first two digits.
+    /// Returns the final path of a file. Folders are named by the first two digits.
     pub(super) fn place(&self, blob: &str) -> PathBuf {
         let digits = blob.get(..2).unwrap_or("00");
         self.0.folder.join("blobs").join(digits).join(blob)
     }
 
-    /// Opens a file. `None`: it does not exist.
+    /// Opens a file; `None` if it does not exist.
     pub(super) fn open(&self, blob: &str) -> io::Result<Option<File>> {
-        // It may be moved from the first place to the second in between.
+        // It may be moved between two attempts.
         for path in [self.place(blob), self.aside(blob), self.place(blob)] {
             match File::open(path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -91,7 +91,7 @@ impl Blobs {
         Ok(None)
     }
 
-    /// Moves a file to its final place.
+    /// Moves a file to its final path.
     pub(super) fn settle(&self, blob: &str) -> io::Result<()> {
         let (from, to) = (self.aside(blob), self.place(blob));
         match fs::rename(&from, &to) {
@@ -103,7 +103,7 @@ impl Blobs {
         }
     }
 
-    /// Removes a file, wherever it is.
+    /// Removes a file from either folder.
     pub(super) fn remove(&self, blob: &str) -> io::Result<()> {
         for path in [self.place(blob), self.aside(blob)] {
             match fs::remove_file(path) {
@@ -143,7 +143,7 @@ impl Blobs {
     }
 }
 
-/// An error of the file system, for the caller of an operation.
+/// Converts an error of the file system for the caller of an operation.
 pub(super) fn failed(error: io::Error) -> StorageError {
     StorageError::Failed(format!("a file of the bucket: {error}"))
 }
@@ -205,12 +205,12 @@ impl Writing {
     }
 }
 
-/// A file that belongs to nothing yet. It is removed when this is dropped, unless it was kept.
+/// A file without an owner, which is removed on drop unless it was kept.
 pub(super) struct Aside {
     /// The name of the file.
     pub(super) blob: String,
     blobs: Blobs,
-    /// The locked file. None: there is no content.
+    /// The locked file; `None` without content.
     file: Option<Arc<File>>,
     is_kept: bool,
 }
@@ -241,7 +241,7 @@ impl Aside {
             file: Some(Arc::new(file)),
             is_kept: false,
         };
-        // If the file system has no locks, no other process can lock this file either, and so none removes it.
+        // On a file system without locks, no other process can lock this file, and so none removes it.
         if let Some(file) = &aside.file {
             let _ = file.try_lock();
         }
@@ -253,12 +253,12 @@ impl Aside {
         self.file.is_some()
     }
 
-    /// Keeps the file, which now belongs to a transaction.
+    /// Keeps the file, which a transaction now owns.
     pub(super) fn keep(&mut self) {
         self.is_kept = true;
     }
 
-    /// Moves the file to its final place, after its transaction. If that fails, it is read from its present place.
+    /// Moves the file to its final path, after its transaction. If that fails, it is read from its current path.
     pub(super) async fn settle(self) {
         if !self.has_content() {
             return;
@@ -270,7 +270,7 @@ impl Aside {
                 tracing::warn!(target: "isopod::storage", "cannot move a file of a bucket: {error}");
             }
         });
-        // The threads are gone because the process is ending.
+        // The threads are gone only when the process is ending.
         let _ = settled.await;
     }
 }
@@ -289,7 +289,7 @@ fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Reads this many bytes of a file at an offset. The file is long enough.
+/// Reads `length` bytes of a file at an offset. The file must be long enough.
 pub(super) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, offset)?;

@@ -43,7 +43,7 @@ impl Place {
         }
     }
 
-    /// The first key that may follow, and true if it is itself excluded. `None`: nothing follows.
+    /// Returns the first key that may follow, and whether it is excluded; `None` if no key can follow.
     fn first(&self) -> Option<(String, bool)> {
         match self {
             Self::At(key) => Some((key.clone(), false)),
@@ -53,7 +53,7 @@ impl Place {
     }
 }
 
-/// The least text that is greater than all texts with this prefix. `None`: there is none.
+/// Returns the least text greater than all texts with this prefix, if any.
 fn after_all(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
@@ -80,7 +80,7 @@ pub(super) fn list(db: &Connection, listing: &R2Listing) -> Result<Result<R2Page
     let delimiter = listing.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
     let mut select = db.prepare_cached(&format!("SELECT {OBJECT} FROM objects WHERE key >= ?1 ORDER BY key"))?;
     let mut page = R2Page::default();
-    // A group of keys is skipped by another query.
+    // Another query skips a group of keys.
     'groups: while let Some((first, is_left_out)) = place.first() {
         let mut rows = select.query([&first])?;
         while let Some(row) = rows.next()? {
@@ -114,13 +114,13 @@ pub(super) fn list(db: &Connection, listing: &R2Listing) -> Result<Result<R2Page
     Ok(Ok(page))
 }
 
-/// The place at which a list begins: the last of the given ones.
+/// Returns the place at which a list begins, the last of the given ones.
 fn start(listing: &R2Listing) -> Result<Place, R2Fault> {
     let mut start = Place::At(listing.prefix.clone());
     let cursor = listing.cursor.as_deref().map(Place::of_cursor).transpose()?;
     let others = [listing.start_after.clone().map(Place::After), cursor];
     for other in others.into_iter().flatten() {
-        // Without a first key, nothing follows.
+        // Without a first key, no key follows.
         if other.first().is_none_or(|first| Some(first) > start.first()) {
             start = other;
         }

@@ -1,7 +1,7 @@
-//! A bucket in a folder: metadata of its objects in a SQLite file, their content in files.
+//! A bucket in a folder, with metadata in a SQLite file and content in files.
 //!
-//! `schema` has the tables; `objects`, `listing` and `uploads` the transactions. `writing` counts the writes under way, `blobs`
-//! writes and opens files, `reading` reads them, and `sweep` removes files that are no longer needed.
+//! `schema` has the tables; `objects`, `listing` and `uploads` the transactions. `writing` counts running writes, `blobs`
+//! writes and opens files, `reading` reads them, and `sweep` removes unused files.
 
 mod blobs;
 mod listing;
@@ -35,13 +35,13 @@ use crate::storage::files::FileThreads;
 use crate::storage::sqlite::{Database, Failed, Options};
 use crate::storage::{ReadRoom, StorageError, now_ms};
 
-/// Content up to this size is read with its object. Larger content is read while it is used.
+/// Maximum size of content that is read with its object. Larger content is streamed.
 const SMALL_BYTES: u64 = 64 << 10;
 
 /// Approximate size of a row in a transaction.
 const ROW_BYTES: usize = 4 << 10;
 
-/// Maximum number of times that an object is looked up, if it is replaced while it is opened.
+/// Maximum number of lookups of an object that is replaced while it is opened.
 const LOOKUPS_MAX: usize = 10;
 
 /// A bucket in a folder, which is created on first use.
@@ -54,9 +54,9 @@ const LOOKUPS_MAX: usize = 10;
 /// # drop(binding);
 /// ```
 ///
-/// Acknowledged writes are on the disk: the content in a file of its own, the rest in `bucket.sqlite`. Several processes may use
-/// the folder at the same time. It has threads of its own: `isopod-r2-w`, which writes to the SQLite file, up to
-/// [`readers_max`](Self::readers_max) that read it, and up to four `isopod-r2-f` for the other files. Clones share them.
+/// Acknowledged writes are on disk: the content in a file per object, the rest in `bucket.sqlite`. Several processes may use
+/// the folder at the same time. Clones share its threads: the writer of the SQLite file `isopod-r2-w`, up to
+/// [`readers_max`](Self::readers_max) readers, and up to four `isopod-r2-f` for other files.
 #[derive(Clone)]
 pub struct LocalR2 {
     folder: PathBuf,
@@ -65,7 +65,7 @@ pub struct LocalR2 {
     blobs: Blobs,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
-    /// Bytes that are being written.
+    /// Number of bytes that are being written.
     writing: Arc<AtomicU64>,
     next_sweep: Arc<NextSweep>,
 }
@@ -82,7 +82,7 @@ struct Limits {
 impl LocalR2 {
     /// The default of [`bytes_max`](Self::bytes_max).
     pub const BYTES_MAX: u64 = 100 << 30;
-    /// The default of [`object_bytes_max`](Self::object_bytes_max): that of R2, 5 GiB less 5 MiB.
+    /// The default of [`object_bytes_max`](Self::object_bytes_max): 5 GiB less 5 MiB, as on R2.
     pub const OBJECT_BYTES_MAX: u64 = (5 << 30) - (5 << 20);
     /// The default of [`transfers_max`](Self::transfers_max).
     pub const TRANSFERS_MAX: usize = 128;
@@ -91,7 +91,7 @@ impl LocalR2 {
     /// The default of [`queue_len_max`](Self::queue_len_max).
     pub const QUEUE_LEN_MAX: usize = 1000;
 
-    /// Creates a bucket in the folder at this path. Missing folders are created as well.
+    /// Creates a bucket in the folder at this path. Missing folders are created on first use.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let limits = Limits {
             bytes_max: Self::BYTES_MAX,
@@ -150,8 +150,8 @@ impl LocalR2 {
         Self::of(self.folder, limits)
     }
 
-    /// Sets the maximum number of objects that are read at once, and of those that are written. Default: 128. Further reads fail,
-    /// further writes wait.
+    /// Sets the maximum number of concurrent reads of objects, and of writes. Default: 128. Further reads fail, further
+    /// writes wait.
     #[must_use]
     pub fn transfers_max(self, transfers_max: usize) -> Self {
         let limits = Limits {
@@ -182,7 +182,7 @@ impl LocalR2 {
         Self::of(self.folder, limits)
     }
 
-    /// The path of the folder.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.folder
@@ -224,12 +224,12 @@ impl LocalR2 {
         if length > self.limits.object_bytes_max {
             return Err(R2Fault::ObjectSize.into());
         }
-        // They are never closed.
+        // The semaphore is never closed.
         let permit = self.writes.clone().acquire_owned().await;
         let permit = permit.map_err(|_| StorageError::Failed("the bucket was closed".to_owned()))?;
         let (writing, others) = Writing::begin(&self.writing, length, permit);
         if length > SMALL_BYTES {
-            // Checked before content is written in vain.
+            // Checked early, so that content is not written in vain.
             let (key, bytes_max) = (key.to_owned(), self.limits.bytes_max);
             let room = move |db: &_| objects::room_for(db, &key, length.saturating_add(others), bytes_max);
             self.database.read(room).await?;
@@ -265,7 +265,7 @@ impl LocalR2 {
         Ok(Some(object))
     }
 
-    /// Runs a transaction that refers to a new file. `None`: it does not refer to it, and the file is removed.
+    /// Runs a transaction that may refer to a new file. If it returns `None`, it does not, and the file is removed.
     async fn write<T: Send + 'static>(
         &self,
         mut aside: Aside,
@@ -274,7 +274,7 @@ impl LocalR2 {
         self.database
             .write(ROW_BYTES, move |db| {
                 let done = body(db)?;
-                // From here on, the transaction may be committed even if its caller is gone.
+                // From now on, the transaction may be committed even if its caller is gone.
                 Ok(done.map(|done| {
                     aside.keep();
                     (aside, done)
@@ -330,7 +330,7 @@ impl LocalR2 {
         Err(StorageError::Failed("the object is replaced again and again".to_owned()).into())
     }
 
-    /// Returns the content of a range. `None`: its file was removed.
+    /// Returns the content of a range; `None` if its file was removed.
     async fn content(
         &self,
         files: Vec<(String, u64)>,
@@ -375,7 +375,7 @@ impl LocalR2 {
     }
 }
 
-/// The part that a file becomes, if it has content.
+/// Returns the part for a file, if it has content.
 fn part(aside: &Aside, size: u64, md5: &[u8]) -> Option<Part> {
     aside.has_content().then(|| Part {
         blob: aside.blob.clone(),
@@ -470,14 +470,14 @@ impl R2Store for LocalR2 {
         })
     }
 
-    /// Counts the parts of uploads, too.
+    /// Includes the parts of uploads.
     fn total(&self) -> R2Future<(u64, u64)> {
         let total = self.database.read(objects::total);
         Box::pin(async move { Ok(total.await?) })
     }
 }
 
-/// A new name of a version, an upload or a file.
+/// Generates a name for a version, an upload or a file.
 fn identifier() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }

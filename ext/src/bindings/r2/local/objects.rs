@@ -8,8 +8,8 @@ use super::schema::{OBJECT, object, to_json, unsigned};
 use crate::storage::sqlite::Failed;
 use crate::storage::{StorageError, signed};
 
-/// Time for which the files of a replaced object of several parts are kept, because a reader opens them one after another. The
-/// file of an object of one part is open from the start of reading.
+/// Time for which the files of a replaced multipart object are kept, because a reader opens them one after another. The only
+/// file of another object is open from the start.
 const SEVERAL_PARTS_GRACE_MS: u64 = 60 * 60 * 1000;
 
 /// The file of a part.
@@ -44,7 +44,7 @@ pub(super) fn find(db: &Connection, key: &str) -> Result<Option<(R2Object, Files
     Ok(Some((object, files)))
 }
 
-/// Stores an object of one file, or of none. Returns `None` if the conditions do not hold, else the files to be removed now.
+/// Stores an object with at most one file. Returns the files to be removed now, or `None` if the conditions do not hold.
 pub(super) fn put(
     db: &Connection,
     object: &R2Object,
@@ -65,7 +65,7 @@ pub(super) fn put(
     Ok(Some(unused))
 }
 
-/// Checks for room for this many bytes.
+/// Checks for room for a number of bytes.
 pub(super) fn room(db: &Connection, bytes: u64, bytes_max: u64) -> Result<(), Failed> {
     match total(db)?.0.saturating_add(bytes) > bytes_max {
         true => Err(StorageError::Full(bytes_max).into()),
@@ -73,13 +73,13 @@ pub(super) fn room(db: &Connection, bytes: u64, bytes_max: u64) -> Result<(), Fa
     }
 }
 
-/// The same for content that will replace an object.
+/// Checks for room for content that replaces an object.
 pub(super) fn room_for(db: &Connection, key: &str, bytes: u64, bytes_max: u64) -> Result<(), Failed> {
     let replaced = head(db, key)?.map_or(0, |object| object.size);
     room(db, bytes.saturating_sub(replaced), bytes_max)
 }
 
-/// The bytes of all objects and parts, and the number of objects.
+/// Returns the size of all objects and parts, and the number of objects.
 pub(super) fn total(db: &Connection) -> Result<(u64, u64), Failed> {
     let mut select = db.prepare_cached("SELECT bytes, objects FROM total")?;
     Ok(select.query_row([], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))?)
@@ -135,7 +135,7 @@ pub(super) fn replace(db: &Connection, old: Option<&R2Object>, now: u64) -> Resu
     )
 }
 
-/// Detaches the files of an owner, to be removed at a time. Returns them if that is now.
+/// Detaches the files of an owner, to be removed at a time. Returns them if they can be removed now.
 pub(super) fn discard(db: &Connection, owner: &str, at: u64, now: u64) -> Result<Vec<String>, Failed> {
     let mut mark = db.prepare_cached("INSERT INTO garbage (blob, at) SELECT blob, ?2 FROM parts WHERE owner = ?1")?;
     mark.execute(params![owner, signed(at)])?;

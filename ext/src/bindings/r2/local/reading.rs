@@ -1,4 +1,4 @@
-//! Reads the content of an object from its files.
+//! Reading of an object's content from its files.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::blobs::{Blobs, read_at};
 use crate::storage::ReadRoom;
 
-/// Bytes that are read at a time.
+/// Size of a read.
 const READ_BYTES: u64 = 256 << 10;
 
 /// A piece of an object in one file.
@@ -50,7 +50,7 @@ pub(super) fn pieces(files: Vec<(String, u64)>, offset: u64, length: u64) -> Vec
 
 type Read = Pin<Box<dyn Future<Output = io::Result<(Bytes, Option<Arc<File>>)>> + Send>>;
 
-/// The content of an object. At most two steps are in memory: the last one read, and the next one.
+/// The content of an object. At most two reads are in memory, the last and the next.
 pub(super) struct Content {
     pub(super) blobs: Blobs,
     pub(super) room: ReadRoom,
@@ -59,12 +59,12 @@ pub(super) struct Content {
     pub(super) file: Option<Arc<File>>,
     pub(super) left: u64,
     pub(super) reading: Option<Read>,
-    /// Counts among the objects that are being read.
+    /// Permit for a concurrent read.
     pub(super) _transfer: OwnedSemaphorePermit,
 }
 
 impl Content {
-    /// Starts reading the next step.
+    /// Starts the next read.
     fn begin(&mut self) -> Option<Read> {
         let piece = self.pieces.front_mut()?;
         let (blob, offset, length) = (piece.blob.clone(), piece.offset, piece.length.min(READ_BYTES));

@@ -16,19 +16,19 @@ use crate::storage::{StorageError, signed};
 
 /// Time between two sweeps of a bucket that is written to.
 const EVERY_MS: u64 = 5 * 60 * 1000;
-/// Maximum number of files of each kind, and of uploads, that a sweep handles.
+/// Maximum number of files of each kind, and of uploads, per sweep.
 const COUNT_MAX: usize = 1000;
-/// Age at which an unlocked file has no writer: a writer locks its file just after creating it.
+/// Age from which an unlocked file has no writer, because a writer locks its file just after creating it.
 const UNLOCKED_AGE: Duration = Duration::from_secs(60);
-/// Time after which an incomplete upload is aborted, as by R2.
+/// Time after which an incomplete upload is aborted, as on R2.
 const UPLOAD_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
-/// The time of the next sweep, in milliseconds since 1970.
+/// The time of the next sweep, in milliseconds since the Unix epoch.
 #[derive(Default)]
 pub(super) struct NextSweep(AtomicU64);
 
 impl NextSweep {
-    /// Returns true for one caller when a sweep is due.
+    /// Returns true, to one caller only, when a sweep is due.
     pub(super) fn is_due(&self, now: u64) -> bool {
         let at = self.0.load(Ordering::Relaxed);
         let next = now + EVERY_MS;
@@ -52,7 +52,7 @@ pub(super) fn sweep(database: &Database, blobs: &Blobs, now: u64) {
     told("replaced objects", garbage(database, blobs, now));
 }
 
-/// Moves or removes the files that were being written when a process was ended.
+/// Moves or removes the files that were being written when a process ended.
 fn left_aside(database: &Database, blobs: &Blobs) -> Result<(), StorageError> {
     let Ok(entries) = fs::read_dir(blobs.aside_folder()) else {
         return Ok(());
@@ -61,7 +61,7 @@ fn left_aside(database: &Database, blobs: &Blobs) -> Result<(), StorageError> {
         let Ok(blob) = entry.file_name().into_string() else {
             continue;
         };
-        // The lock is held until the decision, as a writer holds it until its transaction has ended.
+        // Holds the lock, like a writer during its transaction.
         let Some(_locked) = abandoned(&entry.path()) else {
             continue;
         };
@@ -105,7 +105,7 @@ fn garbage(database: &Database, blobs: &Blobs, now: u64) -> Result<(), StorageEr
     remove(database, blobs, unused)
 }
 
-/// Removes files that nothing refers to, on a thread for files. A later sweep retries failures.
+/// Removes unreferenced files, on a thread for files. A later sweep retries failures.
 pub(super) fn remove(database: &Database, blobs: &Blobs, unused: Vec<String>) -> Result<(), StorageError> {
     let (removed, failed): (Vec<_>, Vec<_>) = unused
         .into_iter()

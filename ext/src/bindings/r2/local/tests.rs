@@ -52,7 +52,7 @@ fn files(bucket: &LocalR2, folder: &str) -> Vec<String> {
     files
 }
 
-/// Waits until what is done in the background has been done.
+/// Waits until background work has reached a state.
 fn settled(bucket: &LocalR2, is_so: impl Fn() -> bool) {
     let began = std::time::Instant::now();
     while !is_so() {
@@ -138,7 +138,7 @@ fn content_that_ends_early_changes_nothing() {
     settled(&bucket, || files(&bucket, "aside").is_empty());
 }
 
-/// A body that is said to have another length.
+/// A body with a wrong announced length.
 struct Announced(http_body_util::Full<bytes::Bytes>, u64);
 
 impl http_body::Body for Announced {
@@ -172,7 +172,7 @@ fn an_object_can_be_read_while_it_is_replaced() {
 fn a_reader_has_little_of_an_object_in_memory() {
     let (_folder, bucket) = bucket();
     put(&bucket, "a", content(3 << 20)).unwrap();
-    // Two steps of 256 KiB.
+    // Two reads of 256 KiB.
     let room = ReadRoom::new(512 << 10);
     let found = block_on(bucket.get(R2Get::new("a"), room.clone())).unwrap().unwrap();
     let mut content = found.content.unwrap();
@@ -251,7 +251,7 @@ fn uploads_are_made_of_their_parts() {
     let empty = part("b", &id, 1, Vec::new()).unwrap();
     assert_eq!(complete("b", &id, vec![empty]).unwrap().size, 0);
     assert_eq!(read(&bucket, R2Get::new("b")), Ok(Some(Vec::new())));
-    // The files of the replaced object of several parts are kept for those who read it.
+    // The files of the replaced multipart object are kept for its readers.
     put(&bucket, "a", "new").unwrap();
     assert_eq!(files(&bucket, "blobs").len(), 3);
     assert_eq!(block_on(bucket.total()), Ok((3, 2)));
@@ -263,7 +263,7 @@ fn files_left_by_a_crash_are_cleaned_up() {
     let stored = put(&bucket, "a", "stored").unwrap().unwrap();
     let used = files(&bucket, "blobs").remove(0);
     drop(bucket.clone());
-    // As if it had crashed before the move, and while another file was written.
+    // Simulates crashes before the move, and while another file was written.
     let aside = bucket.path().join("aside");
     fs::rename(bucket.blobs.place(&used), aside.join(&used)).unwrap();
     fs::write(aside.join("abandoned"), "part").unwrap();

@@ -168,7 +168,7 @@ fn parts(db: &Connection, id: &str) -> Result<BTreeMap<u16, Part>, Failed> {
     Ok(parts.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Returns the parts that an upload is completed with, by number.
+/// Returns the parts of a completed upload, by number.
 fn choose<'a>(uploaded: &'a BTreeMap<u16, Part>, asked: &[R2Part]) -> Result<BTreeMap<u16, &'a Part>, R2Fault> {
     let numbers: BTreeSet<_> = asked.iter().map(|part| part.number).collect();
     if numbers.len() < asked.len() {

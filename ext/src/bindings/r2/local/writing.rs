@@ -1,11 +1,11 @@
-//! Counts of running writes.
+//! Accounting of running writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Content that is being written. It counts as a write, and with its bytes.
+/// A running write, which counts with its bytes.
 pub(super) struct Writing {
     all: Arc<AtomicU64>,
     length: u64,
@@ -13,7 +13,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    /// Begins a write of this many bytes. Also returns the bytes of the other writes.
+    /// Starts a write of `length` bytes. Also returns the bytes of the other writes.
     pub(super) fn begin(all: &Arc<AtomicU64>, length: u64, permit: OwnedSemaphorePermit) -> (Self, u64) {
         let others = all.fetch_add(length, Ordering::Relaxed);
         let writing = Self {

@@ -1,20 +1,20 @@
-//! Keys of objects as paths of the service, and back.
+//! Conversion between keys of objects and paths of the service.
 //!
-//! A path is the key, so that other programs find the objects. Parts that the service's client does not accept are encoded: `%`
-//! and control characters as `%` and two digits, as well as segments between slashes that are `.` or `..`, and an empty segment
-//! as `%` alone.
+//! A path equals the key, so that other programs find the objects, except for parts that the service's client does not
+//! accept. `%`, control characters, and the segments `.` and `..` are encoded as `%` and two digits, and an empty segment as
+//! `%`.
 
 use std::fmt::Write as _;
 
 use object_store::path::Path;
 
-/// The path of a key.
+/// Returns the path of a key.
 pub(super) fn path(prefix: &str, key: &str) -> Result<Path, object_store::path::Error> {
     let segments: Vec<_> = key.split('/').map(segment).collect();
     Path::parse(format!("{prefix}{}", segments.join("/")))
 }
 
-/// The common prefix of the paths of all keys with this prefix.
+/// Returns the common prefix of the paths of all keys with a prefix.
 pub(super) fn prefix(prefix: &str, of_keys: &str) -> String {
     // The last segment may be incomplete.
     let (folders, last) = match of_keys.rsplit_once('/') {
@@ -31,7 +31,7 @@ pub(super) fn prefix(prefix: &str, of_keys: &str) -> String {
     all
 }
 
-/// The key, or prefix of keys, of a path.
+/// Returns the key, or prefix of keys, of a path.
 pub(super) fn key(prefix: &str, path: &str) -> Option<String> {
     let segments: Option<Vec<_>> = path.strip_prefix(prefix)?.split('/').map(unescaped).collect();
     Some(segments?.join("/"))

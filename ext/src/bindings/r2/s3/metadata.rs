@@ -1,7 +1,7 @@
-//! Metadata of an object, as stored by the service.
+//! Metadata of an object on the service.
 //!
-//! HTTP metadata is that of the service. Everything else is JSON in one header of user metadata, `x-amz-meta-isopod`, because
-//! names of user metadata have no case there, and values are ASCII.
+//! HTTP metadata is stored as the service's own. All other metadata is JSON in one header, `x-amz-meta-isopod`, because
+//! names of user metadata are case-insensitive there, and values are ASCII.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use super::super::rules::hex;
 
 const NAME: &str = "isopod";
 
-/// The JSON.
+/// The metadata in the JSON header.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Kept {
@@ -48,7 +48,7 @@ fn digest(checksums: &R2Checksums, algorithm: R2Algorithm) -> Option<&Vec<u8>> {
     }
 }
 
-/// The attributes of an object to be written.
+/// Returns the attributes of an object to be written.
 pub(super) fn attributes(object: &R2Object) -> Attributes {
     let http = &object.http_metadata;
     let mut attributes = Attributes::new();
@@ -82,7 +82,7 @@ pub(super) fn attributes(object: &R2Object) -> Attributes {
     attributes
 }
 
-/// JSON that is written with ASCII characters alone.
+/// Escapes all non-ASCII characters of JSON.
 fn ascii(json: &str) -> String {
     let mut ascii = String::with_capacity(json.len());
     for c in json.chars() {
@@ -99,7 +99,7 @@ fn ascii(json: &str) -> String {
     ascii
 }
 
-/// An object in a list: without metadata.
+/// Converts an object of a list, without metadata.
 pub(super) fn listed(key: String, meta: &ObjectMeta) -> R2Object {
     let etag = etag_of(meta.e_tag.as_deref());
     let uploaded = u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or_default();
@@ -111,7 +111,7 @@ pub(super) fn listed(key: String, meta: &ObjectMeta) -> R2Object {
     object
 }
 
-/// An object with its metadata.
+/// Converts an object with its metadata.
 pub(super) fn object(key: String, meta: &ObjectMeta, attributes: &Attributes) -> R2Object {
     let mut object = listed(key, meta);
     let text = |attribute| attributes.get(&attribute).map(|value| value.to_string());
@@ -148,7 +148,7 @@ pub(super) fn object(key: String, meta: &ObjectMeta, attributes: &Attributes) ->
     object
 }
 
-/// An ETag without quotes.
+/// Returns an ETag without quotes.
 pub(super) fn etag_of(etag: Option<&str>) -> String {
     etag.unwrap_or_default().trim_matches('"').to_owned()
 }

@@ -1,7 +1,7 @@
-//! A bucket on a service with the interface of S3.
+//! A bucket on a service with S3's interface.
 //!
-//! `keys` maps keys to paths and back, `metadata` converts metadata, and `transfer` moves content. The client lives on a runtime
-//! of its own ([`Hosted`]): its requests are tasks there.
+//! `keys` converts keys, `metadata` metadata, and `transfer` moves content. The client lives on its own runtime
+//! ([`Hosted`]), where requests are tasks.
 
 mod keys;
 mod metadata;
@@ -34,12 +34,12 @@ use crate::storage::{ReadRoom, StorageError};
 /// Time limit for connecting, and for the next byte of an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Number of tries of a conditional write, if the object is replaced meanwhile.
+/// Maximum number of attempts of a conditional write whose object is replaced meanwhile.
 const TRIES: usize = 16;
-/// Requests of one `delete` at the same time.
+/// Maximum number of concurrent requests of one `delete`.
 const DELETES: usize = 16;
 
-/// An R2 bucket in a bucket of S3, or of another service with its interface.
+/// An R2 bucket in a bucket of S3, or of another service with S3's interface.
 ///
 /// ```no_run
 /// # mod isopod { pub use isopod_ext::bindings; }
@@ -51,14 +51,14 @@ const DELETES: usize = 16;
 /// # drop(bindings);
 /// ```
 ///
-/// Any number of processes on any number of machines may use it. A write is acknowledged when the service has acknowledged it.
-/// Requests that fail are tried again by the client, for up to [30 s](Self::TIMEOUT). Clones share connections, which live on a
-/// thread of the store's own (`isopod-s3`).
+/// Any number of processes on any number of machines may use it. A write is acknowledged when the service has acknowledged
+/// it. Failed requests are retried for up to [30 s](Self::TIMEOUT). Clones share connections, which live on the thread
+/// `isopod-s3`.
 ///
-/// What differs from [`LocalR2`](super::LocalR2): a list has neither metadata nor versions; `uploaded` is in whole seconds; an object of
-/// more than [8 MiB](Self::PART_BYTES) is uploaded in parts, so that its ETag is of that kind, it has no MD5, and its conditions are
-/// checked before it replaces another and not at the same time; the parts of an upload are numbered from 1 without gaps, and
-/// each is in memory while it is uploaded.
+/// Differences from [`LocalR2`](super::LocalR2): lists have neither metadata nor versions, and `uploaded` is in whole
+/// seconds. An object of more than [8 MiB](Self::PART_BYTES) is uploaded in parts, so it has a multipart ETag and no MD5,
+/// and its conditions are not checked atomically with its write. The parts of an upload are numbered from 1 without gaps,
+/// and each is in memory while it is uploaded.
 #[derive(Clone)]
 pub struct S3R2 {
     options: Options,
@@ -86,12 +86,12 @@ impl S3R2 {
     pub const TRANSFERS_MAX: usize = 128;
     /// The size of the parts of a large object.
     pub const PART_BYTES: usize = 8 << 20;
-    /// Maximum size of a part that a script uploads: it is in memory meanwhile.
+    /// Maximum size of a part that a script uploads, which is in memory meanwhile.
     pub const UPLOAD_PART_BYTES_MAX: u64 = 100 << 20;
-    /// The time for which a request that fails is tried again.
+    /// The time for which a failed request is retried.
     pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// Creates a store for the bucket of this name, on AWS in the region `us-east-1`, with the credentials of the machine.
+    /// Creates a store for the bucket with this name, on AWS in the region `us-east-1`, with the machine's credentials.
     pub fn new(bucket: impl Into<String>) -> Self {
         Self::of(Options {
             bucket: bucket.into(),
@@ -127,7 +127,7 @@ impl S3R2 {
         self.with(|options| options.prefix = prefix.into())
     }
 
-    /// Sets the URL of the service. Default: that of AWS for the region.
+    /// Sets the URL of the service. Default: AWS's for the region.
     #[must_use]
     pub fn endpoint(self, endpoint: impl Into<String>) -> Self {
         self.with(|options| options.endpoint = Some(endpoint.into()))
@@ -139,7 +139,7 @@ impl S3R2 {
         self.with(|options| options.region = Some(region.into()))
     }
 
-    /// Sets the access key's id and its secret. Default: those that the machine's metadata service gives.
+    /// Sets the access key's id and its secret. Default: credentials from the machine's metadata service.
     #[must_use]
     pub fn credentials(self, id: impl Into<String>, secret: impl Into<String>) -> Self {
         self.with(|options| options.credentials = Some((id.into(), secret.into())))
@@ -158,16 +158,15 @@ impl S3R2 {
         self
     }
 
-    /// Returns the part of the bucket whose keys continue with this text after the prefix. It shares connections and limits with
-    /// this one.
+    /// Returns the part of the bucket with an extended prefix, which shares connections and limits.
     #[must_use]
     pub fn below(mut self, folder: &str) -> Self {
         self.options.prefix.push_str(folder);
         self
     }
 
-    /// Sets the maximum number of objects that are read at once, and of those that are written. Default: 128. Further reads fail,
-    /// further writes wait.
+    /// Sets the maximum number of concurrent reads of objects, and of writes. Default: 128. Further reads fail, further
+    /// writes wait.
     #[must_use]
     pub fn transfers_max(self, transfers_max: usize) -> Self {
         let hosted = self.hosted.clone();
@@ -175,13 +174,13 @@ impl S3R2 {
         Self { hosted, ..limited }
     }
 
-    /// The place of the bucket, without credentials: `s3://uploads/prefix`.
+    /// Returns the URL of the bucket, without credentials: `s3://uploads/prefix`.
     #[must_use]
     pub fn address(&self) -> String {
         format!("s3://{}/{}", self.options.bucket, self.options.prefix)
     }
 
-    /// The runtime, and the client on it.
+    /// Returns the runtime, and the client on it.
     fn client(&self) -> Result<(Handle, Arc<AmazonS3>), StorageError> {
         self.hosted.get(|| {
             let options = &self.options;
@@ -222,7 +221,7 @@ impl S3R2 {
         self.ask(work).await?.map_err(|error| self.failed(&error))
     }
 
-    /// The same, with the client's own error.
+    /// Variant of [`Self::run`] with the client's own error.
     async fn ask<T: Send + 'static, F>(
         &self,
         work: impl FnOnce(Arc<AmazonS3>) -> F,
@@ -325,7 +324,7 @@ impl S3R2 {
         let listed = self.ask(|client| async move { client.list_paginated(Some(&from), options).await });
         let listed = match listed.await? {
             Ok(listed) => listed,
-            // The service does not know the cursor, or it is not one.
+            // The cursor is invalid.
             Err(error) if error.to_string().contains("InvalidArgument") => return Err(R2Fault::Cursor.into()),
             Err(error) => return Err(self.failed(&error)),
         };
@@ -383,7 +382,7 @@ impl S3R2 {
         let path = self.path(&key)?;
         let mut parts = parts;
         parts.sort_unstable_by_key(|part| part.number);
-        // The client numbers them by their places.
+        // The client numbers parts by position.
         let are_all = parts
             .iter()
             .enumerate()
@@ -399,7 +398,7 @@ impl S3R2 {
         }
     }
 
-    /// The error of an operation on an upload.
+    /// Converts the error of an operation on an upload.
     fn of_upload(&self, error: &Error) -> R2Error {
         let text = error.to_string();
         match error {
@@ -413,7 +412,7 @@ impl S3R2 {
 }
 
 impl PartialEq for S3R2 {
-    /// True if they have the same options.
+    /// Compares options.
     fn eq(&self, other: &Self) -> bool {
         self.options == other.options
     }

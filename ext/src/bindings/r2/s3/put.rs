@@ -1,4 +1,4 @@
-//! Writes. Content is read from a script in pieces, and passed to tasks of the runtime.
+//! Writing of objects. Content is read from a script in pieces, and passed to tasks of the runtime.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::event::Body;
 use crate::storage::{StorageError, now_ms};
 use crate::web::Hasher;
 
-/// A new version.
+/// Generates a version.
 pub(super) fn version() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
@@ -50,7 +50,7 @@ impl S3R2 {
         }
     }
 
-    /// The current object, if there are conditions on it.
+    /// Returns the current object, if there are conditions on it.
     async fn present(&self, put: &R2Put) -> Result<Option<R2Object>, R2Error> {
         match put.conditions == R2Conditions::default() {
             true => Ok(None),
@@ -63,7 +63,7 @@ impl S3R2 {
         permit.map_err(|_| StorageError::Failed("the bucket was closed".to_owned()).into())
     }
 
-    /// Puts content in one request, whose conditions the service checks.
+    /// Puts content in one request. The service checks the conditions.
     async fn put_whole(
         self,
         put: R2Put,
@@ -214,7 +214,7 @@ fn length_of(content: &Body) -> Result<u64, R2Error> {
     length.ok_or_else(|| R2Error::Content("its length is not known".to_owned()))
 }
 
-/// An object that was written now.
+/// Returns a written object.
 fn stored(mut object: R2Object, result: &PutResult) -> R2Object {
     object.etag = metadata::etag_of(result.e_tag.as_deref());
     // The service stores whole seconds.
@@ -251,7 +251,7 @@ impl Digests {
     }
 }
 
-/// Compares with the given checksum.
+/// Compares the content with the given checksum.
 fn check(given: Option<R2Checksum>, md5: &[u8], other: Option<&[u8]>) -> Result<(), R2Fault> {
     let actual = other.unwrap_or(md5);
     match given {

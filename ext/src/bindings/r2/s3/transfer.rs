@@ -16,14 +16,14 @@ use crate::storage::ReadRoom;
 /// Number of chunks that are read ahead of a script.
 const AHEAD: usize = 2;
 
-/// Content that a task of the runtime reads, at the pace of its reader.
+/// Content that a task of the runtime reads, with backpressure.
 struct Received {
     chunks: mpsc::Receiver<Result<Bytes, BodyError>>,
     left: u64,
     _transfer: OwnedSemaphorePermit,
 }
 
-/// The content of an answer of the service, of this length.
+/// Returns the content of a service's answer with this length.
 pub(super) fn received(
     runtime: &Handle,
     answer: GetResult,
