@@ -181,7 +181,7 @@ async fn a_missing_path_is_handled_as_configured() {
 
 /// Source: https://developers.cloudflare.com/workers/static-assets/routing/worker-script/.
 #[tokio::test]
-async fn the_worker_answers_what_no_asset_does_or_what_it_is_to_answer_first() {
+async fn the_worker_answers_first_or_without_an_asset() {
     let spa = |options: Options| options.not_found_handling(NotFoundHandling::SinglePageApplication);
     let navigate = |path: &str| Request::get(path).header("sec-fetch-mode", "navigate");
     let site = site().with(spa);

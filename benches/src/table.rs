@@ -117,7 +117,7 @@ mod tests {
     use super::{Better, Column, Row, Table, number};
 
     #[test]
-    fn a_ratio_above_one_says_that_the_first_row_is_better() {
+    fn ratios_above_one_favor_the_first_row() {
         let columns = vec![
             Column {
                 title: "us",

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_never_ends_is_told_canceled_when_its_thread_is_closed() {
+    fn closing_its_thread_cancels_an_endless_call() {
         let told = Mutex::new(Vec::new());
         let callbacks = Callbacks::start("test", 2).unwrap();
         callbacks
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_has_failed_at_once_is_told_by_its_callback() {
+    fn an_immediate_failure_is_reported_by_the_callback() {
         let told = Mutex::new(Vec::new());
         let callbacks = Callbacks::start("test", 1).unwrap();
         let threw = Failure::new(Outcome::Exception, "no");

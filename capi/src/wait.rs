@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_work_is_abandoned_at_the_deadline_despite_other_wake_ups() {
+    fn endless_work_is_dropped_at_the_deadline() {
         thread::current().unpark();
         assert_eq!(until(deadline(10), std::future::pending::<()>()), None);
     }

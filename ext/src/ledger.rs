@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_counted_until_the_last_who_has_some_of_them_lets_go() {
+    fn bytes_are_charged_until_their_last_slice_is_dropped() {
         let ledger = MemoryLedger::default();
         let kept = ledger.keep(vec![1; 10_000].into());
         let part = kept.slice(9_000..);

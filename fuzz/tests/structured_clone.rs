@@ -99,7 +99,7 @@ fn cloned_values() {
 }
 
 #[test]
-fn what_only_says_that_it_is_the_platforms_is_plain() {
+fn platform_markers_are_accepted() {
     let source = r#"
 const attempt = (value) => {
   try { const copy = structuredClone(value); return [copy.constructor.name, copy.name ?? "", copy.message ?? ""]; }

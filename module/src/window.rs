@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_may_be_overdrawn_once_and_opens_when_it_is_above_nothing() {
+    fn a_window_may_be_overdrawn_once() {
         let window = Window::new(10);
         assert!(window.take(25).now_or_never().is_some());
         assert!(window.take(1).now_or_never().is_none());

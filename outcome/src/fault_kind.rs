@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_and_back() {
+    fn round_trip() {
         for outcome in Outcome::ALL {
             let back = Outcome::from(FaultKind::from(outcome));
             let expected = match outcome {

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_counted_once_whatever_the_thread() {
+    fn requests_are_counted_once_on_any_thread() {
         let counts = Counts::default();
         // More threads than parts.
         for thread in 0..40 {

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_the_bodys_own_whatever_the_headers_say() {
+    fn the_length_is_the_body_s_regardless_of_headers() {
         for said in ["3", "5", "30", "five", "5, 5", "+5", "-1", "", "99999999999999999999"] {
             let said = [("content-length", said)];
             assert_eq!(sent(full("hello"), false, 200, &said).as_deref(), Some("5"));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_connection_are_not_the_workers_to_set() {
+    fn a_worker_cannot_set_hop_by_hop_headers() {
         let mut given = headers(&[
             ("connection", "close, x-private"),
             ("x-private", "1"),

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn each_message_is_handed_over_by_itself_however_it_arrives() {
+    fn messages_are_passed_one_at_a_time() {
         let none = ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "GET /b HTTP/1.1\n\n", "x"];
         let sized = ["POST / HTTP/1.1\r\n\r\n\r\n\r\n1", "POST / HTTP/1.1\n\r\n12345"];
         let chunked = ["POST / HTTP/1.1\r\n\r\n2\r\n\n\n\r\n0\r\n\r\n", "POST"];

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_future_takes_the_place_of_the_one_that_was_ready() {
+    fn a_finished_future_s_memory_is_reused() {
         let dropped = Cell::new(0);
         let reused = ReusedPlace::new();
         let mut first = reused.run(twice(&dropped));

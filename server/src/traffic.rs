@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_may_change_its_mind_about_some_requests_and_not_about_most() {
+    fn a_client_may_cancel_some_requests_but_not_most() {
         let limits = Limits {
             h2_cancels_max: 10,
             ..Limits::default()

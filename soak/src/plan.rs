@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_brings_the_same_actions_again_and_another_seed_brings_others() {
+    fn a_seed_determines_the_actions() {
         assert_eq!(steps(7, MIX), steps(7, MIX));
         assert_ne!(steps(7, MIX), steps(8, MIX));
     }

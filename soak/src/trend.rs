@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leak_shows_through_noise_and_noise_alone_is_none() {
+    fn a_leak_is_distinguished_from_noise() {
         let leak = Trend::of(&noisy(8.0)).expect("enough samples");
         assert!((6.0..10.0).contains(&leak.slope_per_min), "{leak:?}");
         assert!(leak.grows_by(16.0), "{leak:?}");

@@ -26,7 +26,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 #[ignore = "nightly: takes a minute, and the machine for itself"]
-fn a_minute_of_everything_at_once_ends_well() {
+fn a_minute_of_mixed_load_passes() {
     let program = program();
     let program = program.to_str().expect("a path in UTF-8");
     // A load that a development build can handle.
@@ -40,7 +40,7 @@ fn a_minute_of_everything_at_once_ends_well() {
 }
 
 #[test]
-fn a_program_that_is_no_server_is_no_verdict() {
+fn without_a_server_there_is_no_verdict() {
     let ended = soak(&["--minutes", "0.1", "--program", "/bin/false"]);
     assert_eq!(ended.status.code(), Some(2), "{}", text(&ended.stdout));
     assert!(
@@ -51,7 +51,7 @@ fn a_program_that_is_no_server_is_no_verdict() {
 }
 
 #[test]
-fn a_seed_prints_the_same_plan_again() {
+fn a_seed_determines_the_plan() {
     let plan = |seed| text(&soak(&["--plan", "200", "--seed", seed]).stdout);
     assert_eq!(plan("3").lines().count(), 200);
     assert_eq!(plan("3"), plan("3"));

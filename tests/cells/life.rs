@@ -52,7 +52,7 @@ fn limited(source: &str, limits: Limits) -> TestPool {
 
 // row 50
 #[test]
-fn code_that_cannot_be_interrupted_costs_its_cell_and_no_thread() {
+fn uninterruptible_code_costs_its_cell_and_no_thread() {
     let source =
         "export const search = () => [].includes.call({ length: 2 ** 53 - 1 }, 1); export const fine = () => 1;";
     let pool = limited(source, Limits::default().cpu(Duration::from_millis(100)));
@@ -69,7 +69,7 @@ fn code_that_cannot_be_interrupted_costs_its_cell_and_no_thread() {
 
 // row 50
 #[test]
-fn memory_that_v8_takes_without_asking_ends_no_more_than_the_cell() {
+fn uncounted_memory_ends_only_the_cell() {
     let source = "export const spread = () => [...'.'.repeat(2 ** 28)].length;
         export const power = () => String(2n ** (2n ** 30n)).length;
         export const fine = () => 1;";
@@ -131,7 +131,7 @@ fn a_process_that_is_stopped_is_killed_at_the_deadline_of_its_event() {
 
 // row 52
 #[test]
-fn a_process_that_gives_no_sign_of_life_is_killed() {
+fn a_process_without_heartbeats_is_killed() {
     let builder = one_thread().cells(cells().silence_max(Duration::from_millis(400)));
     let pool = builder.build().expect("a pool");
     let source =
@@ -158,7 +158,7 @@ fn no_process_outlives_its_pool() {
 
 // row 51
 #[test]
-fn killed_again_and_again_each_event_is_answered_and_nothing_is_left() {
+fn repeated_kills_lose_no_answer_and_leave_nothing() {
     const ROUNDS: usize = 20;
     kill_again_and_again(ROUNDS);
 }
@@ -166,7 +166,7 @@ fn killed_again_and_again_each_event_is_answered_and_nothing_is_left() {
 // row 51
 #[test]
 #[ignore = "nightly: takes minutes"]
-fn killed_a_thousand_times_each_event_is_answered_and_nothing_is_left() {
+fn a_thousand_kills_lose_no_answer_and_leave_nothing() {
     kill_again_and_again(1_000);
 }
 
@@ -246,7 +246,7 @@ fn kill_again_and_again(rounds: usize) {
 }
 
 #[test]
-fn a_script_that_cannot_start_says_where() {
+fn a_failed_start_names_its_place() {
     let pool: Pool = pool_of("export const a = 1;\nthrow new Error('not today');", vec![]);
     let failure = block_on(pool.call::<_, ()>("s", "a", ())).expect_err("no start");
     assert_eq!(failure.outcome, Outcome::BootFailed);

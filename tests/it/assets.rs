@@ -35,7 +35,7 @@ fn seen(answer: &Answer) -> (u16, &str) {
 }
 
 #[test]
-fn a_worker_answers_what_its_assets_do_not() {
+fn a_worker_answers_requests_without_an_asset() {
     let configuration = r#"{ "name": "x", "main": "worker.js", "compatibility_date": "2026-01-01",
         "assets": { "directory": "public", "binding": "ASSETS", "not_found_handling": "single-page-application",
             "run_worker_first": ["/api/*"] } }"#;

@@ -202,7 +202,7 @@ fn transferred_buffers_are_detached_and_untransferable_ones_refused() {
 }
 
 #[test]
-fn a_script_publishes_what_it_may_and_nothing_else() {
+fn a_script_publishes_allowed_topics_only() {
     let stage = Stage::new();
     let source = "export default { message({ data }, env) {
         const told = []; for (const topic of ['orders.paid', 'isopod.shutdown', 'orders..x', 'mine.said']) {
@@ -220,7 +220,7 @@ fn a_script_publishes_what_it_may_and_nothing_else() {
 }
 
 #[test]
-fn workers_that_call_each_other_in_a_circle_end_with_an_error_that_names_it() {
+fn cyclic_calls_end_with_an_error() {
     let stage = Stage::with(Bus::builder().depth_max(4).build(), 2);
     let says = |topic: &str| format!("export default {{ message(m, env) {{ env.EVENTS.publish('{topic}') }} }};");
     let mut failed = stage.listen("isopod.message.failed");
@@ -236,7 +236,7 @@ fn workers_that_call_each_other_in_a_circle_end_with_an_error_that_names_it() {
 }
 
 #[test]
-fn of_several_messages_in_flight_the_error_names_the_one_that_led_to_it() {
+fn an_error_names_its_causing_message() {
     let stage = Stage::with(Bus::builder().depth_max(0).build(), 1);
     let source =
         "export default { async message({ topic }, env) { await env[topic].pass(); env.EVENTS.publish('more') } };";
@@ -265,7 +265,7 @@ fn of_several_messages_in_flight_the_error_names_the_one_that_led_to_it() {
 }
 
 #[test]
-fn a_failed_message_is_told_of_and_the_next_one_comes() {
+fn a_failed_message_is_reported_and_the_next_one_handled() {
     let stage = Stage::new();
     let source = "export default { message({ data }, env) {
         if (data === 1) throw new RangeError('no'); env.EVENTS.publish('got', data) } };";
@@ -289,7 +289,7 @@ fn a_failed_message_is_told_of_and_the_next_one_comes() {
 }
 
 #[test]
-fn a_script_that_fails_at_what_tells_of_its_failures_comes_to_an_end() {
+fn an_error_in_an_error_handler_ends_the_script() {
     let stage = Stage::with(Bus::builder().depth_max(3).build(), 1);
     let source = "export default { message() { throw new Error('always') } };";
     let subscription = stage.script("s", source, &[], &["n", "isopod.message.>"]);
@@ -302,7 +302,7 @@ fn a_script_that_fails_at_what_tells_of_its_failures_comes_to_an_end() {
 }
 
 #[test]
-fn messages_are_handled_in_their_order_and_those_a_slow_script_misses_are_counted() {
+fn messages_are_ordered_and_missed_ones_counted() {
     let stage = Stage::new();
     let source =
         "export default { async message({ data }, env) { await env.GATE.pass(); env.EVENTS.publish('got', data) } };";
@@ -329,7 +329,7 @@ fn messages_are_handled_in_their_order_and_those_a_slow_script_misses_are_counte
 }
 
 #[test]
-fn as_many_messages_are_handled_at_a_time_as_the_options_say_and_a_drain_finishes_all() {
+fn concurrent_messages_are_limited_and_a_drain_finishes_them() {
     let stage = Stage::new();
     let source =
         "export default { async message({ data }, env) { await env.GATE.pass(); env.EVENTS.publish('got', data) } };";
@@ -368,7 +368,7 @@ fn a_subscription_ends_with_its_pool_and_with_its_bus() {
 }
 
 #[test]
-fn a_script_that_outlives_its_bus_is_told_so() {
+fn publishing_on_an_ended_bus_is_an_error() {
     let pool = Pool::builder().threads(1).build().expect("a pool");
     let bus = Bus::new();
     let bridge = EventBridge::new(&bus, "s", &[">"]).expect("patterns");

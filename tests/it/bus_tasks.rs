@@ -48,7 +48,7 @@ fn told(bus: &Bus) -> isopod::host::bus::Subscription {
 }
 
 #[test]
-fn a_task_streams_to_its_caller_keeps_and_announces_its_results_and_is_told_of() {
+fn a_task_stores_and_announces_its_results() {
     let stage = Stage::new(Bus::new());
     stage.script(
         "scan",
@@ -109,7 +109,7 @@ fn a_task_streams_to_its_caller_keeps_and_announces_its_results_and_is_told_of()
 }
 
 #[test]
-fn however_a_task_fails_its_last_response_says_so_and_the_bus_is_told_once() {
+fn every_task_failure_is_reported_once() {
     let stage = Stage::new(Bus::new());
     stage.script("s", "export default { task() { throw new Error('broke') } };");
     let mut told = told(&stage.bus);
@@ -150,7 +150,7 @@ fn however_a_task_fails_its_last_response_says_so_and_the_bus_is_told_once() {
 }
 
 #[test]
-fn a_task_that_is_dropped_is_canceled_and_told_of() {
+fn a_dropped_task_is_canceled_and_reported() {
     let stage = Stage::new(Bus::new());
     stage.script(
         "s",
@@ -168,7 +168,7 @@ fn a_task_that_is_dropped_is_canceled_and_told_of() {
 }
 
 #[test]
-fn three_workers_are_chained_and_each_reads_what_the_one_before_made() {
+fn three_chained_workers_read_each_other_s_results() {
     let stage = Stage::new(Bus::new());
     let runtime = runtime();
     stage.script(
@@ -211,7 +211,7 @@ fn three_workers_are_chained_and_each_reads_what_the_one_before_made() {
 }
 
 #[test]
-fn a_chain_that_is_a_circle_ends_at_its_depth_with_an_error_that_names_it() {
+fn a_cyclic_chain_ends_at_the_maximum_depth() {
     let stage = Stage::new(Bus::builder().depth_max(3).build());
     let runtime = runtime();
     stage.script(
@@ -239,7 +239,7 @@ fn a_chain_that_is_a_circle_ends_at_its_depth_with_an_error_that_names_it() {
 }
 
 #[test]
-fn a_circle_of_chains_messages_and_handlers_ends_at_its_depth_too() {
+fn a_cycle_of_chains_and_messages_ends_at_the_maximum_depth() {
     let stage = Stage::new(Bus::builder().depth_max(5).build());
     let runtime = runtime();
     let events = EventBridge::new(&stage.bus, "say", &["go"]).expect("patterns");
@@ -289,7 +289,7 @@ fn the_results_of_a_task_are_as_deep_as_its_request_says() {
 }
 
 #[test]
-fn a_result_that_is_gone_is_an_error_that_a_script_can_catch() {
+fn a_missing_result_is_a_catchable_error() {
     let stage = Stage::new(Bus::new());
     stage.script(
         "read",

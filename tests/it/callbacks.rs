@@ -45,7 +45,7 @@ struct Visit {
 }
 
 #[test]
-fn functions_come_to_rust_wherever_values_do_and_are_called_while_the_script_waits() {
+fn functions_in_values_are_callable_from_rust() {
     let visit = NativeFunction::new(|(visit, prefix): (Visit, String)| async move {
         let mut all = Vec::new();
         for item in visit.items {
@@ -100,7 +100,7 @@ fn errors_of_callbacks_keep_class_message_stack_and_cause() {
 }
 
 #[test]
-fn after_its_event_or_its_worker_has_ended_a_callback_says_so() {
+fn a_callback_of_an_ended_event_is_an_error() {
     let (keep, kept) = keeper();
     let pool = pool_of(
         "export const f = (n) => env.N.keep(() => n); export const g = () => new Promise((r) => setTimeout(r, 1e6));",
@@ -117,7 +117,7 @@ fn after_its_event_or_its_worker_has_ended_a_callback_says_so() {
 }
 
 #[test]
-fn an_event_waits_for_what_its_host_may_still_call_and_no_longer() {
+fn an_event_waits_for_its_lent_functions() {
     let (keep, kept) = keeper();
     let pool = pool_of(
         "export const f = () => new Promise((resolve) => { env.N.keep(resolve); });",
@@ -221,7 +221,7 @@ fn a_panic_while_arguments_are_written_is_an_error_of_the_call() {
 }
 
 #[test]
-fn a_callback_that_never_ends_breaks_its_event_s_limit_and_its_call_fails() {
+fn an_endless_callback_ends_at_the_limit_of_its_event() {
     let (keep, kept) = keeper();
     let limits = Limits::default().cpu(Duration::from_millis(100));
     let source = "export const f = () => new Promise(() => { env.N.keep(() => { for (;;) {} }); });";

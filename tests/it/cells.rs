@@ -29,7 +29,7 @@ pub(crate) fn lives(pid: u32) -> bool {
 }
 
 #[test]
-fn bindings_are_those_of_the_servers_process() {
+fn a_command_uses_the_bindings_of_the_server() {
     let configuration = "
         threads = 4
         routes = [{ path = '/*', worker = 'front' }]
@@ -125,7 +125,7 @@ fn bindings_are_those_of_the_servers_process() {
 }
 
 #[test]
-fn an_isolation_that_is_none_is_an_error_that_says_what_there_is() {
+fn an_unknown_isolation_is_an_error() {
     let project = Project::new(&[
         ("isopod.toml", "main = 'worker.js'\nisolation = 'jail'"),
         ("worker.js", ""),
@@ -179,7 +179,7 @@ fn a_change_of_a_module_is_deployed() {
 
 // row 53
 #[test]
-fn a_server_that_is_killed_takes_its_cells_along_however_busy_they_are() {
+fn busy_cells_end_with_a_killed_server() {
     let worker = "export default { fetch(request) {
             if (request.url.endsWith('/busy')) for (;;);
             return new Response('fine');
@@ -229,7 +229,7 @@ fn endless_code_in_a_cell_is_a_504_and_its_neighbors_answer() {
 
 // row 54
 #[test]
-fn what_a_script_in_a_cell_gets_over_is_what_one_in_a_thread_does() {
+fn cells_survive_the_same_mishaps_as_threads() {
     let project = hostile();
     let arena = Arena::of(project.path());
     for (misdeed, wanted) in [

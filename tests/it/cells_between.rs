@@ -160,7 +160,7 @@ fn calls_and_bindings_mean_the_same_in_threads_and_in_processes() {
 }
 
 #[test]
-fn a_socket_of_a_client_goes_through_workers_in_processes_and_ends_with_the_server() {
+fn a_client_s_socket_passes_through_cells() {
     for (front, back) in PLACES {
         let (_project, mut server) = serve(front, back);
         let mut socket = Socket::open(server.address, "/");
@@ -188,7 +188,7 @@ fn a_socket_of_a_client_goes_through_workers_in_processes_and_ends_with_the_serv
 }
 
 #[test]
-fn what_is_cached_outlives_the_process_that_stored_it() {
+fn a_cache_survives_the_cell_that_stored_in_it() {
     let (_project, server) = serve("process", "process");
     assert_eq!(server.get("/put").body, r#""kept""#);
     for pid in crate::cells::cells(&server) {

@@ -18,7 +18,7 @@ fn says(ended: &Ended, parts: &[&str]) {
 }
 
 #[test]
-fn a_project_that_starts_is_ok() {
+fn a_valid_project_is_ok() {
     let ended = check(&[(
         "worker.ts",
         "export default { fetch: (): Response => new Response('ok') }",
@@ -56,7 +56,7 @@ fn an_exception_in_top_level_code_shows_its_line() {
 }
 
 #[test]
-fn a_worker_that_handles_nothing_is_an_error_that_says_what_was_looked_for() {
+fn a_worker_without_handlers_is_an_error() {
     for source in [
         "console.log('a command');",
         "export default {};",
@@ -116,7 +116,7 @@ fn as_json_each_worker_has_its_own_result() {
 }
 
 #[test]
-fn an_unknown_key_is_an_error_that_knows_the_right_one() {
+fn an_unknown_key_is_an_error_with_a_suggestion() {
     let files = [
         ("isopod.toml", "main = 'worker.js'\n[limits]\nmemry = '64 MiB'"),
         ("worker.js", ""),
@@ -155,7 +155,7 @@ fn errors_of_missing_packages_have_a_remedy() {
 }
 
 #[test]
-fn serving_what_cannot_start_ends_with_1() {
+fn serve_exits_with_1_if_a_worker_cannot_start() {
     let project = Project::new(&[("worker.js", "throw new Error('no start');")]);
     let ended = isopod(&["serve", &project.file("worker.js"), "--listen", "127.0.0.1:0"]);
     assert_eq!(ended.code, Some(1));

@@ -23,7 +23,7 @@ fn with_process(code: &str) -> String {
 }
 
 #[test]
-fn exit_ends_the_script_wherever_it_is_called_and_says_nothing() {
+fn exit_ends_the_script_anywhere() {
     for place in [
         "exit(3);",
         "setTimeout(() => exit(3), 1);",
@@ -195,7 +195,7 @@ fn an_error_of_loading_is_not_called_uncaught() {
 }
 
 #[test]
-fn a_pending_read_of_standard_input_does_not_hold_up_the_end() {
+fn a_pending_read_of_standard_input_does_not_delay_the_exit() {
     let read = "const input = stdin().getReader(); await input.read(); ";
     for (rest, code) in [
         ("input.read(); exit(3);", 3),

@@ -34,7 +34,7 @@ fn prints(options: &[&str], code: &str, output: &str) {
 }
 
 #[test]
-fn nothing_is_allowed_by_default_and_the_error_names_the_option() {
+fn permissions_are_denied_by_default_with_a_remedy() {
     let project = project();
     let file = project.file("in/a.txt");
     let folder = project.file("in");
@@ -61,7 +61,7 @@ fn nothing_is_allowed_by_default_and_the_error_names_the_option() {
 }
 
 #[test]
-fn reading_is_not_writing_and_writing_is_not_reading() {
+fn read_and_write_permissions_are_separate() {
     let project = project();
     let file = project.file("in/a.txt");
     let name = |code: &str| format!("try {{ {code}; console.log('done') }} catch (e) {{ console.log(e.name) }}");
@@ -76,7 +76,7 @@ fn reading_is_not_writing_and_writing_is_not_reading() {
 }
 
 #[test]
-fn only_what_was_named_is_allowed_and_links_do_not_lead_out_of_it() {
+fn only_named_paths_are_allowed_without_links_out() {
     let project = project();
     symlink("../out/secret.txt", project.path().join("in/file")).expect("a link");
     symlink(project.path().join("out"), project.path().join("in/folder")).expect("a link");
@@ -127,7 +127,7 @@ fn only_what_was_named_is_allowed_and_links_do_not_lead_out_of_it() {
 }
 
 #[test]
-fn several_paths_are_allowed_and_one_need_not_be_there_yet() {
+fn several_paths_are_allowed_even_missing_ones() {
     let project = project();
     let (a, new) = (project.file("in/a.txt"), project.file("in/new.txt"));
     let option = format!("--allow-write={new},{a}");
@@ -208,7 +208,7 @@ fn errors_have_a_name_and_a_code() {
 }
 
 #[test]
-fn streams_hold_no_more_of_a_file_than_they_move() {
+fn file_streams_use_bounded_memory() {
     let project = project();
     let big = project.file("in/big");
     let code = format!(
@@ -226,7 +226,7 @@ fn streams_hold_no_more_of_a_file_than_they_move() {
 }
 
 #[test]
-fn a_worker_that_serves_has_no_files() {
+fn a_served_worker_has_no_file_access() {
     let worker = "import { readTextFile } from 'isopod:fs';
         export default { async fetch() {
             try { return new Response(await readTextFile('worker.js')); } catch (e) { return new Response(e.name + e.message); }

@@ -55,7 +55,7 @@ fn memory_is_bounded_when_it_is_asked_for() {
 }
 
 #[test]
-fn wall_time_includes_waiting_and_what_nothing_can_interrupt() {
+fn wall_time_includes_waiting_and_uninterruptible_code() {
     let told = "error: the script exceeded its time limit of 300ms (--wall)";
     for script in [
         "await new Promise((go) => setTimeout(go, 60_000));",
@@ -69,7 +69,7 @@ fn wall_time_includes_waiting_and_what_nothing_can_interrupt() {
 
 /// More than the defaults of a served worker: 128 MiB, 1,000 requests, 10,000 timers, 5 s of CPU time to start.
 #[test]
-fn without_limits_a_script_has_what_there_is() {
+fn without_limits_the_machine_is_the_limit() {
     let script = "const all = [];
         for (let i = 0; i < 40; i++) all.push(new Uint8Array(5e6).fill(1));
         for (let i = 0; i < 10; i++) all.push(new Array(1e6).fill(1.5));

@@ -113,7 +113,7 @@ fn code_that_is_in_no_file_is_a_module_in_the_current_folder() {
 }
 
 #[test]
-fn code_that_is_nested_deep_is_an_error_and_not_the_end_of_the_process() {
+fn deeply_nested_code_is_an_error() {
     for open in ["[", "(", "<p>", "a?b:", "!"] {
         let code = open.repeat(30_000);
         let ended = isopod_in(&std::env::temp_dir(), &["run", "-"], &code);
@@ -156,7 +156,7 @@ fn an_invalid_isopod_toml_is_reported_with_its_place() {
 }
 
 #[test]
-fn a_watched_script_runs_again_when_what_it_loaded_changes_and_not_when_what_it_writes_does() {
+fn a_watched_script_reruns_when_its_modules_change() {
     let project = Project::new(&[
         (
             "main.js",

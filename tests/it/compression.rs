@@ -47,7 +47,7 @@ const SCRIPT: &str = r#"
 "#;
 
 #[test]
-fn every_format_comes_back_and_what_is_not_whole_is_a_type_error() {
+fn every_format_round_trips_and_truncation_is_a_type_error() {
     let project = Project::new(&[("main.js", SCRIPT)]);
     let server = Serving::start(project.file("main.js"));
     let answer = server.get("/");

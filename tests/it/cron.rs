@@ -57,7 +57,7 @@ fn a_trigger_fires_each_second_with_the_time_it_was_due() {
 }
 
 #[test]
-fn a_run_that_lasts_has_the_next_ones_skipped() {
+fn a_long_run_skips_later_triggers() {
     let project = project("crons = ['* * * * * *']\nvars = { WAIT = 'yes' }");
     let server = Serving::start(project.path());
     until("a run is skipped", || {
@@ -78,7 +78,7 @@ fn a_run_that_lasts_has_the_next_ones_skipped() {
 }
 
 #[test]
-fn a_run_under_way_is_finished_when_the_process_is_asked_to_end() {
+fn a_shutdown_finishes_a_running_trigger() {
     let slow = "export default { async scheduled() {
         await new Promise((done) => setTimeout(done, 1500)); console.log('the run is done'); } }";
     let project = Project::new(&[
@@ -100,7 +100,7 @@ fn by_hand(server: &Serving, query: &str) -> Answer {
 }
 
 #[test]
-fn a_trigger_is_tried_by_hand_on_the_admin_listener_and_on_no_other() {
+fn triggers_can_be_run_on_the_admin_listener_only() {
     let project = project("crons = ['0 0 1 1 *']");
     let server = Serving::start(project.path());
     let answer = by_hand(&server, "?cron=*+*+*+*+*");

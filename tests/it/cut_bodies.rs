@@ -183,7 +183,7 @@ fn a_stream_may_take_longer_than_its_event_may_wait_for_an_answer() {
 }
 
 #[test]
-fn a_stream_ends_at_its_limit_of_time_and_says_so() {
+fn a_stream_ends_at_its_time_limit_with_an_error() {
     let (server, _project) = serve();
     for read in READERS {
         let (bytes, whole) = read(&server, "/stream/download");
@@ -195,7 +195,7 @@ fn a_stream_ends_at_its_limit_of_time_and_says_so() {
 }
 
 #[test]
-fn a_stream_that_gives_nothing_ends_at_its_idle_limit() {
+fn a_silent_stream_ends_at_its_idle_limit() {
     let (server, _project) = serve();
     for read in READERS {
         assert_eq!(read(&server, "/silent"), (0, false));
@@ -241,7 +241,7 @@ fn part() -> String {
 }
 
 #[test]
-fn a_body_of_a_known_length_that_is_cut_off_is_shorter_than_it_says() {
+fn a_cut_off_body_is_shorter_than_its_length() {
     let (server, _project) = serve();
     let mut connection = server.connect();
     let head = "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n";
@@ -302,7 +302,7 @@ fn an_upload_that_breaks_off_is_an_error_to_the_script_that_reads_it() {
 
 // row 44
 #[test]
-fn clients_that_do_not_read_keep_no_other_worker_from_answering() {
+fn clients_that_do_not_read_do_not_block_other_workers() {
     let project = Project::new(&[
         (
             "isopod.toml",

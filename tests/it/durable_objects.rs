@@ -283,7 +283,7 @@ fn an_object_that_fails_begins_again() {
 }
 
 #[test]
-fn an_alarm_rings_again_until_it_succeeds_and_survives_a_restart() {
+fn an_alarm_is_retried_and_survives_a_restart() {
     let project = project();
     {
         let server = Serving::start(project.path());
@@ -315,7 +315,7 @@ fn hasty() -> Project {
 }
 
 #[test]
-fn an_idle_object_is_evicted_and_begins_again_with_what_it_has_stored() {
+fn an_evicted_object_restarts_with_its_storage() {
     let project = hasty();
     let server = Serving::start(project.path());
     assert_eq!(call(&server, "/add?args=[1]"), json!(1));
@@ -383,7 +383,7 @@ fn two_processes_do_not_run_the_same_object() {
 
 /// Two processes know of the alarm; the object and its file are in one of them.
 #[test]
-fn an_alarm_rings_once_however_many_processes_see_it() {
+fn an_alarm_fires_once_across_processes() {
     let project = project();
     let mut first = Serving::start(project.path());
     let second = Serving::start(project.path());
@@ -439,7 +439,7 @@ const TELLING: &str = r#"
     } };"#;
 
 #[test]
-fn what_an_object_tells_others_waits_for_what_it_has_written() {
+fn the_output_of_an_object_waits_for_its_writes() {
     let project = Project::new(&[("wrangler.json", CONFIGURATION), ("worker.js", TELLING)]);
     let server = Serving::start(project.path());
     assert_eq!(server.get("/object?fails").status, 400);

@@ -66,7 +66,7 @@ const SPAM: Email = Email {
 };
 
 #[test]
-fn its_handler_is_called_with_what_the_row_made_and_answers_with_what_the_row_says() {
+fn the_row_converts_input_and_answer() {
     let pool = pool_of(
         "export default { async email(message, env, ctx) {
             ctx.waitUntil(Promise.resolve());

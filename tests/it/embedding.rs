@@ -177,7 +177,7 @@ fn a_new_version_is_deployed_under_load_without_a_failed_request() {
 }
 
 #[test]
-fn a_shutdown_reports_what_finished_and_what_was_cut_and_refuses_the_rest() {
+fn a_shutdown_reports_finished_and_cut_events() {
     let pool = Pool::builder().threads(1).build().expect("a pool");
     let source = "export const ready = () => 1;
         export const soon = () => new Promise((resolve) => setTimeout(() => resolve(1), 100));
@@ -212,7 +212,7 @@ fn a_shutdown_reports_what_finished_and_what_was_cut_and_refuses_the_rest() {
 }
 
 #[test]
-fn loops_under_a_short_deadline_are_answered_at_it_and_cost_no_thread() {
+fn loops_with_a_short_deadline_cost_no_thread() {
     let pool = Pool::builder().threads(2).build().expect("a pool");
     let source = "export function spin(ms) { for (const until = Date.now() + ms; Date.now() < until;); }
                   export const good = () => 'good';";

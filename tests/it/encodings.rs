@@ -113,7 +113,7 @@ fn serve(handler: &str) -> (Project, Serving) {
 }
 
 #[test]
-fn a_response_of_fetch_passes_as_it_came() {
+fn a_forwarded_response_is_unchanged() {
     let (_project, server) = serve(
         "const upstream = await fetch(origin, { method: request.method });
          return path === 'wrapped' ? new Response(upstream.body, upstream) : upstream;",

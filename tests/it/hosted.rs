@@ -80,7 +80,7 @@ impl Hosted {
 }
 
 #[test]
-fn misdeeds_in_a_hosted_pool_end_as_they_should_and_the_script_beside_answers_throughout() {
+fn hostile_scripts_in_a_hosted_pool_do_not_affect_others() {
     let hosted = Hosted::start(Shutdown::default());
     for (misdeed, outcome) in MISDEEDS {
         let meta = Meta::default()
@@ -111,7 +111,7 @@ fn misdeeds_in_a_hosted_pool_end_as_they_should_and_the_script_beside_answers_th
 
 // row 22
 #[test]
-fn panics_in_ops_and_in_native_tasks_of_a_hosted_pool_fail_what_they_held_and_no_more() {
+fn panics_in_a_hosted_pool_are_isolated() {
     let hosted = Hosted::start(Shutdown::default());
     let failed = block_on(hosted.pool.fetch("hostile", panics_when_read(), Meta::default()));
     assert_eq!(failed.expect_err("no response").outcome, Outcome::Exception);
@@ -136,7 +136,7 @@ fn panics_in_ops_and_in_native_tasks_of_a_hosted_pool_fail_what_they_held_and_no
 }
 
 #[test]
-fn a_supervisor_tells_a_script_that_burned_its_time_from_one_that_took_too_long() {
+fn cpu_and_wall_limits_are_distinguished() {
     let hosted = Hosted::start(Shutdown::default());
     let runtime = runtime();
     let supervisor = Supervisor::builder(runtime.handle().clone()).build();
@@ -161,7 +161,7 @@ fn a_supervisor_tells_a_script_that_burned_its_time_from_one_that_took_too_long(
 }
 
 #[test]
-fn a_token_that_fires_under_load_lets_what_was_accepted_finish_and_refuses_the_rest() {
+fn a_stop_under_load_finishes_accepted_requests() {
     let token = CancellationToken::new();
     let mut hosted = Hosted::start(Shutdown::token(token.clone()));
     let calls: Vec<_> = (0..20)

@@ -18,7 +18,7 @@ fn arena() -> (Arena, Project) {
 
 // row 16
 #[test]
-fn work_after_the_answer_is_finished_where_it_was_announced() {
+fn wait_until_work_is_finished() {
     let (arena, _project) = arena();
     assert_eq!(arena.commit(&["/keeps"])[0].body, "answered");
     until("the announced work is done", || {
@@ -29,7 +29,7 @@ fn work_after_the_answer_is_finished_where_it_was_announced() {
 
 // row 16
 #[test]
-fn announced_work_is_finished_when_the_client_has_left() {
+fn wait_until_work_finishes_after_the_client_disconnects() {
     let (arena, _project) = arena();
     let mut client = arena.server.connect();
     let request = "GET /outlives HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -47,7 +47,7 @@ fn announced_work_is_finished_when_the_client_has_left() {
 
 // row 16
 #[test]
-fn announced_work_has_a_limit_of_its_own_beyond_that_of_the_answer() {
+fn wait_until_work_has_its_own_limit() {
     // The work takes longer than a response may; in the second project, it never ends.
     let limits = |of: &str| format!("main = 'worker.js'\n[limits]\n{of}\n");
     let script = include_str!("../fixtures/leftovers.js");
@@ -103,7 +103,7 @@ export default { async fetch(request, env) {
 
 // row 16
 #[test]
-fn work_after_the_answer_that_was_not_announced_goes_no_further() {
+fn work_without_wait_until_is_canceled() {
     let origin = Origin::start();
     let configuration = format!(
         "main = 'worker.js'\n[network]\nallow = ['{}']\n[[databases]]\nbinding = 'DB'\nurl = 'sqlite::memory:'\n",
@@ -235,7 +235,7 @@ fn the_cpu_time_of_statements_is_held_to_that_of_their_event() {
 
 // row 18
 #[test]
-fn after_an_end_in_the_middle_of_a_change_a_clean_isolate_serves() {
+fn a_termination_mid_mutation_leaves_a_clean_isolate() {
     let (arena, _project) = arena();
     for _ in 0..3 {
         assert_eq!(arena.get("/mutated").body, "false");
@@ -259,7 +259,7 @@ fn overridden_built_ins_lift_no_limit_and_are_gone_with_their_isolate() {
 
 // row 7
 #[test]
-fn one_call_that_takes_too_much_ends_at_a_limit_or_as_an_error_of_the_script() {
+fn one_huge_call_ends_at_a_limit_or_with_an_error() {
     let (arena, _project) = arena();
     assert_eq!(arena.commit(&["/bigint"])[0].body, "RangeError");
     let answer = arena.commit(&["/huge-json"]).remove(0);

@@ -33,7 +33,7 @@ fn includes() -> (Serving, Project) {
 
 // row 6
 #[test]
-fn what_cannot_be_interrupted_is_a_504_and_another_thread_serves_the_others() {
+fn uninterruptible_code_is_a_504_and_its_thread_is_replaced() {
     let (mut server, _project) = includes();
     let ready = |server: &Serving| {
         Connection::open(server.admin)
@@ -63,7 +63,7 @@ fn what_cannot_be_interrupted_is_a_504_and_another_thread_serves_the_others() {
 }
 
 #[test]
-fn loops_past_their_wall_limit_are_answered_at_it_and_a_good_request_beside_them_is_served() {
+fn loops_past_their_wall_limit_are_answered_in_time() {
     let project = Project::new(&[
         (
             "isopod.toml",
@@ -103,7 +103,7 @@ fn loops_past_their_wall_limit_are_answered_at_it_and_a_good_request_beside_them
 }
 
 #[test]
-fn memory_that_v8_does_not_count_is_given_back_after_the_end_of_its_worker() {
+fn uncounted_memory_is_released_with_its_worker() {
     let project = Project::new(&[
         (
             "isopod.toml",
@@ -205,7 +205,7 @@ impl Told {
 // row 39
 #[test]
 #[ignore = "nightly: measures, and wants the machine for itself"]
-fn ten_times_the_capacity_keeps_nine_tenths_of_the_goodput_and_refuses_the_rest_quickly() {
+fn tenfold_overload_keeps_the_goodput() {
     const TIME: Duration = Duration::from_secs(10);
     let project = sleepers();
     let server = Serving::start(project.path());
@@ -227,7 +227,7 @@ fn ten_times_the_capacity_keeps_nine_tenths_of_the_goodput_and_refuses_the_rest_
 
 // row 40
 #[test]
-fn one_noisy_worker_is_refused_and_the_one_beside_it_is_not() {
+fn only_the_noisy_worker_is_refused() {
     let project = sleepers();
     let server = Serving::start(project.path());
     std::thread::scope(|scope| {

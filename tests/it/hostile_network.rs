@@ -53,7 +53,7 @@ fn a_silent_connection_is_closed() {
 
 // row 34
 #[test]
-fn headers_that_trickle_do_not_hold_a_connection() {
+fn trickling_headers_time_out() {
     let (_project, server) = strict();
     let mut slow = server.connect();
     slow.stream

@@ -12,7 +12,7 @@ const MIB: u64 = 1 << 20;
 // row 27
 #[test]
 #[ignore = "nightly: takes minutes"]
-fn ten_thousand_workers_made_and_dropped_leave_memory_flat() {
+fn ten_thousand_workers_leave_memory_flat() {
     let pool = Pool::builder().threads(2).build().expect("a pool");
     let source = "const kept = new Array(10_000).fill('x'); export const size = () => kept.length;";
     let script = Script::builder("fresh").source(source).build().expect("a script");
@@ -91,17 +91,17 @@ macro_rules! a_hundred_times {
 
 a_hundred_times! {
     // row 1
-    a_hundred_endless_loops_slow_nobody_down: "/loop" and "/fine",
+    a_hundred_endless_loops_slow_no_other_worker: "/loop" and "/fine",
     // row 3
-    a_hundred_loops_of_microtasks_slow_nobody_down: "/microtasks" and "/fine",
+    a_hundred_microtask_loops_slow_no_other_worker: "/microtasks" and "/fine",
     // row 5
-    a_hundred_backtracking_expressions_slow_nobody_down: "/regexp" and "/fine",
+    a_hundred_backtracking_expressions_slow_no_other_worker: "/regexp" and "/fine",
     // row 8
-    a_hundred_full_heaps_slow_nobody_down: "/heap-large" and "/fine",
+    a_hundred_full_heaps_slow_no_other_worker: "/heap-large" and "/fine",
     // row 12
-    a_hundred_recursions_slow_nobody_down: "/recursion" and "/computes",
+    a_hundred_recursions_slow_no_other_worker: "/recursion" and "/computes",
     // row 15
-    a_hundred_hung_handlers_slow_nobody_down: "/never" and "/fine",
+    a_hundred_hung_handlers_slow_no_other_worker: "/never" and "/fine",
     // row 17
-    a_hundred_leftovers_slow_nobody_down: "/trap" and "/fine",
+    a_hundred_leftovers_slow_no_other_worker: "/trap" and "/fine",
 }

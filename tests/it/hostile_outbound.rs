@@ -14,7 +14,7 @@ const ASKS: &str = "export default { async fetch(request) {
 } }";
 
 #[test]
-fn each_worker_reaches_what_its_configuration_names_and_a_new_version_what_the_new_one_names() {
+fn network_rules_follow_the_configuration() {
     let (one, two) = (Origin::start(), Origin::start());
     let configuration = |allowed: &Origin| {
         format!(

@@ -47,7 +47,7 @@ fn all_turns_of_an_event_count_together() {
 }
 
 #[test]
-fn the_event_that_burns_is_blamed_and_what_ran_beside_it_may_come_again() {
+fn the_burning_event_is_blamed_and_others_are_retryable() {
     let arena = Arena::start();
     let answers = arena.commit(&["/quiet", "/burn-later", "/quiet"]);
     assert_eq!(answers[1].verdict(), (504, "exceeded_cpu"), "{}", answers[1].body);
@@ -64,7 +64,7 @@ fn the_event_that_burns_is_blamed_and_what_ran_beside_it_may_come_again() {
 }
 
 #[test]
-fn a_script_that_heeds_the_soft_limit_is_spared_the_hard_one() {
+fn a_script_can_stop_at_the_soft_limit() {
     assert_eq!(answer_to("/heed"), "cpu of 200");
 }
 
@@ -148,7 +148,7 @@ fn pieces() -> (Serving, Project) {
 
 // rows 8, 9
 #[test]
-fn no_piece_of_heap_is_so_large_that_it_ends_the_process() {
+fn no_heap_allocation_ends_the_process() {
     let (mut server, _project) = pieces();
     for piece in [
         "/array",
@@ -189,7 +189,7 @@ fn array_buffers_beyond_the_workers_memory_are_range_errors() {
 
 // row 11
 #[test]
-fn webassembly_memory_cannot_grow_for_ever() {
+fn webassembly_memory_growth_is_limited() {
     assert_eq!(answer_to("/wasm-memory"), "RangeError");
 }
 
@@ -220,7 +220,7 @@ fn a_million_rejections_are_one_500_and_a_bounded_log() {
 
 // row 15
 #[test]
-fn a_response_that_can_never_come_is_a_500_at_once_and_one_that_is_late_a_504() {
+fn an_impossible_response_is_a_500_and_a_late_one_a_504() {
     let arena = Arena::start();
     let [never, late] = ["/never", "/late"].map(|path| arena.commit(&[path]).remove(0));
     assert_eq!(never.verdict(), (500, "exception"));
@@ -231,7 +231,7 @@ fn a_response_that_can_never_come_is_a_500_at_once_and_one_that_is_late_a_504() 
 
 // row 17
 #[test]
-fn what_an_event_left_behind_is_not_the_answer_of_the_next() {
+fn leftovers_of_an_event_do_not_affect_the_next() {
     let arena = Arena::start();
     for _ in 0..10 {
         assert_eq!(arena.commit(&["/trap"])[0].body, "trapped");
@@ -244,7 +244,7 @@ fn what_an_event_left_behind_is_not_the_answer_of_the_next() {
 
 // row 20
 #[test]
-fn scripts_see_nothing_of_what_they_run_on() {
+fn scripts_do_not_see_the_runtime() {
     assert_eq!(answer_to("/deno"), "undefined,undefined,undefined");
 }
 
@@ -278,7 +278,7 @@ fn an_event_that_is_awaiting_wakes_within_20_ms_of_its_deadline() {
 
 // row 43
 #[test]
-fn a_script_that_cannot_start_costs_three_starts_and_no_more() {
+fn a_script_that_cannot_start_is_tried_three_times() {
     let pool = Pool::builder().threads(1).build().expect("a pool");
     let limits = Limits::default().boot_cpu(Duration::from_millis(50));
     let broken = Script::builder("broken")

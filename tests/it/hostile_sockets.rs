@@ -53,7 +53,7 @@ fn echoes(socket: &mut Socket, text: &str) {
 }
 
 #[test]
-fn idle_sockets_on_the_only_thread_give_way_to_a_worker_that_has_none() {
+fn idle_sockets_yield_the_only_thread() {
     let (server, _project) = serve("threads = 1", "");
     let mut sockets = open(&server, "/sockets/echo", 50);
     sockets.iter_mut().for_each(|socket| echoes(socket, "hello"));
@@ -75,7 +75,7 @@ fn idle_sockets_on_the_only_thread_give_way_to_a_worker_that_has_none() {
 }
 
 #[test]
-fn idle_sockets_stay_where_there_are_threads_for_all() {
+fn idle_sockets_stay_while_threads_suffice() {
     let (server, _project) = serve("", "");
     let mut sockets = open(&server, "/sockets/echo", 200);
     for _ in 0..20 {
@@ -86,7 +86,7 @@ fn idle_sockets_stay_where_there_are_threads_for_all() {
 }
 
 #[test]
-fn a_flood_of_messages_to_one_socket_keeps_neither_its_worker_nor_others_from_answering() {
+fn a_flood_of_messages_blocks_no_worker() {
     let (server, _project) = serve("", "");
     let mut flood = Socket::open(server.address, "/sockets/work");
     let mut beside = Socket::open(server.address, "/sockets/echo");
@@ -118,7 +118,7 @@ fn a_flood_of_messages_to_one_socket_keeps_neither_its_worker_nor_others_from_an
 }
 
 #[test]
-fn clients_that_do_not_read_keep_neither_their_worker_nor_others_from_answering() {
+fn clients_that_do_not_read_block_no_worker() {
     let (server, _project) = serve("", "socket_buffer = '1 MiB'");
     let mut beside = Socket::open(server.address, "/sockets/echo");
     let pours = open(&server, "/sockets/pour", 20);

@@ -71,7 +71,7 @@ fn a_hundred_workers_over_eight_threads_fetch_through_the_connections_of_their_t
 }
 
 #[test]
-fn three_hundred_workers_made_and_dropped_leave_no_memory_behind() {
+fn three_hundred_workers_leave_memory_flat() {
     let pool = Pool::builder().threads(1).build().expect("a pool");
     let source = "const kept = new Array(100_000).fill('x'); export const size = () => kept.length;";
     let script = Script::builder("fresh").source(source).build().expect("a script");
@@ -92,7 +92,7 @@ fn three_hundred_workers_made_and_dropped_leave_no_memory_behind() {
 
 // row 28
 #[test]
-fn pools_are_made_and_grown_from_many_threads_at_once() {
+fn pools_are_built_and_grown_from_many_threads() {
     for _ in 0..2 {
         std::thread::scope(|scope| {
             for number in 0..6 {

@@ -48,7 +48,7 @@ fn moved<const N: usize>(server: &Serving) -> [Connection; N] {
 }
 
 #[test]
-fn a_burning_worker_delays_no_connection_that_lived_on_its_thread() {
+fn a_busy_worker_does_not_delay_connections_of_its_thread() {
     let server = server("");
     let [mut burns, mut other] = moved(&server);
     let begun = Instant::now();

@@ -9,7 +9,7 @@ use isopod::{Limits, Options, Outcome, Pool, Script};
 use crate::process::until;
 
 #[test]
-fn they_are_answered_by_another_worker() {
+fn attached_callers_are_answered_by_another_worker() {
     let pool = Pool::builder().build().expect("a pool");
     let source = "export const run = () => { for (;;); };
                   export const ready = () => 1;";

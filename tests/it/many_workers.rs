@@ -195,7 +195,7 @@ fn beside(waiting: &str, reads_heads: bool) {
 // row 44
 #[test]
 #[ignore = "nightly: measures, and wants the machine for itself"]
-fn events_that_wait_for_timers_keep_no_other_worker_from_answering() {
+fn waits_for_timers_do_not_block_other_workers() {
     let script = "export default { fetch: () => new Promise((ok) => setTimeout(() => ok(new Response()), 25_000)) }";
     beside(script, false);
 }
@@ -203,14 +203,14 @@ fn events_that_wait_for_timers_keep_no_other_worker_from_answering() {
 // row 44
 #[test]
 #[ignore = "nightly: measures, and wants the machine for itself"]
-fn events_that_wait_for_slow_origins_keep_no_other_worker_from_answering() {
+fn waits_for_slow_origins_do_not_block_other_workers() {
     beside("export default { fetch: () => fetch('http://ORIGIN/') }", false);
 }
 
 // row 44
 #[test]
 #[ignore = "nightly: measures, and wants the machine for itself"]
-fn clients_that_read_slowly_keep_no_other_worker_from_answering() {
+fn slow_readers_do_not_block_other_workers() {
     let script = "const chunk = new Uint8Array(1 << 16);
          const pull = (controller) => controller.enqueue(chunk.slice());
          export default { fetch: () => new Response(new ReadableStream({ pull })) }";
@@ -220,7 +220,7 @@ fn clients_that_read_slowly_keep_no_other_worker_from_answering() {
 // row 44
 #[test]
 #[ignore = "nightly: measures, and wants the machine for itself"]
-fn long_streams_keep_no_other_worker_from_answering() {
+fn long_streams_do_not_block_other_workers() {
     let script = "const pull = async (controller) => {
              await new Promise((ok) => setTimeout(ok, 500));
              controller.enqueue(new TextEncoder().encode('tick\\n'));

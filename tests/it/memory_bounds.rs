@@ -123,7 +123,7 @@ fn an_upload_that_never_fits_is_an_error_before_it_is_read() {
 }
 
 #[test]
-fn uploads_of_unknown_length_do_not_wait_for_each_other_for_ever() {
+fn uploads_of_unknown_length_do_not_deadlock() {
     let (server, _project) = serve();
     let chunk = vec![b'x'; 1 << 20];
     let upload: Vec<u8> = (0..20)

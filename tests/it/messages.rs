@@ -29,7 +29,7 @@ fn serving(script: &str) -> (Project, Serving) {
 
 /// RFC 9112, section 6.3.
 #[test]
-fn a_length_that_a_script_says_is_not_believed() {
+fn a_script_s_content_length_is_ignored() {
     let (_project, server) = serving(
         "export default { fetch(request) {
             const { pathname, searchParams } = new URL(request.url);
@@ -93,7 +93,7 @@ fn headers_are_bytes_and_cookies_are_one() {
 
 /// https://url.spec.whatwg.org/#path-state
 #[test]
-fn a_script_sees_the_url_that_its_route_was_found_by() {
+fn a_script_sees_the_url_of_its_route() {
     let script =
         |name: &str| format!("export default {{ fetch: (request) => new Response('{name} ' + request.url) }};");
     let project = Project::new(&[

@@ -86,7 +86,7 @@ fn a_package_is_found_by_the_conditions_of_workers() {
 }
 
 #[test]
-fn a_database_keeps_what_was_written_from_one_process_to_the_next() {
+fn a_database_persists_across_processes() {
     let project = Project::copy_of("sql");
     {
         let server = Serving::start(project.path());
@@ -202,7 +202,7 @@ fn a_wider_root_and_computed_names_are_settings() {
 }
 
 #[test]
-fn code_that_is_nested_too_deeply_costs_its_worker_at_most() {
+fn deeply_nested_code_costs_at_most_its_worker() {
     let deep = |code: &str| format!("export default {}1{};", code.repeat(100_000), ")".repeat(100_000));
     let main = "export default { async fetch(request) {
             const name = new URL(request.url).pathname;

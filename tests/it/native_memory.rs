@@ -129,7 +129,7 @@ fn a_list_too_long_for_v8_ends_its_worker_alone() {
 }
 
 #[test]
-fn code_at_the_top_level_is_held_to_the_limit_as_well() {
+fn top_level_code_has_the_limit_too() {
     let script = "const kept = [];
                   for (;;) kept.push(new Intl.DateTimeFormat('de', { dateStyle: 'full' }));";
     let project = Project::new(&[("main.js", script)]);

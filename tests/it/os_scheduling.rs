@@ -121,7 +121,7 @@ fn the_thread_of_a_long_turn_lets_others_go_first_until_the_turn_ends() {
 }
 
 #[test]
-fn a_thread_that_does_not_come_back_lets_all_others_go_first() {
+fn a_stuck_thread_gets_the_lowest_priority() {
     let name = "lost-thread";
     let pool = pool(name, OsScheduling::Tuned);
     let search = block_on(pool.call::<_, bool>("loops", "search", ()));

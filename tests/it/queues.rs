@@ -191,7 +191,7 @@ fn a_lease_is_renewed_for_as_long_as_a_batch_is_handled() {
 }
 
 #[test]
-fn a_batch_under_way_is_finished_when_the_process_is_asked_to_end_and_the_rest_waits() {
+fn a_shutdown_finishes_the_running_batch_only() {
     let project = counting("max_batch_size = 1\nmax_concurrency = 1");
     let mut server = Serving::start(project.path());
     assert_eq!(server.get("/?send=slow&count=2").status, 200);

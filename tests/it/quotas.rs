@@ -39,7 +39,7 @@ fn the_configuration_says_what_an_event_may_use_and_the_error_names_its_key() {
 }
 
 #[test]
-fn a_worker_that_calls_itself_ends_with_508_and_can_neither_see_nor_set_how_deep_it_is() {
+fn a_worker_that_fetches_itself_ends_with_508() {
     let project = Project::new(&[
         (
             "isopod.toml",

@@ -4,7 +4,7 @@ use crate::program::{isopod, isopod_with};
 use crate::project::Project;
 
 #[test]
-fn a_script_gets_its_arguments_and_nothing_of_the_environment_that_was_not_allowed() {
+fn a_command_gets_only_allowed_variables() {
     let show =
         "import { args, env } from 'isopod:process'; console.log(JSON.stringify([args, Object.keys(env), env.A]));";
     let project = Project::new(&[("show.js", show)]);
@@ -85,7 +85,7 @@ fn an_uncaught_error_shows_the_lines_that_were_written() {
 }
 
 #[test]
-fn an_unhandled_rejection_is_told_once_and_the_exit_code_is_1() {
+fn an_unhandled_rejection_is_reported_once_with_exit_code_1() {
     let project = Project::new(&[(
         "reject.js",
         "Promise.reject(new Error('forgotten')); setTimeout(() => {}, 1);",
@@ -107,7 +107,7 @@ fn eval_prints_an_expression_and_knows_types() {
 }
 
 #[test]
-fn a_command_does_not_reach_its_own_machine_unless_it_may() {
+fn a_command_reaches_its_own_machine_only_with_permission() {
     let origin = crate::origin::Origin::start();
     let fetch = format!(
         "console.log(await (await fetch('http://{}/reached')).text())",

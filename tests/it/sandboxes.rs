@@ -160,7 +160,7 @@ fn project() -> Project {
 }
 
 #[test]
-fn what_a_worker_in_a_sandbox_reaches_goes_through_the_servers_process() {
+fn a_sandbox_reaches_the_network_through_the_server() {
     let project = project();
     let server = Serving::start(project.path());
     for (step, wanted) in [
@@ -183,7 +183,7 @@ fn what_a_worker_in_a_sandbox_reaches_goes_through_the_servers_process() {
 }
 
 #[test]
-fn what_confines_sandboxes_is_in_the_log_the_readiness_and_the_metrics() {
+fn sandbox_mechanisms_are_reported() {
     let project = project();
     let server = Serving::start(project.path());
     assert!(server.log().contains("sandboxes are confined"), "{}", server.log());
@@ -202,7 +202,7 @@ fn what_confines_sandboxes_is_in_the_log_the_readiness_and_the_metrics() {
 }
 
 #[test]
-fn a_server_whose_sandbox_is_required_starts_where_all_of_it_is_there() {
+fn a_required_sandbox_needs_all_mechanisms() {
     let project = project();
     let settings = std::fs::read_to_string(project.file("isopod.toml")).expect("the settings");
     project.write(
@@ -244,7 +244,7 @@ fn endless_code_in_a_sandbox_ends_at_its_limit_and_the_next_request_is_answered(
 
 // row 53
 #[test]
-fn a_server_that_is_killed_takes_its_sandboxes_along() {
+fn sandboxes_end_with_a_killed_server() {
     let worker = "export default { fetch(request) {
             if (request.url.endsWith('/busy')) for (;;);
             return new Response('fine');

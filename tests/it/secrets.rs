@@ -78,7 +78,7 @@ fn shows_none(what: &str, text: &str) {
 }
 
 #[test]
-fn a_secret_is_in_no_log_no_page_no_error_and_no_figure() {
+fn secrets_do_not_appear_in_any_output() {
     for mode in ["development", "production"] {
         let origin = Origin::start();
         let project = project(&origin, mode);

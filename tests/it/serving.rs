@@ -135,7 +135,7 @@ fn published_messages_are_passed_to_other_workers() {
 }
 
 #[test]
-fn a_subscription_stays_while_its_worker_is_deployed_anew_and_follows_the_configuration() {
+fn a_subscription_survives_deployments() {
     let project = bus();
     let server = Serving::start_with(project.path(), &["--watch"]);
     project.write(

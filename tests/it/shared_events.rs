@@ -84,7 +84,7 @@ fn a_message_reaches_the_workers_of_all_processes_once() {
 }
 
 #[test]
-fn a_server_that_is_not_there_ends_the_start() {
+fn a_missing_server_fails_the_start() {
     let project = project("nats://app:hidden@127.0.0.1:1/shop", "a");
     let folder = project.path().to_str().expect("UTF-8");
     let ended = isopod_with(&["serve", folder, "--listen", "127.0.0.1:0"], &[], "");

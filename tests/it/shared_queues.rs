@@ -74,7 +74,7 @@ fn had(server: &Serving) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn a_message_comes_to_one_process_and_a_dead_letter_can_be_moved_back() {
+fn one_process_gets_each_message_and_dead_letters_can_be_moved_back() {
     let (nats, postgres) = (Nats::start(), Postgres::start());
     let projects = [(); 2].map(|()| project(&nats, &postgres));
     let processes = [&projects[0], &projects[1]].map(|project| Serving::start(project.path()));
@@ -138,7 +138,7 @@ fn send_to(process: SocketAddr, client: &str, stop: &AtomicBool) -> Vec<String> 
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_killed_process_and_a_crash_of_the_server() {
+fn acknowledged_writes_survive_crashes() {
     let (nats, postgres) = (Nats::start(), Postgres::start());
     let projects = [(); 2].map(|()| project(&nats, &postgres));
     let one = Serving::start(projects[0].path());

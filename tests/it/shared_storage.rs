@@ -136,7 +136,7 @@ fn write_on(process: SocketAddr, client: &str, stop: &AtomicBool) -> Vec<String>
 }
 
 #[test]
-fn acknowledged_writes_survive_a_killed_process_and_a_crash_of_the_server() {
+fn acknowledged_data_survives_crashes() {
     let server = Postgres::start();
     let projects = [(); 2].map(|()| project(&server, ""));
     let one = Serving::start(projects[0].path());

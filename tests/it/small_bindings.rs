@@ -132,7 +132,7 @@ fn data_points_become_rows_that_sql_can_read() {
 }
 
 #[test]
-fn mistakes_are_told_when_the_configuration_is_read() {
+fn mistakes_are_reported_when_the_configuration_is_read() {
     for (text, parts) in [
         (
             "[[hyperdrive]]\nbinding = 'DB'\nurl = 'https://user:hunter2@db/'",

@@ -71,7 +71,7 @@ fn long_names_in_many_frames_are_not_written_out() {
 }
 
 #[test]
-fn a_text_that_no_trace_has_room_for_does_not_end_the_process() {
+fn a_huge_error_text_does_not_end_the_process() {
     let (server, _project) = serve();
     for path in ["/message", "/captured"] {
         let body = server.get(path).body;

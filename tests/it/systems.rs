@@ -91,7 +91,7 @@ fn many_scripts_run_at_once_and_each_result_is_in_its_place() {
 }
 
 #[test]
-fn a_function_that_is_not_exported_is_no_error_and_one_that_fails_is() {
+fn a_missing_export_is_no_error_but_a_failure_is() {
     let stage = Stage::new(
         r#"export const add = (a, b) => a + b; export const none = () => undefined;
         export const length = (list) => list.length;

@@ -26,7 +26,7 @@ fn a_script_waits_for_a_reader_that_is_slow() {
 }
 
 #[test]
-fn a_script_that_does_not_wait_is_refused_at_a_limit() {
+fn operations_without_backpressure_are_limited() {
     let source = "let refused = []; export const told = () => refused; export default { async task(n, env, ctx) {
         const all = []; for (let i = 0; i < 400; i++) all.push(ctx.progress(i).catch((e) => refused.push(e.message)));
         await Promise.all(all) } };";

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::pools::pool_of;
 
 #[test]
-fn a_task_tells_of_its_progress_and_its_results_and_then_gives_its_value() {
+fn a_task_reports_progress_results_and_its_value() {
     let source = "export default { async task({ id, payload, config }, env, ctx) {
         for (let i = 0; i < payload; i++) await ctx.progress({ done: i });
         await ctx.emit('text', { id, format: config.format });
@@ -37,7 +37,7 @@ fn a_task_tells_of_its_progress_and_its_results_and_then_gives_its_value() {
 }
 
 #[test]
-fn a_failed_task_ends_its_stream_and_says_why() {
+fn a_failed_task_ends_its_stream_with_the_reason() {
     let source = "export default { async task(t, env, ctx) { await ctx.progress(1); throw new Error('broke') } };";
     let pool = pool_of(source, vec![]);
     let mut task = pool.task::<()>("s", TaskRequest::new(())).expect("accepted");

@@ -11,7 +11,7 @@ use crate::pools::pool_of;
 use crate::process::until;
 
 #[test]
-fn a_cron_trigger_tells_its_expression_and_its_time() {
+fn a_cron_event_has_its_expression_and_time() {
     let source = "let seen; export const last = () => seen;
         export default { scheduled(controller, env, ctx) {
             seen = [controller.cron, controller.scheduledTime, controller.type, typeof controller.noRetry]; } };";
@@ -25,7 +25,7 @@ fn a_cron_trigger_tells_its_expression_and_its_time() {
 }
 
 #[test]
-fn a_batch_is_answered_with_what_its_handler_decided_first() {
+fn the_first_decision_about_a_batch_counts() {
     let source = "export default { async queue(batch, env, ctx) {
         const [a, b, c] = batch.messages;
         if (batch.queue !== 'orders' || a.body.n !== 1 || b.timestamp.getTime() !== 5 || c.attempts !== 2) throw new Error('odd');

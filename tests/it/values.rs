@@ -85,7 +85,7 @@ fn a_value_of_another_shape_is_an_exception_that_says_so() {
 }
 
 #[test]
-fn a_part_of_another_shape_is_named_with_what_is_there() {
+fn a_type_error_names_the_path_and_the_value() {
     #[derive(Debug, serde::Deserialize)]
     #[expect(dead_code, reason = "never made: the parts do not fit")]
     struct Order {
@@ -141,7 +141,7 @@ fn a_part_of_another_shape_is_named_with_what_is_there() {
 }
 
 #[test]
-fn plain_values_are_what_json_makes_of_them() {
+fn plain_values_convert_like_json() {
     let pool = pool_of("export const f = (text) => Function(`return ${text}`)();", vec![]);
     let taken = |text: &str| block_on(pool.call::<_, serde_json::Value>("s", "f", (text.to_owned(),)));
     for (text, json) in [
@@ -262,7 +262,7 @@ async fn read(body: Body) -> String {
 }
 
 #[test]
-fn a_stream_goes_in_and_another_comes_out() {
+fn a_stream_can_be_argument_and_result() {
     let source = "export const upper = (stream) => stream.pipeThrough(new TextDecoderStream())
         .pipeThrough(new TransformStream({ transform: (c, to) => to.enqueue(c.toUpperCase()) }))
         .pipeThrough(new TextEncoderStream());";

@@ -66,7 +66,7 @@ fn serve(settings: &str) -> (Serving, Project) {
 }
 
 #[test]
-fn a_script_that_adds_types_without_end_gets_an_error_whatever_adds_them() {
+fn webassembly_types_are_limited() {
     let ways = [
         "module",
         "validate",

@@ -10,7 +10,7 @@ const fn worker() -> &'static str {
 }
 
 #[test]
-fn a_change_in_any_module_is_deployed_and_a_mistake_is_shown_until_it_is_mended() {
+fn a_changed_module_is_deployed_and_a_mistake_is_reported() {
     let project = Project::new(&[
         ("worker.ts", worker()),
         ("text.ts", "export const text: string = 'one';"),
@@ -105,7 +105,7 @@ fn a_worker_that_cannot_start_does_not_keep_others_from_being_deployed() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_changes_nothing_and_one_that_needs_a_restart_says_so() {
+fn an_unreadable_configuration_changes_nothing() {
     let project = Project::new(&[
         ("isopod.toml", &site(&["a"])),
         (

@@ -86,7 +86,7 @@ fn logs(server: &Serving, line: &str) {
 }
 
 #[test]
-fn text_bytes_and_pings() {
+fn text_binary_and_pings() {
     let (_project, server) = serve("");
     let mut socket = Socket::open(server.address, "/echo");
     for text in ["hello", "", "é\u{1f600}"] {

@@ -5,7 +5,7 @@ use crate::program::isopod;
 use crate::project::{Project, fixture};
 
 #[test]
-fn every_name_of_the_minimum_common_web_api_does_what_it_should() {
+fn every_name_of_the_minimum_common_web_api_works() {
     let names = std::fs::read_to_string(fixture("wintertc-2025.txt")).expect("the list");
     let names: Vec<&str> = names.lines().collect();
     assert_eq!(names.len(), 78);

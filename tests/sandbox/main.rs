@@ -136,7 +136,7 @@ fn other_processes_are_out_of_reach_of_a_sandbox() {
 
 // row 58
 #[test]
-fn calls_that_only_an_attacker_makes_end_the_sandbox() {
+fn suspicious_system_calls_kill_the_sandbox() {
     let pool = pool(Isolation::Sandbox);
     for (number, arguments) in [
         (libc::SYS_ptrace, [16, i64::from(std::process::id())]),
@@ -165,7 +165,7 @@ fn calls_that_only_an_attacker_makes_end_the_sandbox() {
 
 // row 59
 #[test]
-fn memory_that_a_sandbox_takes_at_once_is_refused_or_ends_it() {
+fn a_sudden_allocation_in_a_sandbox_is_refused_or_ends_it() {
     let pool = pool(Isolation::Sandbox);
     let (mib, limit) = (1 << 16, 4096);
     match call::<u32>(&pool, "fill", json!(mib)) {
@@ -198,7 +198,7 @@ fn a_pool_says_what_confines_its_sandboxes() {
 }
 
 #[test]
-fn a_worker_whose_sandbox_is_required_starts_if_all_of_it_is_there() {
+fn a_required_sandbox_starts_with_all_mechanisms() {
     let cells = cells().sandbox_required(true);
     let pool = pool_of(Isolation::Sandbox, cells, Script::builder("s").source(SOURCE));
     let confinement = block_on(pool.sandbox()).expect("a sandbox");

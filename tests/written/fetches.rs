@@ -32,7 +32,7 @@ fn chunks(chunks: Vec<Result<&'static str, BoxError>>) -> Body {
 }
 
 #[test]
-fn heads_cross_both_ways() {
+fn heads_round_trip() {
     let pool = pool_of(
         "export default { async fetch(request) {
             const seen = [request.method, request.url, request.headers.get('x-one'), request.cf?.httpProtocol,
@@ -100,7 +100,7 @@ fn the_error_of_a_cut_request_body_reaches_the_script() {
 }
 
 #[test]
-fn a_response_that_breaks_off_says_why() {
+fn a_broken_response_reports_its_reason() {
     let pool = pool_of(
         "export default { fetch: () => new Response(new ReadableStream({
             start(to) { to.enqueue(new TextEncoder().encode('part')) },

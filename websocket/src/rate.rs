@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_has_so_many_tokens() {
+    fn a_bucket_has_the_tokens_of_one_second() {
         let start = Instant::now();
         let mut rate = Rate::new(10, start);
         for _ in 0..10 {

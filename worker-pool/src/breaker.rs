@@ -196,7 +196,7 @@ mod tests {
 
     // row 43
     #[test]
-    fn one_probe_at_a_time_and_each_failed_probe_doubles_the_wait_up_to_a_minute() {
+    fn probes_are_single_and_back_off_to_a_minute() {
         let (mut now, mut breaker) = (Instant::now(), Breaker::new(BreakerOptions::default()));
         (0..3).for_each(|_| breaker.failed(now));
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {

@@ -78,7 +78,7 @@ mod tests {
     const MEMINFO: (&str, &str) = ("proc/meminfo", "MemTotal:        8000000 kB\nMemFree: 1 kB\n");
 
     #[test]
-    fn without_control_groups_it_is_the_machines() {
+    fn without_control_groups_the_machine_s_memory_counts() {
         let root = root(&[MEMINFO]);
         assert_eq!(memory_bytes_below(root.path()), Some(8_000_000 * 1024));
         assert_eq!(memory_bytes_below(Path::new("/nowhere")), None);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_version_one_that_means_none_is_more_than_the_machine_has() {
+    fn an_unlimited_version_1_group_is_no_limit() {
         let lines = "5:cpu,cpuacct:/x\n4:memory:/box\n0::/\n";
         let limit = "sys/fs/cgroup/memory/box/memory.limit_in_bytes";
         let files = [MEMINFO, ("proc/self/cgroup", lines), (limit, "9223372036854771712\n")];

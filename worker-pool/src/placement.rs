@@ -317,7 +317,7 @@ mod tests {
     use super::Near;
 
     #[test]
-    fn a_worker_keeps_the_events_of_attached_tasks_unless_another_is_much_less_busy() {
+    fn attached_events_stay_unless_another_worker_is_much_less_busy() {
         let near = |in_flight, micros, attached| Near {
             in_flight,
             turn: Duration::from_micros(micros),

@@ -191,7 +191,7 @@ mod tests {
 <h2 id="synthetic-implementations"></h2><h3 class="code-header">impl Send for A</h3>"#;
 
     #[test]
-    fn an_item_has_its_declaration_and_what_is_its_own() {
+    fn an_item_has_its_declaration_and_members() {
         let mut text = String::new();
         item(&mut text, "m/struct.A.html", PAGE).unwrap();
         assert_eq!(

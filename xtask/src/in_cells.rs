@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_is_left_out_of_every_selection() {
+    fn excluded_tests_are_in_no_selection() {
         let list = List {
             tests: vec!["a::".to_owned()],
             excluded: BTreeMap::from([("slow".to_owned(), vec!["a::b".to_owned(), "c".to_owned()])]),

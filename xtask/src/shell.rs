@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_fails_is_named_with_what_it_said() {
+    fn a_failed_program_is_reported_with_its_output() {
         let error = capture(Command::new("sh").args(["-c", "echo broken >&2; exit 3"]))
             .unwrap_err()
             .to_string();

@@ -74,7 +74,7 @@ fn many_threads_share_a_pool_and_no_pool_leaves_a_thread_behind() {
 }
 
 #[test]
-fn every_callback_is_told_once_whatever_happens() {
+fn every_callback_is_called_exactly_once() {
     run("callbacks", &[]);
 }
 

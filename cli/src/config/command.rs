@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_has_the_settings_of_the_worker_whose_main_it_is() {
+    fn a_command_uses_the_settings_of_its_worker() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
         write("a.js", "");

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_undoes_all_statements_and_names_the_one() {
+    fn a_failure_rolls_back_and_names_the_statement() {
         let mut db = database();
         let error = execute(
             &mut db,

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn each_worker_has_a_line_with_routes_and_bindings_and_no_value_of_a_secret() {
+    fn the_summary_lists_workers_without_secrets() {
         let text = "env_files = ['keys.env']\n[workers.shop]\nmain = 'shop.ts'\nvars = { GREETING = 'hi' }\nsecrets = ['KEY']\ncrons = ['0 * * * *']\n\
                     [[workers.shop.databases]]\nbinding = 'DB'\nurl = 'sqlite::memory:'\n\
                     [workers.a]\nmain = 'a.ts'\n\

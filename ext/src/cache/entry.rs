@@ -251,7 +251,7 @@ mod tests {
     // Transcript of the platform's behavior: tests/fixtures/bindings/cache.json.
 
     #[test]
-    fn an_entry_is_fresh_as_long_as_its_response_says() {
+    fn an_entry_is_fresh_by_its_headers() {
         let entry = stored(&[("cache-control", "max-age=60"), ("age", "10")]).unwrap();
         let now = SystemTime::now();
         let answer = |seconds| entry.answer(&HeaderMap::new(), now + Duration::from_secs(seconds));
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_and_what_varies_by_everything_are_mistakes() {
+    fn partial_and_always_varying_responses_are_errors() {
         let check = |status, vary| check(StatusCode::from_u16(status).unwrap(), &headers(&[("vary", vary)]));
         assert_eq!(check(200, "accept"), Ok(()));
         assert_eq!(check(206, "accept"), Err(CacheFault::Part));

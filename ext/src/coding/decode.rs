@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_of_no_bytes_is_empty_in_every_coding() {
+    async fn a_decoded_empty_body_is_empty_in_every_coding() {
         for coding in Coding::ALL {
             assert_eq!(collect(decode(body(b""), &[coding, Gzip])).await.unwrap(), b"");
         }

@@ -169,7 +169,7 @@ mod tests {
 
     /// RFC 9110, section 12.5.3.
     #[test]
-    fn a_client_accepts_what_it_names_and_everything_if_it_names_nothing() {
+    fn a_client_without_accepted_codings_accepts_all() {
         let accepts = |values: &[&'static str]| accepts(&with(&ACCEPT_ENCODING, values), Coding::Gzip);
         assert!(accepts(&[]));
         assert!(accepts(&["br, gzip;q=0.5"]));

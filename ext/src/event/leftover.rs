@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn running_operations_are_notified_of_the_end_and_finished_ones_forgotten() {
+    fn the_end_notifies_running_operations() {
         struct Told(Cell<bool>);
         impl EndsWithEvent for Told {
             fn event_ended(self: Rc<Self>) {

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_and_usual_reasons() {
+    fn custom_and_standard_reason_phrases() {
         let mut response = Response::builder().status(404).body(()).unwrap();
         let reason = |response: &Response<()>| reason_of(response.status(), response.extensions());
         for usual in [&b""[..], b"Not Found"] {

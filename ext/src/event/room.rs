@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_that_hold_some_wait_the_youngest_is_refused() {
+    fn the_youngest_waiter_is_refused_in_a_deadlock() {
         let mut room = room(&[(1, true, 1), (2, true, 1), (3, false, 1)]);
         assert_eq!(room.found_none(1), Wait::On);
         assert_eq!((room.turn(2), room.turn(3)), (Wait::Refused, Wait::On));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_finds_room_lets_the_next_one_look() {
+    fn room_is_offered_to_waiting_events_in_turn() {
         let mut room = room(&[(1, true, 0), (2, false, 1), (3, false, 1)]);
         let changed = Rc::clone(&room.changed);
         for holds in [false, true] {

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_whose_sender_went_away_is_not_taken_for_a_whole_one() {
+    async fn a_body_cut_off_by_its_sender_is_incomplete() {
         let whole = sent(&["a", "b", ""]).await;
         assert!(whole.len() == 2 && whole.iter().all(Result::is_ok), "{whole:?}");
         let half = sent(&["a", "b"]).await;

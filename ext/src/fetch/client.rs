@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn only_allowed_answers_of_a_name_are_connected_to() {
+    fn connections_use_allowed_addresses_only() {
         let mixed = answers(&["10.0.0.1:0", "1.1.1.1:0", "[::ffff:127.0.0.1]:0"]);
         let allowed = filter(&NetPolicy::default(), "rebind.example", None, mixed.into_iter()).unwrap();
         assert_eq!(allowed.collect::<Vec<_>>(), answers(&["1.1.1.1:0"]));

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stream_begins_with_a_byte_that_its_reader_does_not_see() {
+    async fn the_extra_first_byte_of_a_stream_is_removed() {
         for content in ["", "a", "abc"] {
             let body = begun(opened(Body::from(content))).await.unwrap();
             assert_eq!(body.collect().await.unwrap().to_bytes(), content);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_are_none_are_left_out() {
+    fn invalid_headers_are_skipped() {
         let pairs = [("a", "1"), ("b c", "2"), ("d", "3\n"), ("a", "4")];
         let map = headers(
             pairs

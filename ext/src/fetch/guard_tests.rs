@@ -122,7 +122,7 @@ fn an_allow_rule_is_an_exception_for_its_host_and_port() {
 }
 
 #[test]
-fn a_deny_rule_is_stronger_than_everything() {
+fn a_deny_rule_takes_precedence() {
     let policy = NetPolicy {
         allow_private: true,
         deny: rules(&["169.254.0.0/16", "bad.example", "*:25"]),
@@ -155,7 +155,7 @@ fn a_deny_rule_is_stronger_than_everything() {
 }
 
 #[test]
-fn a_list_of_what_may_be_reached_leaves_nothing_else() {
+fn an_only_list_excludes_all_other_hosts() {
     let policy = NetPolicy {
         only: Some(rules(&["api.example:443", "*.cdn.example", "8.8.0.0/16:53"])),
         ..NetPolicy::default()

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_its_worker_lets_go_of_is_closed() {
+    async fn a_connection_dropped_by_its_worker_is_closed() {
         let (own, mut peer, running) = connected();
         drop(own);
         running.await;

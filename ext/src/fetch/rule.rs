@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_compared_as_it_goes_over_the_wire() {
+    fn names_are_compared_in_normalized_form() {
         let same = |one: &str, other: &str| assert_eq!(one.parse::<Rule>(), other.parse::<Rule>(), "{one}");
         same("Bücher.Example.", "xn--bcher-kva.example");
         same("*.ＥＸＡＭＰＬＥ.com", "*.example.com");
     }
 
     #[test]
-    fn a_rule_is_written_as_it_is_read() {
+    fn a_rule_s_text_round_trips() {
         for text in [
             "*",
             "*:25",
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_means_nothing_is_an_error() {
+    fn a_meaningless_rule_is_an_error() {
         for text in [
             "",
             "10.0.0.0/33",

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_does_not_decide_where_a_message_goes_and_ends() {
+    async fn a_worker_cannot_control_framing_and_destination() {
         for (body, length) in [(AskedBody::Empty, "0"), (AskedBody::Full(ByteBuf::from("abc")), "3")] {
             let request = request(asked(body), None).await.unwrap();
             let names: Vec<_> = request.headers.keys().map(header::HeaderName::as_str).collect();

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_means_the_same_in_another_process() {
+    fn a_policy_survives_its_written_form() {
         let rules = [
             "*:25",
             "*.internal:443",

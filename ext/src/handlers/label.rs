@@ -121,7 +121,7 @@ mod tests {
 
     /// RFC 9110, section 12.5.3.
     #[test]
-    fn a_label_that_the_client_does_not_accept_is_taken_off() {
+    fn a_coding_that_the_client_refuses_is_removed() {
         assert_eq!(label(200, "gzip", Some("br"), false), (Label::Plain, vec![]));
         assert_eq!(label(200, "gzip, br", Some("br"), false), (Label::Plain, vec![]));
     }

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_is_brought_forward_and_never_put_off() {
+    fn an_alarm_can_only_be_brought_forward() {
         let folder = tempfile::tempdir().unwrap();
         let alarms = SqliteAlarms::new(folder.path(), || {});
         let id = ObjectId::new("a", None);

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_is_full_is_waited_for() {
+    fn writing_waits_for_a_full_pipe() {
         let mut slow = Slow(Vec::new(), false);
         write_all(&mut slow, b"eight by").expect("all of it");
         assert_eq!(slow.0, b"eight by");

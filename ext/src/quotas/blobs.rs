@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_outside_its_part_is_none() {
+    fn a_range_outside_the_file_is_unsatisfiable() {
         let blobs = Blobs::default();
         let id = blobs.insert_part(Arc::new(deno_web::InMemoryBlobPart::from(vec![0; 10])));
         assert!(blobs.slice(&id, 4, 6).is_some());

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_log_says_so_once_and_counts_what_it_drops() {
+    fn a_full_log_reports_its_dropped_lines_once() {
         let quotas = Quotas {
             log_lines: 2,
             log_bytes: 10,

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_costs_its_work_alone() {
+    fn a_panic_ends_its_own_work_only() {
         let threads = FileThreads::new("files", 1);
         assert!(block_on(threads.run(|| panic!("for a test"))).is_err());
         assert_eq!(block_on(threads.run(|| 7)), Ok(7));

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_an_explicit_end_is_one() {
+    async fn a_body_needs_an_explicit_end() {
         let (sender, _, body) = chunks(None);
         sender.try_send(chunk("ab")).ok();
         sender.try_send(Piece::End).ok();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_announced_length_ends_where_it_is_reached_and_not_before() {
+    async fn a_body_ends_at_its_announced_length() {
         let (sender, _, body) = chunks(Some(2));
         sender.try_send(chunk("ab")).ok();
         drop(sender);

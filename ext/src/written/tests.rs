@@ -211,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fault_is_what_it_was(fault in fault()) {
+    fn a_fault_survives_its_written_form(fault in fault()) {
         let back = Fault::from(WrittenFault::from(&fault));
         prop_assert_eq!(&back.message, &fault.message);
         prop_assert_eq!((back.kind, &back.detail, back.pass_through), (fault.kind, &fault.detail, fault.pass_through));
@@ -245,14 +245,14 @@ fn more_headers_than_http_allows_are_an_error() {
 }
 
 #[test]
-fn a_list_that_says_it_is_long_is_an_error_at_its_end() {
+fn a_list_shorter_than_its_length_is_an_error() {
     // An answer: a response of status 0 with 2^32 - 1 headers, of which there is none.
     let bytes = [VERSION, 2, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f];
     assert!(matches!(Frame::decode(&bytes), Err(FrameError::Malformed(_))));
 }
 
 #[test]
-fn a_request_keeps_what_goes_with_it() {
+fn a_request_keeps_its_metadata() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let caller = Caller {
         depth: 3,

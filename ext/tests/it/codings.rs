@@ -78,7 +78,7 @@ fn an_empty_body_is_empty_in_every_coding() {
 /// Fetch Standard, "HTTP-network-or-cache fetch": a request with `Range` asks for no encoding. An encoded response is a
 /// part that cannot be decoded (RFC 9110, section 14).
 #[test]
-fn a_range_is_asked_for_and_given_as_it_is() {
+fn a_range_response_is_passed_on_unchanged() {
     let raw = Raw::answering(vec![answer(
         "206 Partial Content\r\ncontent-encoding: gzip\r\ncontent-range: bytes 3-6/9",
         b"part",
@@ -133,7 +133,7 @@ fn an_encoded_body_is_uploaded_as_it_came() {
 
 /// `encodeResponseBody` of @cloudflare/workers-types.
 #[test]
-fn a_response_is_read_as_it_came_if_the_request_says_so() {
+fn a_response_stays_encoded_on_request() {
     let gzip = encoded!(GzipEncoder, &b"hello"[..]);
     let head = format!("200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}", gzip.len());
     let raw = Raw::answering(vec![answer(&head, &gzip); 3]);
@@ -214,7 +214,7 @@ fn a_response_that_does_not_match_its_integrity_is_refused() {
 /// RFC 9112, section 6.3: these responses have no body, whatever their headers say. One sent nevertheless is not the
 /// answer to the next request.
 #[test]
-fn a_body_after_a_response_that_has_none_spoils_no_other_request() {
+fn an_unexpected_response_body_corrupts_no_other_request() {
     let ask = |head: &'static str, methods: [&str; 2]| {
         let [first, second] = methods;
         run(

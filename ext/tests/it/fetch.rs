@@ -39,7 +39,7 @@ fn a_request_is_answered_with_its_body_and_headers() {
 }
 
 #[test]
-fn a_streamed_request_body_arrives_whole_and_both_ways_at_once() {
+fn a_streamed_request_body_is_full_duplex() {
     let (io, server) = (io(), Server::start());
     let got = script(&io, &server, "
         let release;
@@ -70,7 +70,7 @@ fn a_streamed_request_body_arrives_whole_and_both_ways_at_once() {
 }
 
 #[test]
-fn an_unread_body_holds_the_server_back_and_a_cancelled_one_ends() {
+fn an_unread_body_applies_backpressure() {
     let (io, server) = (io(), Server::start());
     let held = script(
         &io,

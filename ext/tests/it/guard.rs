@@ -77,7 +77,7 @@ fn private_addresses_and_names_are_refused_before_a_packet_leaves() {
 
 // row 31
 #[test]
-fn a_redirect_to_what_may_not_be_reached_is_refused_before_a_packet_leaves() {
+fn a_redirect_to_a_private_address_is_refused() {
     let (io, server, secret) = (io(), Server::start(), Server::start());
     let allowed = allowing(&server.address.to_string());
     let got = run(
@@ -134,7 +134,7 @@ impl ResolveHost for Rebinding {
 
 // row 30
 #[test]
-fn a_name_is_judged_by_what_it_resolves_to_each_time() {
+fn every_resolved_address_of_a_name_is_checked() {
     let (io, public) = (io(), Server::start());
     let private = public.start_beside([127, 0, 0, 2]);
     let answers = [[127, 0, 0, 1], [127, 0, 0, 2]].map(IpAddr::from);
@@ -163,7 +163,7 @@ fn a_name_is_judged_by_what_it_resolves_to_each_time() {
 }
 
 #[test]
-fn a_worker_that_names_its_hosts_reaches_no_other() {
+fn a_worker_with_an_only_list_reaches_no_other_host() {
     let (io, named, other) = (io(), Server::start(), Server::start());
     let only = NetPolicy::default()
         .allow_private(true)
@@ -183,7 +183,7 @@ fn a_worker_that_names_its_hosts_reaches_no_other() {
 }
 
 #[test]
-fn a_script_cannot_say_where_its_request_ends() {
+fn a_script_cannot_control_the_framing_of_its_request() {
     let (io, server) = (io(), Server::start());
     let got = run(&io, with(local()), &format!("
         const headers = {{ 'transfer-encoding': 'chunked', 'content-length': '5', connection: 'x-mine', upgrade: 'h2c', host: 'a', 'x-mine': '1' }};

@@ -71,7 +71,7 @@ fn a_dropped_wait_aborts_its_task_and_a_panic_is_an_error() {
 }
 
 #[test]
-fn a_client_is_dropped_before_its_runtime_and_a_late_task_is_told() {
+fn a_client_is_dropped_before_its_runtime() {
     struct Client(Rc<Cell<bool>>);
     impl Drop for Client {
         fn drop(&mut self) {

@@ -102,7 +102,7 @@ fn bytes_pass_both_ways_and_both_sides_end() {
 }
 
 #[test]
-fn close_sends_what_was_written() {
+fn close_flushes_written_data() {
     let (sender, received) = std::sync::mpsc::sync_channel(1);
     let peer = Peer::start(move |mut stream| {
         let mut all = Vec::new();
@@ -321,7 +321,7 @@ fn limited(quotas: Quotas) -> impl FnOnce(&mut OpState) {
 }
 
 #[test]
-fn a_connection_that_passes_nothing_is_ended() {
+fn an_idle_tcp_connection_is_ended() {
     let (sender, ended) = std::sync::mpsc::sync_channel(1);
     let peer = Peer::start(move |mut stream| {
         let read = stream.read(&mut [0; 1]);

@@ -112,7 +112,7 @@ fn errors_have_the_shape_of_d1() {
 }
 
 #[test]
-fn a_batch_happens_whole_or_not_at_all() {
+fn a_batch_is_atomic() {
     let (io, folder) = (io(), TempDir::new().unwrap());
     let got = script(
         &io,
@@ -137,7 +137,7 @@ fn a_batch_happens_whole_or_not_at_all() {
 }
 
 #[test]
-fn limits_hold_while_rows_come_in_and_a_long_statement_is_interrupted() {
+fn limits_apply_while_rows_are_received() {
     let (io, folder) = (io(), TempDir::new().unwrap());
     let config = file(&folder)
         .rows_max(1000)
@@ -184,7 +184,7 @@ fn files_out_of_reach_stay_out_of_reach() {
 }
 
 #[test]
-fn a_database_in_memory_stays_from_worker_to_worker_of_a_thread() {
+fn a_memory_database_outlives_the_workers_of_its_thread() {
     let (io, config) = (io(), SqlConfig::new("sqlite::memory:"));
     script(
         &io,

@@ -19,7 +19,7 @@ fn messages(config: &SqlConfig, body: &str) -> Vec<String> {
 
 /// SQLite recurses once for each of these, and limits few of them: <https://sqlite.org/limits.html>.
 #[test]
-fn recursion_in_values_is_an_error_or_has_stack_enough() {
+fn recursive_values_are_an_error_or_have_enough_stack() {
     let got = messages(
         &SqlConfig::new("sqlite::memory:"),
         r#"
@@ -71,7 +71,7 @@ fn recursion_in_values_is_an_error_or_has_stack_enough() {
 }
 
 #[test]
-fn recursion_in_statements_and_schemas_is_an_error_or_has_stack_enough() {
+fn recursive_sql_is_an_error_or_has_enough_stack() {
     let config = SqlConfig::new("sqlite::memory:")
         .timeout(Duration::from_secs(60))
         .cpu(Duration::from_secs(60));
@@ -189,7 +189,7 @@ fn a_database_grows_to_its_limit_and_no_further() {
 }
 
 #[test]
-fn cpu_time_ends_what_takes_more_of_it() {
+fn events_end_at_the_cpu_limit() {
     let config = SqlConfig::new("sqlite::memory:").cpu(Duration::from_millis(200));
     let started = Instant::now();
     let got = messages(
@@ -247,7 +247,7 @@ fn functions_of_two_long_texts_take_linear_time() {
 }
 
 #[test]
-fn a_connection_keeps_nothing_of_the_call_before() {
+fn a_connection_keeps_no_state_between_calls() {
     let (io, folder) = (io(), TempDir::new().unwrap());
     let config = file(&folder).max_connections(1);
     let got = script(

@@ -296,7 +296,7 @@ fn a_message_wakes_the_consumers_of_other_processes() {
 }
 
 #[test]
-fn a_queue_that_is_full_takes_no_more() {
+fn a_full_queue_refuses_messages() {
     let server = Postgres::start();
     let queue = PostgresQueue::new(&process(&server), "q").bytes_max(250);
     send(&queue, &["a", "b"]);
@@ -328,7 +328,7 @@ fn a_tick_is_taken_once_by_processes_that_share_a_server() {
 }
 
 #[test]
-fn a_server_that_crashes_and_starts_again_fails_no_operation_and_loses_nothing() {
+fn a_restart_of_the_server_loses_no_operation() {
     let server = Postgres::start();
     let of_process = process(&server);
     let (kv, queue) = (PostgresKv::new(&of_process, "n"), PostgresQueue::new(&of_process, "q"));

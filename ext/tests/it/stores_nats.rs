@@ -128,7 +128,7 @@ fn consumers_share_the_messages_of_a_queue() {
 }
 
 #[test]
-fn a_lease_that_is_over_gives_its_message_to_another() {
+fn an_expired_lease_frees_its_message() {
     let server = Nats::start();
     let (store, other) = (
         NatsQueue::new(&process(&server), "q"),
@@ -201,7 +201,7 @@ fn a_message_wakes_the_consumers_of_other_processes() {
 }
 
 #[test]
-fn a_queue_that_is_full_takes_no_more() {
+fn a_full_queue_refuses_messages() {
     let server = Nats::start();
     let queue = NatsQueue::new(&process(&server), "q").bytes_max(450);
     send(&queue, &["a", "b"]);
@@ -210,7 +210,7 @@ fn a_queue_that_is_full_takes_no_more() {
 }
 
 #[test]
-fn a_server_that_crashes_and_starts_again_fails_no_operation_and_loses_nothing() {
+fn a_restart_of_the_server_loses_no_operation() {
     let server = Nats::start();
     let queue = NatsQueue::new(&process(&server), "q");
     send(&queue, &["before"]);
@@ -247,7 +247,7 @@ fn a_server_that_crashes_and_starts_again_fails_no_operation_and_loses_nothing()
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_at_once_and_without_a_password() {
+fn a_missing_server_is_reported_at_once_without_password() {
     // The listener is closed again.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|one| one.local_addr())
@@ -261,7 +261,7 @@ fn a_server_that_is_not_there_is_told_at_once_and_without_a_password() {
 }
 
 #[test]
-fn a_wrong_password_is_told() {
+fn a_wrong_password_is_reported() {
     let server = Nats::start();
     let wrong = NatsServer::new(server.url().replace("hidden", "wrong")).expect("a URL");
     let error = block_on(NatsQueue::new(&wrong, "q").metrics())

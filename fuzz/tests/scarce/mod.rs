@@ -35,7 +35,7 @@ fn get(pool: &Pool) -> Result<http::Response<Body>, Failure> {
 }
 
 #[test]
-fn a_body_for_which_there_is_no_memory_fails_its_event_and_nothing_else() {
+fn a_body_without_memory_fails_its_event_only() {
     let _alone = ALONE.lock();
     let pool = Pool::builder().threads(1).build().expect("a pool");
     // Room for what is kept, its copy, and what was kept before and is not collected yet: nothing but the allocator refuses.
@@ -60,7 +60,7 @@ fn a_body_for_which_there_is_no_memory_fails_its_event_and_nothing_else() {
 }
 
 #[test]
-fn the_pool_itself_never_needs_much_memory_in_one_piece() {
+fn the_pool_needs_no_large_allocation() {
     let _alone = ALONE.lock();
     let pool = isopod_pool::Pool::builder(FakeEngine::new()).threads(2).build();
     let pool = pool.expect("threads");

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_is_none_is_told() {
+    fn an_invalid_frame_is_reported() {
         for (frame, part) in [("", "no head"), ("{}\n", "missing field"), ("x\n", "expected value")] {
             let error = read(frame.as_bytes()).unwrap_err();
             assert!(error.contains(part), "{error}");

@@ -15,7 +15,7 @@ fn drain(queue: &Queue<u64>) -> Vec<Item<u64>> {
 }
 
 #[test]
-fn losses_are_reported_at_their_place() {
+fn losses_are_reported_in_order() {
     let (oldest, newest) = (Queue::new(2, Slow::DropOldest), Queue::new(2, Slow::DropNewest));
     for value in 0..4 {
         let _ = (oldest.push(value), newest.push(value));
@@ -27,7 +27,7 @@ fn losses_are_reported_at_their_place() {
 }
 
 #[test]
-fn a_disconnected_reader_reads_queued_messages_and_learns_of_its_losses() {
+fn a_disconnected_reader_gets_queued_messages_and_its_losses() {
     let queue = Queue::new(1, Slow::Disconnect);
     assert_eq!(queue.push(0), Pushed::Queued);
     assert_eq!(queue.push(1), Pushed::Disconnected);
@@ -38,7 +38,7 @@ fn a_disconnected_reader_reads_queued_messages_and_learns_of_its_losses() {
 
 proptest! {
     #[test]
-    fn what_comes_out_is_in_order_and_each_gap_counts_exactly_what_is_missing_there(
+    fn received_messages_are_ordered_and_gaps_counted(
         capacity in 1_usize..6,
         drop_oldest in any::<bool>(),
         pushes in prop::collection::vec(any::<bool>(), 0..80),

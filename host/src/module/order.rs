@@ -157,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_comes_once_and_after_what_it_depends_on_or_the_cycle_is_a_real_one(nodes in graphs()) {
+        fn the_order_is_topological_or_a_real_cycle_is_reported(nodes in graphs()) {
             let index = |name: &String| nodes.iter().position(|node| node.name == *name).unwrap();
             match order(&nodes) {
                 Ok(order) => {

@@ -70,7 +70,7 @@ async fn results_pass_down_a_chain_and_are_read_on_demand() {
 }
 
 #[tokio::test]
-async fn a_circle_of_chains_ends_with_an_error_and_leaves_no_unannounced_result() {
+async fn a_cycle_of_chains_ends_with_an_error() {
     let (bus, results) = (Bus::builder().depth_max(6).build(), Results::new());
     let (tell, errors) = flume::bounded(1);
     let _one = add_one(&bus, &results, "results.b", "a", tell.clone());
@@ -87,7 +87,7 @@ async fn a_circle_of_chains_ends_with_an_error_and_leaves_no_unannounced_result(
 }
 
 #[tokio::test]
-async fn a_result_that_had_to_go_is_an_error_for_its_reader_and_the_next_is_read() {
+async fn an_evicted_result_is_an_error_for_its_reader() {
     let (bus, results) = (Bus::new(), Results::builder().count_max(1).build());
     let (to, got) = flume::bounded(2);
     let target = move |ctx: ChainContext| {

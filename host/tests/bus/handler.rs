@@ -59,7 +59,7 @@ async fn errors_panics_and_timeouts_are_counted_and_do_not_stop_a_handler() {
 }
 
 #[tokio::test]
-async fn handlers_that_call_each_other_in_a_circle_stop_at_the_depth_with_an_error_that_names_it() {
+async fn cyclic_handlers_end_at_the_maximum_depth() {
     let bus = Bus::builder().depth_max(4).build();
     let mut seen = bus.subscribe("*", SubscribeOptions::default()).expect("a subscription");
     let (tell, told) = flume::bounded(1);

@@ -25,7 +25,7 @@ fn subscribe(bus: &Bus, pattern: &str) -> Subscription {
 }
 
 #[test]
-fn a_message_reaches_those_that_want_it_and_each_of_them_once() {
+fn a_message_reaches_each_subscriber_once() {
     let bus = Bus::new();
     let (mut exact, mut deep) = (subscribe(&bus, "orders.created"), subscribe(&bus, "orders.>"));
     let mut other = subscribe(&bus, "orders.*.eu");
@@ -44,7 +44,7 @@ fn a_message_reaches_those_that_want_it_and_each_of_them_once() {
 }
 
 #[test]
-fn slow_subscribers_learn_of_losses_at_their_place_and_the_system_once() {
+fn slow_subscribers_get_their_losses_in_order() {
     let bus = Bus::new();
     let mut lagged = subscribe(&bus, "isopod.lagged");
     let mut oldest = bus.subscribe("n", keep(2, Slow::DropOldest)).expect("a subscription");
@@ -108,7 +108,7 @@ fn requests_over_a_limit_are_refused_with_a_reason() {
 }
 
 #[test]
-fn a_subscription_ends_with_the_last_handle_of_its_bus_once_it_has_read_what_waits() {
+fn a_subscription_ends_with_its_bus_after_queued_messages() {
     let bus = Bus::new();
     let other_handle = bus.clone();
     let subscription = subscribe(&bus, "a");
@@ -119,7 +119,7 @@ fn a_subscription_ends_with_the_last_handle_of_its_bus_once_it_has_read_what_wai
 }
 
 #[test]
-fn a_thread_waits_for_a_message_for_as_long_as_it_says_and_no_longer() {
+fn a_blocking_receive_has_a_timeout() {
     let bus = Bus::new();
     let mut subscription = subscribe(&bus, "a");
     assert!(subscription.recv_timeout(Duration::from_millis(5)).is_none());
@@ -184,7 +184,7 @@ proptest! {
     /// A reader at another pace than the publisher, on another thread: every message is either read, in order, or counted as
     /// lost at its place.
     #[test]
-    fn what_is_read_and_what_is_lost_make_what_was_published(capacity in 1_usize..8, count in 0_u64..300, drop_oldest: bool) {
+    fn read_and_lost_messages_add_up(capacity in 1_usize..8, count in 0_u64..300, drop_oldest: bool) {
         let bus = Bus::new();
         let slow = if drop_oldest { Slow::DropOldest } else { Slow::DropNewest };
         let subscription = bus.subscribe("n", keep(capacity, slow)).expect("a subscription");

@@ -46,7 +46,7 @@ fn the_life_of_a_pools_workers_is_on_the_bus() {
 }
 
 #[test]
-fn a_boot_that_fails_is_told_and_the_pools_breaker_opens_when_it_was_set_to() {
+fn failed_boots_are_reported_and_open_the_breaker() {
     let bus = Bus::new();
     let mut failed = bus
         .subscribe("isopod.worker.boot_failed", SubscribeOptions::default())

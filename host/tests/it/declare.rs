@@ -65,7 +65,7 @@ impl Module for ReportModule {
 }
 
 #[test]
-fn a_module_finds_what_another_registered_as_it_was_configured_until_that_one_is_closed() {
+fn clients_are_available_from_configure_to_close() {
     let config = json!({ "billing": { "start_at": 41 } });
     let host = Host::builder()
         .module(BillingModule)

@@ -160,7 +160,7 @@ fn a_task_that_does_not_end_is_dropped_at_the_limit() {
 }
 
 #[test]
-fn a_module_may_own_a_runtime_and_one_that_panics_as_it_is_dropped_has_failed() {
+fn a_panic_while_dropping_a_module_is_a_failure() {
     struct Owns(&'static str, Option<tokio::runtime::Runtime>);
     impl Module for Owns {
         fn name(&self) -> &str {
@@ -207,7 +207,7 @@ fn any_future_stops_a_host_and_the_first_cause_counts() {
 }
 
 #[test]
-fn a_cut_waits_for_nothing_but_begins_each_way_back() {
+fn a_cut_starts_all_stops_without_waiting() {
     let log = Log::default();
     let host = Host::builder()
         .module(Probe::new("a", &log))
@@ -269,7 +269,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn whatever_fails_and_whenever_it_is_stopped_everything_started_is_stopped_once_in_reverse(
+    fn started_modules_are_stopped_once_in_reverse(
         plan in plans(),
         stop_at in proptest::option::of(0_usize..60),
     ) {

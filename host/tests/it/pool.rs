@@ -63,7 +63,7 @@ fn a_pool_serves_the_modules_that_depend_on_it_and_finishes_what_it_has_accepted
 }
 
 #[test]
-fn a_script_that_cannot_start_is_why_the_host_does_not() {
+fn a_script_that_cannot_start_stops_the_host() {
     let script = FakeScript::new().boot(Boot::Fails("line 3 is wrong"));
     let error = host(script).build().unwrap().start_blocking().unwrap_err();
     let text = error.to_string();

@@ -40,7 +40,7 @@ impl Module for Ingress {
 }
 
 #[test]
-fn a_process_gets_its_configuration_and_the_endpoint_and_nothing_of_the_hosts_environment() {
+fn a_process_does_not_inherit_the_environment() {
     let folder = TempDir::new().unwrap();
     let config = json!({ "child": { "size": 3 } });
     let host = Host::builder()
@@ -84,7 +84,7 @@ fn a_process_that_ends_by_itself_stops_the_host_with_its_status() {
 }
 
 #[test]
-fn a_binary_that_is_not_there_is_named() {
+fn a_missing_binary_is_named() {
     let host = Host::builder()
         .module(ProcessModule::new("child", "/no/such/binary"))
         .build();
@@ -93,7 +93,7 @@ fn a_binary_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_process_that_does_not_heed_sigterm_is_killed() {
+fn a_process_that_ignores_sigterm_is_killed() {
     let folder = TempDir::new().unwrap();
     let script = "trap '' TERM; echo $$ > part; mv part pid; while :; do sleep 0.05; done";
     let module = shell(script, folder.path());

@@ -123,7 +123,7 @@ fn sigterm_and_ctrl_c_stop_a_host_in_order() {
 }
 
 #[test]
-fn a_second_signal_cuts_what_the_first_would_wait_for() {
+fn a_second_signal_cuts_the_drain() {
     let mut other = Other::start("a_host_that_does_not_drain");
     other.signal(Signal::TERM);
     // One signal of a kind is pending at most: until the first has been seen a second one of its kind would be lost.
@@ -134,7 +134,7 @@ fn a_second_signal_cuts_what_the_first_would_wait_for() {
 }
 
 #[test]
-fn a_process_sees_the_end_of_a_host_that_is_killed() {
+fn a_process_notices_that_its_host_was_killed() {
     let mut other = Other::start("a_host_with_a_process");
     other.read("up");
     other.signal(Signal::KILL);

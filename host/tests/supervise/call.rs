@@ -41,7 +41,7 @@ fn cause(error: &CallError) -> impl fmt::Debug {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_has_a_value_an_error_with_its_cause_or_is_not_exported() {
+async fn a_call_returns_a_value_or_an_error_with_its_cause() {
     let (supervisor, modules) = (builder().build(), modules());
     let modules: &dyn Exports = &modules;
     let call = |function: &'static str, args: (i64, i64)| supervisor.call::<i64>(modules, "math", function, args);

@@ -61,7 +61,7 @@ fn options(strategy: Strategy) -> GroupOptions {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_restarts_those_its_strategy_says_after_those_are_stopped_in_reverse() {
+async fn a_crash_restarts_children_by_the_strategy() {
     for (strategy, wanted) in [
         (Strategy::OneForOne, vec!["+b"]),
         (Strategy::RestForOne, vec!["-c", "+b", "+c"]),
@@ -90,7 +90,7 @@ async fn a_crash_restarts_those_its_strategy_says_after_those_are_stopped_in_rev
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_child_that_keeps_crashing_waits_longer_each_time_until_the_group_gives_up() {
+async fn restarts_back_off_until_the_group_gives_up() {
     let (supervisor, log) = (builder().build(), Log::default());
     let crashing = ChildSpec::new("crashing", |_| async { Err::<(), _>("bad start") })
         .backoff(Backoff::default().min(Duration::from_secs(1)).jitter(0.0));
@@ -116,7 +116,7 @@ async fn a_child_that_keeps_crashing_waits_longer_each_time_until_the_group_give
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_whose_children_are_all_done_ends_and_kinds_decide_what_is_done() {
+async fn a_group_ends_with_its_last_child() {
     let (supervisor, log) = (builder().build(), Log::default());
     let crashes_once = |restart| {
         let log = log.clone();

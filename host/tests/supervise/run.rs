@@ -28,7 +28,7 @@ async fn until(supervisor: &Supervisor, holds: impl Fn(TaskStats) -> bool) {
 }
 
 #[tokio::test]
-async fn a_crash_keeps_its_cause_and_takes_nothing_else_down() {
+async fn a_crash_is_isolated_and_keeps_its_cause() {
     let supervisor = builder().build();
     assert_eq!(
         supervisor
@@ -56,7 +56,7 @@ async fn a_crash_keeps_its_cause_and_takes_nothing_else_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_hangs_times_out_after_5_seconds_or_when_it_is_told() {
+async fn a_hanging_task_times_out() {
     let supervisor = builder().build();
     let begun = tokio::time::Instant::now();
     let error = supervisor
@@ -74,7 +74,7 @@ async fn a_task_that_hangs_times_out_after_5_seconds_or_when_it_is_told() {
 }
 
 #[test]
-fn a_task_that_blocks_its_thread_times_out_all_the_same() {
+fn a_blocking_task_times_out() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
@@ -185,7 +185,7 @@ async fn many_tasks_run_under_one_deadline_and_each_result_is_in_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_deadline_what_is_done_stays_and_the_rest_has_timed_out_unbegun_tasks_included() {
+async fn at_the_deadline_unfinished_tasks_time_out() {
     let supervisor = builder().concurrency(2).build();
     let begun = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = [Some(1), None, None, Some(1)]
@@ -234,7 +234,7 @@ async fn a_guarded_name_is_refused_once_it_has_failed_too_often() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_waits_for_tasks_then_cuts_them_and_begins_nothing_new() {
+async fn a_shutdown_waits_for_tasks_and_then_cuts_them() {
     let supervisor = builder().build();
     let ends = supervisor.run("ends", async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -255,7 +255,7 @@ async fn a_shutdown_waits_for_tasks_then_cuts_them_and_begins_nothing_new() {
 }
 
 #[tokio::test]
-async fn how_tasks_ended_is_told_on_the_bus() {
+async fn ends_of_tasks_are_published_on_the_bus() {
     let bus = Bus::new();
     let mut events = bus
         .subscribe("isopod.task.*", SubscribeOptions::default())
@@ -281,7 +281,7 @@ async fn how_tasks_ended_is_told_on_the_bus() {
 }
 
 #[test]
-fn a_runtime_that_ends_cancels_what_is_waited_for_elsewhere() {
+fn the_end_of_a_runtime_cancels_its_operations() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_time()

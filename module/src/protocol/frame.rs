@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_read_once_it_is_whole_and_the_next_one_follows() {
+    fn a_complete_frame_is_read_before_the_next() {
         let first = wire(&ToHost::Progress { task: 1 }, &json!(0.5).into());
         let second = wire(&ToHost::Pong { ping: 9 }, &Payload::Empty);
         let whole = [&first[..], &second[..]].concat();
@@ -214,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_body_comes_back(task in any::<u64>(), bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn any_body_round_trips(task in any::<u64>(), bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut out = wire(&ToHost::Progress { task }, &bytes.clone().into());
             let frame = decode::<ToHost>(&mut out, &Limits::default()).unwrap().unwrap();
             prop_assert_eq!(frame.message, ToHost::Progress { task });

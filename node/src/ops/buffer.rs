@@ -189,7 +189,7 @@ mod tests {
 
     /// https://nodejs.org/api/buffer.html#buffertranscodesource-fromenc-toenc has the first one.
     #[test]
-    fn what_an_encoding_does_not_have_becomes_a_question_mark() {
+    fn unencodable_characters_become_question_marks() {
         for (text, from, to, expected) in [
             ("€", "utf8", "ascii", &b"?"[..]),
             ("é€", "utf8", "latin1", b"\xe9?"),

@@ -45,7 +45,7 @@ fn look(files: &[(&str, &str)]) -> Value {
 
 /// https://nodejs.org/api/modules.html#the-module-wrapper and the module object after it.
 #[test]
-fn a_module_has_what_nodes_modules_have() {
+fn a_commonjs_module_has_node_s_variables() {
     let project = Project::new(&[
         (
             "main.mjs",
@@ -113,7 +113,7 @@ fn code_is_sloppy_unless_it_says_otherwise() {
 }
 
 #[test]
-fn a_cycle_sees_what_is_there_so_far() {
+fn a_cyclic_import_sees_the_exports_so_far() {
     let seen = look(&[
         ("main.mjs", "import a from './a.cjs'; export const look = () => a;"),
         (

@@ -133,7 +133,7 @@ fn code_of_modules_is_under_the_cpu_limit() {
 
 /// Functions of sloppy code know their callers, unless those are strict: the runtime's own are.
 #[test]
-fn sloppy_code_gets_no_hold_of_the_runtimes_functions() {
+fn sloppy_code_cannot_reach_the_runtime_s_functions() {
     let project = Project::new(&[
         ("main.mjs", "import a from './a.cjs'; export const look = () => a;"),
         (

@@ -68,7 +68,7 @@ fn a_loop_that_runs_past_its_deadline_is_ended_below_its_cpu_limit() {
 }
 
 #[test]
-fn whose_code_ran_past_its_deadline_is_ended_for_it_and_the_others_may_be_tried_again() {
+fn the_event_past_its_deadline_is_blamed() {
     let source = format!(
         "{BURN} export async function spin() {{ await sleep(10); for (;;) {{}} }}
          export async function wait() {{ await sleep(60_000); }}"
@@ -106,7 +106,7 @@ fn top_level_code_that_runs_past_the_time_to_start_is_ended_below_its_cpu_limit(
 }
 
 #[test]
-fn the_last_events_that_a_worker_can_take_are_as_good_as_the_first_and_the_next_is_refused() {
+fn a_worker_takes_its_maximum_of_events() {
     let source = format!(
         "{BURN} export default {{ async fetch(request) {{
         await sleep(1);

@@ -50,7 +50,7 @@ impl Extend for Added {
 }
 
 #[test]
-fn ops_that_are_not_in_the_snapshot_are_there_and_out_of_a_scripts_reach() {
+fn ops_outside_the_snapshot_are_unreachable_from_scripts() {
     let template = WorkerTemplate::new(Image::stock(), vec![Arc::new(Added)]).unwrap();
     let binding = Custom::new("ext:added/added.js", json!({ "first": 300 }));
     let script = Script::builder("added")

@@ -16,7 +16,7 @@ fn read(body: impl Into<Body>, source: &str) -> Value {
 }
 
 #[test]
-fn a_request_is_read_once_in_any_form() {
+fn a_request_body_is_read_once() {
     let twice = "const again = request.text().catch((error) => error.name);
         return Response.json([used, got, request.bodyUsed, await again]);";
     for (how, got) in [

@@ -138,7 +138,7 @@ fn waiting_is_not_charged() {
 }
 
 #[test]
-fn of_interleaved_events_the_one_that_burns_is_blamed_and_the_others_may_come_again() {
+fn the_burning_interleaved_event_is_blamed() {
     // Each of them continues in turns of the event loop, where only the code itself shows which event it belongs to.
     for burner in [
         "for (;;) { burn(3); await sleep(1); }",
@@ -159,7 +159,7 @@ fn of_interleaved_events_the_one_that_burns_is_blamed_and_the_others_may_come_ag
 }
 
 #[test]
-fn the_event_that_fills_the_heap_is_blamed_and_the_others_may_come_again() {
+fn the_heap_filling_event_is_blamed_and_others_are_retryable() {
     let source = format!(
         "{BURN} export async function quiet() {{ for (;;) await sleep(1); }}
          export async function loud() {{
@@ -173,7 +173,7 @@ fn the_event_that_fills_the_heap_is_blamed_and_the_others_may_come_again() {
 }
 
 #[test]
-fn a_script_is_told_before_its_cpu_time_is_over() {
+fn a_soft_limit_warns_before_the_cpu_limit() {
     let source = format!(
         "{BURN} let heard; addEventListener('softlimit', (event) => {{ heard = event; }});
          export default {{ async fetch(request, env, ctx) {{
@@ -279,7 +279,7 @@ fn webassembly_memory_that_does_not_fit_is_a_range_error_and_the_worker_lives() 
 }
 
 #[test]
-fn memory_that_nothing_asks_for_room_for_is_counted_and_ends_the_worker() {
+fn unreserved_memory_is_counted_and_ends_the_worker() {
     // A module that creates its memory itself, and grows it with an instruction: (memory 1) (func (export "g") (param
     // i32) (result i32) local.get 0 memory.grow)
     let module = "new Uint8Array([0,97,115,109,1,0,0,0, 1,6,1,96,1,127,1,127, 3,2,1,0, 5,3,1,0,1,
@@ -300,7 +300,7 @@ fn memory_that_nothing_asks_for_room_for_is_counted_and_ends_the_worker() {
 }
 
 #[test]
-fn garbage_is_not_held_against_a_worker() {
+fn garbage_does_not_count_as_memory() {
     let source = "export async function churn() {
         for (let i = 0; i < 300; i++) {
             const some = new Uint8Array(2 << 20).fill(1), more = new Array(50_000).fill(some[0]);
@@ -331,7 +331,7 @@ fn a_text_is_not_refused_beside_a_buffer_that_was_dropped() {
 }
 
 #[test]
-fn a_script_is_told_before_its_memory_is_used_up() {
+fn a_soft_limit_warns_before_the_memory_limit() {
     let source = "
         const heard = []; addEventListener('softlimit', (event) => { heard.push(event.detail); });
         export async function fill() {
@@ -361,7 +361,7 @@ fn a_worker_may_hold_all_of_its_memory() {
 }
 
 #[test]
-fn bytes_for_a_worker_that_is_full_do_not_end_the_process() {
+fn bytes_for_a_full_worker_do_not_end_the_process() {
     let source = "const kept = [];
         export function fill(bytes) { try { for (;;) kept.push(new Uint8Array(1 << 20)); } catch { return bytes.length; } }
         export const more = (bytes) => bytes.length;";

@@ -8,7 +8,7 @@ use crate::common::call;
 /// https://www.typescriptlang.org/docs/handbook/release-notes/typescript-4-9.html#auto-accessors-in-classes, and for static ones
 /// https://github.com/tc39/proposal-decorators#class-auto-accessors.
 #[test]
-fn accessors_of_every_kind_hold_a_value_each() {
+fn accessors_have_separate_values() {
     let source = "
         const k = 'computed';
         class Base { static accessor shared = 1; }
@@ -66,7 +66,7 @@ fn accessors_of_every_kind_hold_a_value_each() {
 
 /// Throwing far below the end of JavaScript's stack aborts the process: V8 checks that it is on its own stack.
 #[test]
-fn errors_are_cloned_and_told_until_the_stack_ends() {
+fn nested_errors_are_cloned_until_the_stack_ends() {
     let source = "
         function chain(length) { let error; while (length--) error = new Error('x', { cause: error }); return error; }
         const outcome = (work) => { try { work(); return 'ok' } catch (error) { return error.name } };

@@ -42,7 +42,7 @@ fn with(node: NodeCompat, source: &str) -> isopod_runtime::ScriptBuilder {
 }
 
 #[test]
-fn globals_are_there_as_far_as_compatibility_goes() {
+fn globals_follow_from_compatibility() {
     let look = "export const look = () => [typeof Buffer, typeof process, typeof global, typeof setImmediate];";
     let none = json!(["undefined", "undefined", "undefined", "undefined"]);
     let all = json!(["function", "object", "object", "function"]);
@@ -143,7 +143,7 @@ fn modules_can_be_loaded_by_a_handler() {
 }
 
 #[test]
-fn modules_lead_to_no_ops() {
+fn ops_are_unreachable_from_modules() {
     let names = "assert async_hooks buffer console constants diagnostics_channel events module os path perf_hooks process \
                  punycode querystring stream stream/promises stream/consumers stream/web string_decoder timers \
                  timers/promises url util util/types crypto zlib fs fs/promises net tls http \

@@ -160,7 +160,7 @@ fn objects_that_were_tampered_with_throw() {
 }
 
 #[test]
-fn a_search_and_a_compression_without_end_end_at_the_cpu_limit() {
+fn endless_searches_and_compressions_end_at_the_cpu_limit() {
     for work in [
         "crypto.generatePrimeSync(1024, { safe: true })",
         "crypto.generatePrimeSync(64, { add: 4n, rem: 2n })",

@@ -46,7 +46,7 @@ fn a_million_timers_end_at_the_quota_and_the_worker_lives() {
 }
 
 #[test]
-fn a_small_graph_that_is_a_huge_tree_is_refused_while_it_is_read() {
+fn a_graph_that_expands_to_a_huge_tree_is_refused() {
     let source = "export const f = () => { let a = [1]; for (let i = 0; i < 40; i++) a = [a, a]; return a; };
         export const sparse = () => new Array(2 ** 32 - 1);
         export const text = () => Array(1000).fill('x'.repeat(1e6));
@@ -65,7 +65,7 @@ fn a_small_graph_that_is_a_huge_tree_is_refused_while_it_is_read() {
 }
 
 #[test]
-fn an_event_makes_as_many_requests_as_it_may_and_the_next_one_has_its_own() {
+fn the_requests_of_an_event_are_limited() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let source = format!(
         "const request = () => tried(() => fetch('http://{}/'));
@@ -95,7 +95,7 @@ impl Extend for Listen {
 }
 
 #[test]
-fn an_event_logs_as_much_as_it_may_and_is_told_once_that_the_rest_is_dropped() {
+fn the_log_output_of_an_event_is_limited() {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let template = WorkerTemplate::new(Image::stock(), vec![Arc::new(Listen(lines.clone()))]).unwrap();
     let quotas = Quotas::default().log_lines(2);
@@ -277,7 +277,7 @@ fn messages_that_wait_for_a_port_are_charged_until_they_are_received_or_the_port
 }
 
 #[test]
-fn a_message_of_an_error_is_kept_as_far_as_it_is_of_use() {
+fn a_long_error_message_is_cut() {
     let source = "export const f = () => { throw new Error('x'.repeat(1e7)); };";
     let fault = call(script(source), "f", vec![]).unwrap_err();
     let detail = fault.detail.unwrap();

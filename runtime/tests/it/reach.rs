@@ -58,7 +58,7 @@ pub(crate) const WALK: &str = "
     }";
 
 #[test]
-fn nothing_that_hangs_on_what_a_script_has_leads_to_ops() {
+fn ops_are_unreachable_from_scripts() {
     let look = script(&format!(
         "import * as workers from 'isopod:workers';
          import * as hooks from 'node:async_hooks';
@@ -88,7 +88,7 @@ fn nothing_that_hangs_on_what_a_script_has_leads_to_ops() {
 }
 
 #[test]
-fn a_stack_trace_gives_no_hold_of_the_functions_in_it() {
+fn stack_traces_do_not_expose_functions() {
     let look = script(&format!(
         "{WALK}
          export async function look() {{
@@ -124,7 +124,7 @@ fn a_stack_trace_gives_no_hold_of_the_functions_in_it() {
 }
 
 #[test]
-fn a_script_tells_the_time_no_finer_than_a_tenth_of_a_millisecond() {
+fn clocks_advance_in_steps_of_a_tenth_of_a_millisecond() {
     let look = script(
         "export function look() {
             const steps = new Set();
@@ -141,7 +141,7 @@ fn a_script_tells_the_time_no_finer_than_a_tenth_of_a_millisecond() {
 }
 
 #[test]
-fn no_code_runs_beside_a_scripts_own_to_count_for_it() {
+fn no_foreign_code_is_charged_to_a_script() {
     let look = script("export const look = () => [typeof Worker, typeof SharedWorker, typeof importScripts];");
     assert_eq!(
         call(look, "look", vec![]).unwrap(),

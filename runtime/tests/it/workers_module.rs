@@ -41,7 +41,7 @@ fn another_env_is_seen_by_what_is_called_with_it() {
 
 /// Timers of an event end with it: this one fires because the event waits for it.
 #[test]
-fn an_event_waits_for_what_it_was_told() {
+fn an_event_waits_for_its_wait_until_promises() {
     let waits = |wait: &str| {
         let source = format!(
             "import {{ waitUntil }} from 'cloudflare:workers';

@@ -13,7 +13,7 @@ fn with_admin() -> Running {
 }
 
 #[tokio::test]
-async fn requests_that_do_not_end_keep_no_probe_waiting() {
+async fn unfinished_requests_do_not_delay_probes() {
     let running = with_admin();
     let admin = running.admin_addr().unwrap();
     let mut half = Vec::new();

@@ -19,7 +19,7 @@ const LENGTHS: [&str; 7] = ["3", "5", "30", "five", "5, 5", "+5", ""];
 
 /// RFC 9112, section 6.3: the next response on a connection begins where the body of the one before has ended.
 #[tokio::test]
-async fn a_length_that_a_worker_says_is_not_believed() {
+async fn a_worker_s_content_length_is_ignored() {
     let (running, _) = start(config());
     for length in LENGTHS {
         for (path, framing) in [
@@ -44,7 +44,7 @@ async fn a_length_that_a_worker_says_is_not_believed() {
 }
 
 #[tokio::test]
-async fn framing_is_not_a_workers_to_set() {
+async fn a_worker_cannot_set_framing() {
     let (running, _) = start(config());
     let said = "say-transfer-encoding: gzip, chunked\r\nsay-connection: close\r\nsay-trailer: x\r\nsay-upgrade: h2c\r\n\
                 say-keep-alive: timeout=1\r\nsay-te: trailers\r\nsay-date: a\r\nsay-date: b\r\n";
@@ -126,7 +126,7 @@ async fn an_old_client_notices_a_response_that_breaks_off() {
 }
 
 #[tokio::test]
-async fn on_http_2_the_length_is_the_bodys_own_as_well() {
+async fn http2_lengths_are_the_body_s() {
     let (running, _) = start(config());
     let io = TokioIo::new(TcpStream::connect(address(&running)).await.unwrap());
     let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
@@ -191,7 +191,7 @@ async fn garbage_after_a_request_is_refused_after_its_answer() {
 }
 
 #[tokio::test]
-async fn requests_sent_at_once_are_answered_in_their_order_whatever_their_bodies() {
+async fn pipelined_requests_are_answered_in_order() {
     let (running, _) = start(config());
     let mut requests = String::new();
     for round in 0..50 {

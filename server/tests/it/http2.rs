@@ -106,7 +106,7 @@ async fn requests_canceled_one_after_the_other_end_the_connection() {
 }
 
 #[tokio::test]
-async fn headers_that_go_on_and_on_end_the_connection() {
+async fn endless_header_frames_end_the_connection() {
     let (running, worker) = start(|_| ());
     let (reader, mut writer) = open(address(&running), &[]).await;
     writer.write_all(&frame(HEADERS, 0, 1, &block("/"))).await.unwrap();
@@ -116,7 +116,7 @@ async fn headers_that_go_on_and_on_end_the_connection() {
 }
 
 #[tokio::test]
-async fn headers_that_do_not_end_are_waited_for_as_long_as_others() {
+async fn endless_headers_time_out() {
     let (running, _) = start(|limits| limits.header_timeout = SHORT);
     let (reader, mut writer) = open(address(&running), &[]).await;
     writer.write_all(&frame(HEADERS, 0, 1, &block("/"))).await.unwrap();
@@ -125,7 +125,7 @@ async fn headers_that_do_not_end_are_waited_for_as_long_as_others() {
 }
 
 #[tokio::test]
-async fn headers_that_do_not_end_on_a_connection_in_use_are_not_waited_for_either() {
+async fn endless_headers_time_out_on_a_used_connection() {
     let (running, _) = start(|limits| limits.h2_ping_interval = SHORT);
     let (mut reader, mut writer) = open(address(&running), &[]).await;
     writer.write_all(&request(1, "/")).await.unwrap();
@@ -140,7 +140,7 @@ async fn headers_that_do_not_end_on_a_connection_in_use_are_not_waited_for_eithe
 }
 
 #[tokio::test]
-async fn frames_that_carry_nothing_end_the_connection() {
+async fn a_flood_of_empty_frames_ends_the_connection() {
     let (running, worker) = start(|limits| limits.h2_idle_bytes_max = 1000);
     for (count, nothing) in [
         frame(PING, 0, 0, &[0; 8]),
@@ -175,7 +175,7 @@ async fn empty_data_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn headers_that_unfold_to_more_than_is_taken_use_no_worker() {
+async fn a_header_bomb_uses_no_worker() {
     let (running, worker) = start(|_| ());
     let (reader, mut writer) = open(address(&running), &[]).await;
     // One indexed header of 3,000 bytes, then a thousand references to it.
@@ -210,7 +210,7 @@ async fn too_many_headers_are_refused_on_http_2_as_well() {
 }
 
 #[tokio::test]
-async fn a_client_that_opens_no_window_is_cut_off_and_so_is_one_that_opens_it_once() {
+async fn a_client_that_stops_opening_its_window_is_cut_off() {
     let (running, worker) = start(|limits| limits.write_timeout = SHORT);
     for (count, (window, path)) in [(0, "/"), (0, "/endless"), (65_535, "/endless")]
         .into_iter()
@@ -228,7 +228,7 @@ async fn a_client_that_opens_no_window_is_cut_off_and_so_is_one_that_opens_it_on
 }
 
 #[tokio::test]
-async fn a_client_that_only_answers_pings_is_asked_to_leave_and_made_to() {
+async fn a_client_that_only_answers_pings_is_disconnected() {
     let (running, _) = start(|limits| {
         (limits.header_timeout, limits.idle_timeout, limits.write_timeout) = (SHORT, SHORT * 4, SHORT);
         limits.h2_ping_interval = SHORT / 4;

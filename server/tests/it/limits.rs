@@ -181,7 +181,7 @@ async fn a_client_that_reads_a_byte_now_and_then_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_given_up_although_bytes_keep_coming() {
+async fn a_trickling_body_times_out() {
     let (running, worker) = start_with(|limits| limits.request_timeout = SHORT);
     let stream = TcpStream::connect(address(&running)).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
@@ -199,7 +199,7 @@ async fn a_body_that_drips_is_given_up_although_bytes_keep_coming() {
 }
 
 #[tokio::test]
-async fn beyond_the_most_connections_clients_wait_for_their_turn() {
+async fn connections_beyond_the_maximum_wait() {
     let (running, _) = start_with(|limits| limits.connections_max = 1);
     let address = address(&running);
     let mut first = TcpStream::connect(address).await.unwrap();

@@ -86,7 +86,7 @@ async fn a_connection_that_moves_to_and_fro_answers_each_request_in_order() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_goes_on_when_its_connection_has_to_leave() {
+async fn a_running_request_continues_when_its_connection_moves() {
     let (running, worker, mut stream) = server().await;
     begin(&mut stream, "/wait", &worker, 3).await;
     // Also ends the runtime to which the socket was bound.
@@ -126,7 +126,7 @@ async fn half_a_head_and_half_a_body_are_kept_when_a_connection_moves() {
 }
 
 #[tokio::test]
-async fn a_response_that_is_being_sent_goes_on_when_its_connection_moves() {
+async fn a_response_continues_when_its_connection_moves() {
     let (_running, worker, mut stream) = server().await;
     stream
         .write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -181,7 +181,7 @@ async fn time_limits_hold_on_any_thread() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_not_taken_stays_and_one_that_left_does_not_return_at_once() {
+async fn a_refused_connection_stays_and_a_returned_one_waits() {
     let (running, worker) = start(config());
     worker.1.refuse();
     let mut stream = TcpStream::connect(address(&running)).await.unwrap();

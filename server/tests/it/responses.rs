@@ -36,7 +36,7 @@ async fn each_outcome_has_its_status_and_is_named_in_the_response() {
 }
 
 #[tokio::test]
-async fn a_worker_that_has_all_of_its_share_is_a_429_that_says_when_to_try_again() {
+async fn a_worker_that_has_used_its_share_is_a_429() {
     let (running, _) = start(config());
     let response = get(address(&running), "/own-share", "").await;
     assert!(response.starts_with("HTTP/1.1 429"), "{response}");
@@ -45,7 +45,7 @@ async fn a_worker_that_has_all_of_its_share_is_a_429_that_says_when_to_try_again
 }
 
 #[tokio::test]
-async fn errors_explain_themselves_in_development_and_tell_nothing_in_production() {
+async fn error_pages_have_details_in_development_only() {
     let (running, _) = start(config());
     let text = get(address(&running), "/fail/exception", "").await;
     assert!(
@@ -177,7 +177,7 @@ async fn the_admin_listener_shows_health_and_counts_by_outcome() {
 }
 
 #[tokio::test]
-async fn new_routes_hold_from_the_next_request_on() {
+async fn new_routes_apply_from_the_next_request() {
     let (running, _) = start(config());
     let address = address(&running);
     assert!(get(address, "/who", "").await.contains("worker http://"));

@@ -125,7 +125,7 @@ async fn an_idle_server_stops_without_a_linger() {
 
 // row 42
 #[tokio::test]
-async fn a_request_in_progress_is_finished_while_readiness_is_off() {
+async fn a_drain_finishes_requests_while_not_ready() {
     let (running, worker) = start(config().admin("127.0.0.1:0".parse().unwrap()));
     let admin = running.admin_addr().unwrap();
     let client = tokio::spawn(get(address(&running), "/wait", ""));

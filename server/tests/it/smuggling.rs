@@ -121,7 +121,7 @@ async fn a_body_that_can_be_read_in_two_ways_is_refused_with_its_connection() {
 }
 
 #[tokio::test]
-async fn with_a_length_as_well_as_chunks_the_chunks_count_and_nothing_behind_them_does() {
+async fn chunks_take_precedence_over_a_length() {
     let (running, worker) = start_with(|_| ());
     for lengths in [
         "content-length: 5\r\ntransfer-encoding: chunked",

@@ -44,7 +44,7 @@ async fn echo_h2(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unp
 }
 
 #[tokio::test]
-async fn http2_is_spoken_in_clear_text_to_those_who_open_with_it() {
+async fn clear_text_http2_is_detected_by_its_preface() {
     let (running, _) = start(config());
     let who = echo_h2(TcpStream::connect(address(&running)).await.unwrap()).await;
     assert!(who.starts_with(b"worker http://localhost/who "), "{who:?}");

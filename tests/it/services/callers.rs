@@ -33,7 +33,7 @@ fn counts(pool: &Pool) -> Value {
 }
 
 #[test]
-fn a_caller_that_leaves_or_aborts_cancels_what_it_asked_for() {
+fn a_caller_that_leaves_or_aborts_cancels_its_request() {
     // With a thread for the next version of the caller, the service keeps its worker, which counts.
     let pool = pool(3);
     deploy(&pool, "api", script("api", SLOW));
@@ -83,7 +83,7 @@ impl Fetcher for Host {
 }
 
 #[test]
-fn a_fetcher_of_the_host_is_told_who_asks_and_until_when() {
+fn a_host_s_fetcher_gets_caller_and_deadline() {
     let pool = pool(1);
     let host = Host::default();
     let source = "export default { fetch: (request, env) => env.HOST.fetch('http://host/a', { headers: { 'x-request-id': 'forged' } }) };";
@@ -162,7 +162,7 @@ const CIRCLE: &str = "export default { async fetch(request, env) {
     try { return await env.API.fetch(`http://api/${depth + 1}`) } catch (e) { return Response.json([depth, e.message]) } } };";
 
 #[test]
-fn calls_in_a_circle_end_at_the_depth_that_is_allowed() {
+fn cyclic_calls_end_at_the_maximum_depth() {
     let pool = Pool::builder().threads(2).depth_max(5).build().expect("a pool");
     for (name, other) in [("front", "other"), ("other", "front")] {
         let script = script(name, CIRCLE).binding("API", FetcherBinding::new(pool.fetcher(other)));
@@ -197,7 +197,7 @@ fn requests_to_services_count_as_subrequests_of_their_event() {
 }
 
 #[test]
-fn a_binding_does_not_keep_its_pool_open_and_accepted_events_finish_with_what_they_ask_for() {
+fn a_binding_does_not_keep_its_pool_open() {
     let pool = Pool::builder()
         .threads(2)
         .thread_name("of-binding")

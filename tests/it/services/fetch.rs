@@ -14,7 +14,7 @@ const REFLECTS: &str = "export default { async fetch(request) {
 } };";
 
 #[test]
-fn a_request_reaches_the_service_as_it_was_made() {
+fn a_request_reaches_the_service_unchanged() {
     let got = between(
         REFLECTS,
         "const get = await env.API.fetch('http://api/users?page=2', { headers: { 'x-a': '1' } });
@@ -57,7 +57,7 @@ fn a_request_reaches_the_service_as_it_was_made() {
 }
 
 #[test]
-fn a_request_that_a_handler_was_given_is_passed_on_and_redirects_are_the_clients() {
+fn a_forwarded_request_does_not_follow_redirects() {
     let pool = pool(2);
     let api = "export default { async fetch(request) {
         if (new URL(request.url).pathname === '/moved') return Response.redirect('https://front.example/new', 302);
@@ -143,7 +143,7 @@ fn an_entry_point_is_a_class_or_an_object_of_the_service() {
 }
 
 #[test]
-fn the_version_that_answers_is_the_one_that_is_deployed_at_the_time_of_the_request() {
+fn a_fetcher_calls_the_deployed_version() {
     let pool = pool(2);
     let body = "try { return await env.API.fetch('http://api/') } catch (error) { return new Response(error.message) }";
     deploy(&pool, "front", front(&pool, "api", body));
@@ -267,7 +267,7 @@ fn a_stream_of_the_service_that_fails_is_an_error_and_not_the_end() {
 }
 
 #[test]
-fn an_encoded_response_is_read_decoded_and_passed_on_as_it_is() {
+fn an_encoded_response_is_decoded_or_forwarded() {
     let api = "export default { fetch: () => new Response('text '.repeat(1000), { headers: { 'content-encoding': 'gzip' } }) };";
     let read = between(
         api,

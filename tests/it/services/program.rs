@@ -89,7 +89,7 @@ fn a_client_that_leaves_in_mid_stream_ends_the_stream_of_the_service() {
 }
 
 #[test]
-fn a_circle_ends_at_the_depth_that_http_has_too() {
+fn a_cycle_ends_at_the_depth_of_http() {
     let front = "export default { async fetch(request, env) {
         const depth = +(request.headers.get('x-depth') ?? 0);
         try { return await env.API.fetch(request.url, { headers: { 'x-depth': `${depth + 1}` } }) }
@@ -106,7 +106,7 @@ fn a_circle_ends_at_the_depth_that_http_has_too() {
 }
 
 #[test]
-fn a_check_finds_a_worker_or_an_entry_point_that_is_not_there() {
+fn a_check_finds_missing_workers_and_entry_points() {
     let api = "export class Admin { fetch() {} }; export default { fetch() {} };";
     for (binding, code, parts) in [
         (

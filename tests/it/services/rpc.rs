@@ -78,7 +78,7 @@ fn only_methods_and_getters_of_the_class_are_there() {
 }
 
 #[test]
-fn an_exported_object_gets_one_argument_with_env_and_ctx() {
+fn an_exported_object_gets_env_and_ctx() {
     let service = "export default { say(text, env, ctx) { return [text, typeof env, typeof ctx.waitUntil] } }";
     let body = "const error = await thrown(() => env.API.say(1, 2));
         return Response.json([await env.API.say('hi'), error.name, error.message.slice(0, 45)]);";

@@ -49,7 +49,7 @@ fn an_event_stays_open_until_its_stubs_are_gone() {
 }
 
 #[test]
-fn a_stub_leads_to_the_version_that_made_it() {
+fn a_stub_calls_the_version_that_created_it() {
     let pool = pool(3);
     deploy(&pool, "api", script("api", &api(COUNTER)));
     let body = "const counter = await env.API.counter(5);
@@ -74,7 +74,7 @@ impl<F: Fn() + Send + Sync + 'static> isopod::Fetcher for Deploys<F> {
 }
 
 #[test]
-fn a_stub_of_a_worker_that_was_ended_rejects_and_says_so() {
+fn a_stub_of_an_ended_worker_rejects() {
     let service = "target() { return new (class extends RpcTarget { spin() { for (;;); } ok() { return 1 } })() }";
     let body = "const target = await env.API.target();
         const before = await target.ok();
@@ -166,7 +166,7 @@ fn a_caller_that_leaves_ends_its_calls_and_stubs() {
 }
 
 #[test]
-fn values_that_fight_back_are_errors_of_the_call() {
+fn hostile_values_are_errors_of_the_call() {
     let service = "echo(value) { return value } trap() { return new Proxy({}, { getPrototypeOf() { throw new Error('trapped') } }) }
         getter() { return { get then() { throw new Error('no then') } } }
         deep() { const value = {}; for (let at = value, i = 0; i < 100000; i++) at = at.next = {}; return value }

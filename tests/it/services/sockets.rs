@@ -145,7 +145,7 @@ fn the_end_of_the_service_closes_the_socket_of_the_caller() {
 }
 
 #[test]
-fn a_caller_that_ends_or_does_not_read_closes_the_socket_of_the_service() {
+fn the_end_of_a_caller_closes_the_socket_of_the_service() {
     let pool = pool(2);
     deploy(&pool, "api", script("api", ECHO));
     let ends = "const { webSocket } = await env.API.fetch('http://api/', { headers: { Upgrade: 'websocket' } });

@@ -121,7 +121,7 @@ async fn a_peer_that_does_not_read_is_disconnected_at_the_workers_limit() {
 }
 
 #[tokio::test]
-async fn a_worker_that_takes_nothing_stops_the_peer() {
+async fn a_worker_that_does_not_read_stops_the_peer() {
     let mut all = connected(&Limits::default().messages_waiting_max(1)).await;
     let mut sent = 0;
     while tokio::time::timeout(
@@ -141,7 +141,7 @@ async fn a_worker_that_takes_nothing_stops_the_peer() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_of_a_worker_ends_the_connection() {
+async fn an_invalid_message_ends_the_connection() {
     for wrong in [
         Relayed::Text(ByteBuf::from([0xff])),
         Relayed::Close(Some((1006, String::new()))),

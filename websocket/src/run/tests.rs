@@ -101,7 +101,7 @@ async fn an_old_connection_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_answer_a_close_is_waited_for_only_so_long() {
+async fn a_close_handshake_times_out() {
     let (mut port, running, peer) = connected(Limits::default()).await;
     let begun = Instant::now();
     port.close(Close::empty());

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_in_a_short_time_are_told_of_once_a_minute_and_few_never() {
+    fn thrashing_is_reported_once_a_minute() {
         let start = Instant::now();
         let names: Vec<Arc<str>> = ["a", "b", "c"].map(Arc::from).into();
         let told = |every: Duration, count: u32| {

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_makes_everyone_wait_for_a_whole_interval_stands_until_it_is_empty() {
+    fn a_standing_queue_stands_until_it_is_empty() {
         let (start, mut delay) = (Instant::now(), Delay::new(TARGET, INTERVAL));
         (0..=50).for_each(|n| delay.left(ms(150), start + ms(n * 10)));
         assert_eq!(
@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_stands_only_where_all_that_left_in_some_interval_had_waited_too_long(
+        fn a_queue_stands_only_after_an_interval_of_long_waits(
             waits in prop::collection::vec((1..60u64, 0..300u64), 1..100)
         ) {
             let (mut now, mut delay) = (Instant::now(), Delay::new(TARGET, INTERVAL));

@@ -49,7 +49,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn threads_move_until_every_part_is_fair_and_then_no_more(mut shares in shares()) {
+        fn threads_move_until_all_shares_are_fair(mut shares in shares()) {
             let threads: usize = shares.iter().map(|share| share.threads).sum();
             let mut moves = 0;
             loop {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_equals_each_at_fair_share_at_half() {
+    fn two_equal_scripts_share_half_each() {
         let share = |threads| Share { threads, weight: 1 };
         assert!(at_fair_share(share(2), [share(2), share(0)], 4));
         assert!(!at_fair_share(share(1), [share(1), share(3)], 4));

@@ -66,7 +66,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_rises_with_what_is_used_and_sheds_only_what_is_too_much(used: usize, more: usize, max in 1..usize::MAX) {
+        fn pressure_rises_with_use_and_sheds_at_the_limit(used: usize, more: usize, max in 1..usize::MAX) {
             prop_assert!(Pressure::of(used, max) <= Pressure::of(used.saturating_add(more), max));
             prop_assert_eq!(Pressure::of(used, max) == Pressure::Shed, used >= max);
             prop_assert!(used < max / 8 * 7 || used >= max || max < 16 || Pressure::of(used, max) >= Pressure::Calm);
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn each_level_has_its_place() {
+    fn each_level_has_its_fraction() {
         let at = |used| Pressure::of(used, 1600);
         assert_eq!(
             [at(1399), at(1400), at(1500), at(1600)],

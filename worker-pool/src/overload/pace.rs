@@ -54,7 +54,7 @@ mod tests {
     const LEAST: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_long_slow_line_takes_longer_than_a_short_quick_one_and_no_two_are_told_the_same() {
+    fn retry_hints_grow_with_the_queue_and_have_jitter() {
         let start = Instant::now();
         let mut pace = Pace::default();
         (0..50).for_each(|n| pace.left(1, start + Duration::from_millis(n * 100)));

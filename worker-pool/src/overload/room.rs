@@ -77,14 +77,14 @@ mod tests {
     }
 
     #[test]
-    fn events_that_compute_come_one_after_the_other_and_those_that_wait_all_at_once() {
+    fn computing_events_are_serialized_and_waiting_ones_overlap() {
         assert_eq!((settled(64, 1.0), settled(64, 0.001)), (1, 64));
         // Ten events that compute for a tenth of their time fill a thread.
         assert!((8..=11).contains(&settled(64, 0.1)), "{}", settled(64, 0.1));
     }
 
     #[test]
-    fn a_worker_that_has_little_to_do_is_not_given_room_for_more() {
+    fn an_unreached_limit_is_not_raised() {
         let mut room = Room::new(64);
         (0..100).for_each(|_| room.judge(0.01, 1));
         assert_eq!(room.limit(), 8);

@@ -190,7 +190,7 @@ fn a_shutdown_under_load_answers_every_accepted_event_and_joins_every_thread() {
 }
 
 #[test]
-fn no_event_is_lost_between_a_worker_that_is_replaced_and_the_next_one() {
+fn recycling_loses_no_event() {
     under_schedules(1000, || {
         let options = Options::default().concurrency(2).recycle(Recycle::default().events(2));
         let (pool, _) = pool(1, &options);
@@ -240,7 +240,7 @@ fn two_scripts_share_the_thread_beside_a_worker_that_only_waits() {
 }
 
 #[test]
-fn a_thread_that_comes_back_while_it_is_given_up_ends_each_event_once() {
+fn a_thread_returning_while_given_up_ends_each_event_once() {
     under_schedules(1000, || {
         let pool = Pool::builder(FakeEngine::new())
             .linger(Duration::ZERO)
@@ -281,7 +281,7 @@ async fn either(ticket: Ticket, reply: channel::Receiver<Answer>) -> Result<u64,
 }
 
 #[test]
-fn events_behind_a_long_turn_end_before_it_whenever_the_notice_comes() {
+fn events_behind_a_long_turn_do_not_wait_for_it() {
     under_schedules(1000, || {
         let (pool, _) = pool(2, &Options::default().concurrency(4));
         let (open, gate) = channel::bounded(1);

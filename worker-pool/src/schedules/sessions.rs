@@ -66,7 +66,7 @@ fn openings_with_one_key_find_one_worker_while_others_drop_it() {
 }
 
 #[test]
-fn a_worker_for_one_event_leaves_when_its_session_is_dropped_however_late_it_reports() {
+fn a_single_event_worker_ends_with_its_session() {
     under_schedules(500, || {
         let (pool, script) = pool(1, &Options::default().policy(Policy::PerRequest));
         let session = open(&pool);
@@ -90,7 +90,7 @@ fn a_worker_for_one_event_leaves_when_its_session_is_dropped_however_late_it_rep
 }
 
 #[test]
-fn a_full_session_wakes_those_who_wait_for_room() {
+fn a_full_session_wakes_waiters_when_it_has_room() {
     under_schedules(500, || {
         let options = Options::default().sessions(SessionLimits::default().events(1).events_per_worker(2));
         let (pool, _) = pool(1, &options);
@@ -119,7 +119,7 @@ fn a_full_session_wakes_those_who_wait_for_room() {
 }
 
 #[test]
-fn a_drain_waits_for_the_holders_of_sessions_and_no_longer() {
+fn a_drain_waits_for_the_holders_of_sessions() {
     under_schedules(500, || {
         let (pool, script) = pool(1, &Options::default());
         let (placed, unplaced) = (open(&pool), open(&pool));
@@ -155,7 +155,7 @@ fn a_drain_waits_for_the_holders_of_sessions_and_no_longer() {
 }
 
 #[test]
-fn a_session_on_a_thread_that_is_given_up_is_gone_and_each_event_ends_once() {
+fn the_sessions_of_an_abandoned_thread_end_once() {
     under_schedules(500, || {
         let pool = Pool::builder(FakeEngine::new())
             .linger(Duration::ZERO)

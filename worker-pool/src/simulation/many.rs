@@ -49,7 +49,7 @@ fn boots(fates: &[Fate]) -> u64 {
 }
 
 #[test]
-fn by_zipfs_law_those_asked_often_stay_warm_and_the_others_take_turns() {
+fn under_zipfs_law_frequent_scripts_stay_warm() {
     let (scripts, loads) = scripts(zipf(200), MS);
     // Threads for one script in eight.
     let fates = simulation(125, &scripts, &loads).play(5 * SECOND);
@@ -65,7 +65,7 @@ fn by_zipfs_law_those_asked_often_stay_warm_and_the_others_take_turns() {
 }
 
 #[test]
-fn with_room_for_all_each_boots_once() {
+fn with_enough_threads_each_script_boots_once() {
     let (scripts, loads) = scripts(zipf(200), MS);
     let fates = simulation(2000, &scripts, &loads).play(4 * SECOND);
     assert_all_good(&fates);
@@ -75,7 +75,7 @@ fn with_room_for_all_each_boots_once() {
 }
 
 #[test]
-fn a_scan_over_all_scripts_displaces_none_that_is_in_use() {
+fn a_scan_of_idle_scripts_displaces_no_busy_one() {
     // Twenty scripts get a hundred requests per second each.
     let (scripts, loads) = scripts(|rank| if rank <= 20 { 100 } else { 0 }, MS);
     let mut simulation = simulation(60, &scripts, &loads);
@@ -111,7 +111,7 @@ fn all_scripts_at_once_boot_two_at_a_time_in_the_order_of_their_requests() {
 }
 
 #[test]
-fn a_flood_on_one_script_takes_nothing_from_the_others() {
+fn overload_of_one_script_does_not_affect_others() {
     let (mut scripts, mut loads) = scripts(zipf(100), MS);
     scripts[0].1 = Options::default().concurrency(1);
     loads[0] = Load::new("s1", 2000, 5 * MS);
@@ -127,7 +127,7 @@ fn a_flood_on_one_script_takes_nothing_from_the_others() {
 }
 
 #[test]
-fn requests_that_only_wait_keep_no_other_script_from_being_answered() {
+fn waiting_requests_do_not_block_other_scripts() {
     const WAITING: usize = 100;
     let (scripts, mut loads) = scripts(|_| 0, MS);
     loads[..WAITING].iter_mut().for_each(|load| load.takes = 20 * SECOND);

@@ -12,7 +12,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 // row 39
 #[test]
-fn ten_times_the_capacity_for_a_minute_leaves_nine_tenths_of_the_goodput_and_refuses_the_rest_quickly() {
+fn a_minute_of_tenfold_overload_keeps_the_goodput() {
     // Two workers with 5 ms per event: 400 events per second.
     let fates = Simulation::new(2, &[("s", one_at_a_time())], &[Load::new("s", 4000, 5 * MS)]).play(MINUTE);
     let fate = &fates[0];
@@ -24,7 +24,7 @@ fn ten_times_the_capacity_for_a_minute_leaves_nine_tenths_of_the_goodput_and_ref
 
 // row 40
 #[test]
-fn one_noisy_script_among_many_is_refused_and_the_others_are_not() {
+fn only_the_noisy_script_is_refused() {
     let quiet = ["q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7"];
     let mut scripts = vec![("noisy", one_at_a_time())];
     scripts.extend(quiet.map(|name| (name, one_at_a_time())));
@@ -76,7 +76,7 @@ fn high_priority_is_served_and_low_priority_shed_first() {
 }
 
 #[test]
-fn few_that_wait_for_slow_work_are_no_overload() {
+fn a_short_queue_is_never_overloaded() {
     // Two workers with 1 s per event and never more than a dozen queued: they wait for seconds, and are served.
     let fates = Simulation::new(
         2,

@@ -217,7 +217,7 @@ const fn opens(lets_go: Option<u16>) -> super::Mishap {
 }
 
 #[test]
-fn workers_that_idle_sessions_keep_leave_where_a_script_has_none() {
+fn idle_sessions_yield_to_a_script_without_workers() {
     let names = ["a", "b", "c"].map(|name| (name, Options::default()));
     let loads = ["a", "b", "c"].map(|name| one(name, MS));
     let mut simulation = Simulation::new(2, &names, &loads);
@@ -232,7 +232,7 @@ fn workers_that_idle_sessions_keep_leave_where_a_script_has_none() {
 }
 
 #[test]
-fn holders_that_do_not_let_go_keep_others_waiting_for_their_grace() {
+fn held_sessions_delay_others_by_their_grace() {
     let options = Options::default().sessions(SessionLimits::default().grace(300 * MS));
     let names = [("a", options), ("b", Options::default())];
     let loads = ["a", "b"].map(|name| one(name, MS));
@@ -245,7 +245,7 @@ fn holders_that_do_not_let_go_keep_others_waiting_for_their_grace() {
 }
 
 #[test]
-fn a_thousand_idle_sessions_keep_no_thread_from_scripts_that_take_turns() {
+fn a_thousand_idle_sessions_do_not_block_other_scripts() {
     let names = ["sockets", "b", "c"].map(|name| (name, Options::default().workers_max(1)));
     let loads = ["sockets", "b", "c"].map(|name| one(name, MS));
     let mut simulation = Simulation::new(2, &names, &loads);
@@ -324,7 +324,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn sessions_stay_sound_whatever_happens(
+    fn session_invariants_hold_through_mishaps(
         threads in 1..4usize, more in 0..2usize, memory: bool,
         options in prop::collection::vec(options(), NAMES.len()),
         mishaps in prop::collection::vec(mishap(), 1..80),

@@ -49,7 +49,7 @@ fn two_scripts_in_turn_share_the_thread_beside_a_worker_that_only_waits() {
 }
 
 #[test]
-fn a_worker_that_waits_is_no_reason_for_a_busy_one_to_keep_others_from_their_turn() {
+fn a_waiting_worker_does_not_exempt_a_busy_one_from_yielding() {
     let scripts = ["waits", "busy", "other"].map(|name| (name, Options::default()));
     let loads = [
         Load::new("waits", 0, 30 * SECOND),
@@ -68,7 +68,7 @@ fn a_worker_that_waits_is_no_reason_for_a_busy_one_to_keep_others_from_their_tur
 }
 
 #[test]
-fn a_worker_that_was_to_finish_goes_on_where_nothing_waits_for_it_any_more() {
+fn a_yielding_worker_continues_when_no_script_waits() {
     let scripts = ["a", "b", "c"].map(|name| (name, Options::default()));
     let loads = [
         Load::new("a", 0, 30 * SECOND),
@@ -135,7 +135,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_event_waits_for_what_is_there(
+    fn no_event_waits_for_an_available_thread(
         threads in 1..4usize, more in 0..2usize, memory: bool,
         options in prop::collection::vec(options(), NAMES.len()),
         depths in prop::collection::vec(prop_oneof![3 => Just(0u32), 1 => 1..4u32], NAMES.len() * TAKES.len()),

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_boot_counts_until_it_is_over_waits_or_takes_long() {
+    fn a_boot_counts_until_it_ends_waits_or_is_long() {
         let now = Instant::now();
         let mut boots = Boots::default();
         boots.begin(1, now);

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sum_follows_reports_and_departures_and_ignores_what_comes_after() {
+    fn the_memory_sum_follows_reports_and_departures() {
         let total = Arc::new(AtomicUsize::new(0));
         let (one, other) = (Gauge::new(&total), Gauge::new(&total));
         one.set(10);

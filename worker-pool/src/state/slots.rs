@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_is_used_again_does_not_answer_to_its_old_name() {
+    fn a_reused_slot_has_another_id() {
         let mut slots = Slots::default();
         let mut insert = || slots.insert(running()).map_err(|_| "lost").expect("room");
         let first = insert();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_was_given_up_begins_and_ends_nothing() {
+    fn an_abandoned_worker_begins_and_ends_no_events() {
         let mut slots = Slots::default();
         let held = slots.insert(running()).map_err(|_| "lost").expect("room");
         assert_eq!(slots.give_up().len(), 1);

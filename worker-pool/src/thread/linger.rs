@@ -64,7 +64,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(5);
 
     #[test]
-    fn it_does_not_look_before_events_have_come_quickly() {
+    fn it_does_not_spin_before_quick_events() {
         let mut linger = Linger::new(LIMIT);
         assert!(!linger.finds(|| panic!("nobody looks")));
         linger.came(Instant::now() + LIMIT * 2);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn it_looks_after_a_quick_event_until_the_limit_and_then_no_more() {
+    fn it_spins_after_a_quick_event_up_to_the_limit() {
         let mut linger = Linger::new(LIMIT);
         assert!(!linger.finds(|| false));
         linger.came(Instant::now());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_it_never_looks() {
+    fn without_a_limit_it_never_spins() {
         let mut linger = Linger::new(Duration::ZERO);
         assert!(!linger.finds(|| panic!("off")));
         linger.came(Instant::now());

@@ -55,7 +55,7 @@ async fn make_await_shut_down(name: &str) {
 }
 
 #[test]
-fn a_plain_thread_makes_uses_and_drops_a_pool_without_any_executor() {
+fn a_plain_thread_uses_a_pool_without_an_executor() {
     let pool = named("sync", 1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     pool.warm_blocking("s").expect("a worker");
@@ -92,14 +92,14 @@ fn dropping_a_pool_inside_a_multi_thread_runtime_neither_blocks_nor_panics() {
 }
 
 #[tokio::test]
-async fn a_tokio_test_makes_uses_and_drops_a_pool() {
+async fn a_tokio_test_uses_a_pool() {
     make_await_shut_down("attr").await;
     ends("test", make_use_drop("test"));
 }
 
 /// Of the executors other than Tokio, smol is maintained; async-std was discontinued in its favor.
 #[test]
-fn smol_makes_uses_and_drops_a_pool() {
+fn smol_uses_a_pool() {
     smol::block_on(smol::spawn(make_await_shut_down("sml1")));
     ends("sml2", smol::block_on(smol::spawn(async { make_use_drop("sml2") })));
 }
@@ -131,7 +131,7 @@ fn a_shutdown_is_awaited_on_any_executor() {
 
 // row 28
 #[test]
-fn a_pool_is_made_used_and_dropped_on_a_worker_thread_of_another() {
+fn a_pool_can_live_on_a_worker_thread_of_another() {
     let outer = pool(1);
     deploy(&outer, "s", FakeScript::new(), &Options::default());
     let nested = || {
@@ -144,7 +144,7 @@ fn a_pool_is_made_used_and_dropped_on_a_worker_thread_of_another() {
 }
 
 #[test]
-fn two_pools_at_once_know_nothing_of_each_other() {
+fn two_pools_are_independent() {
     let (first, second) = (pool(1), pool(1));
     deploy(&first, "s", FakeScript::new().version(1), &Options::default());
     deploy(&second, "s", FakeScript::new().version(2), &Options::default());

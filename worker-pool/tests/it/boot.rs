@@ -7,7 +7,7 @@ use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};
 
 #[test]
-fn all_that_waited_for_a_boot_that_failed_end_with_it_and_the_next_event_tries_again() {
+fn a_failed_boot_fails_all_waiting_events() {
     let pool = pool(1);
     let script = deploy(
         &pool,
@@ -30,7 +30,7 @@ fn all_that_waited_for_a_boot_that_failed_end_with_it_and_the_next_event_tries_a
 
 // row 43
 #[test]
-fn an_open_breaker_refuses_then_lets_one_probe_through_and_closes_when_that_boots() {
+fn an_open_breaker_admits_one_probe_and_closes_on_success() {
     let pool = pool(2);
     let script = deploy(
         &pool,

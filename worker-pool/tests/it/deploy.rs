@@ -52,7 +52,7 @@ fn deploying_under_load_drops_nothing_and_no_old_version_gets_a_new_event() {
 }
 
 #[test]
-fn an_old_worker_finishes_what_it_holds_while_the_new_version_serves() {
+fn a_replaced_worker_finishes_its_events() {
     let pool = pool(2);
     let old = deploy(&pool, "s", FakeScript::new().version(1), &Options::default());
     let (open, held) = hold(&pool, "s");
@@ -66,7 +66,7 @@ fn an_old_worker_finishes_what_it_holds_while_the_new_version_serves() {
 }
 
 #[test]
-fn a_boot_of_a_replaced_version_is_given_up_and_its_events_go_to_the_new_one() {
+fn a_new_version_takes_over_the_events_of_a_boot() {
     let pool = pool(1);
     let old = deploy(&pool, "s", FakeScript::new().boot(Boot::Hangs), &Options::default());
     let sent = send(&pool, "s", Does::Version);
@@ -76,7 +76,7 @@ fn a_boot_of_a_replaced_version_is_given_up_and_its_events_go_to_the_new_one() {
 }
 
 #[test]
-fn an_undeployed_script_refuses_finishes_what_it_holds_and_goes() {
+fn an_undeployed_script_finishes_its_events() {
     let pool = pool(1);
     let script = deploy(&pool, "s", FakeScript::new(), &one_at_a_time());
     let (open, held) = hold(&pool, "s");
@@ -94,7 +94,7 @@ fn an_undeployed_script_refuses_finishes_what_it_holds_and_goes() {
 }
 
 #[test]
-fn a_name_that_was_never_deployed_is_no_load_and_not_worth_another_try() {
+fn an_unknown_name_is_not_retryable() {
     let pool = pool(1);
     let refused = pool.dispatch("nobody", Call::echo(1).0, Meta::default()).unwrap_err();
     let warmed = block_on(pool.warm("nobody")).unwrap_err();
@@ -112,7 +112,7 @@ fn a_name_that_was_never_deployed_is_no_load_and_not_worth_another_try() {
 }
 
 #[test]
-fn warming_tells_why_a_script_cannot_boot() {
+fn warming_returns_the_boot_failure() {
     let pool = pool(1);
     deploy(
         &pool,
@@ -129,7 +129,7 @@ fn warming_tells_why_a_script_cannot_boot() {
 }
 
 #[test]
-fn warming_ends_when_its_script_or_the_pool_does() {
+fn warming_ends_with_its_script_or_pool() {
     let pool = builder(1).build().expect("threads");
     let ends = [
         (

@@ -63,7 +63,7 @@ fn an_idle_worker_gives_back_memory_and_io_once() {
 }
 
 #[test]
-fn an_idle_pool_of_32_workers_sleeps_whatever_it_has_done_before() {
+fn an_idle_pool_of_32_workers_sleeps() {
     let builder = builder(WORKERS).trim_after(Duration::from_millis(1));
     let pool = builder.thread_name("rest").build().expect("threads");
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default().workers_min(WORKERS));

@@ -27,7 +27,7 @@ fn a_worker_interleaves_as_many_events_as_its_script_allows_and_the_others_wait(
 }
 
 #[test]
-fn an_event_that_waits_does_not_hold_up_the_next_one_on_the_same_worker() {
+fn a_waiting_event_does_not_delay_others_of_its_worker() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     let (open, waiting) = hold(&pool, "s");
@@ -70,7 +70,7 @@ fn more_scripts_than_threads_are_all_served() {
 }
 
 #[test]
-fn an_event_is_not_held_up_by_one_that_computes_where_workers_take_one_at_a_time() {
+fn a_concurrency_of_one_isolates_events_from_computation() {
     let pool = pool(2);
     let script = deploy(&pool, "s", FakeScript::new(), &one_at_a_time());
     let computes = send(&pool, "s", Does::Spin(Duration::from_secs(1)));
@@ -81,7 +81,7 @@ fn an_event_is_not_held_up_by_one_that_computes_where_workers_take_one_at_a_time
 }
 
 #[test]
-fn two_events_that_meet_spread_a_script_whose_limit_is_one() {
+fn two_overlapping_events_spread_a_script_with_spread_at_1() {
     let pool = pool(2);
     let options = Options::default().spread_at(1);
     deploy(&pool, "s", FakeScript::new(), &options);

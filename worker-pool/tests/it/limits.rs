@@ -12,7 +12,7 @@ fn soon(millis: u64) -> Meta {
 }
 
 #[test]
-fn a_wall_timeout_wakes_a_worker_that_only_waits() {
+fn a_wall_timeout_wakes_a_waiting_worker() {
     let pool = pool(1);
     let wall_timeout = Some(Duration::from_millis(20));
     let script = deploy(
@@ -60,7 +60,7 @@ fn work_after_an_answer_has_its_own_time_limit() {
 }
 
 #[test]
-fn the_earlier_of_the_callers_deadline_and_the_scripts_limit_holds() {
+fn the_earlier_of_deadline_and_limit_applies() {
     let pool = pool(1);
     deploy(
         &pool,
@@ -80,7 +80,7 @@ fn the_earlier_of_the_callers_deadline_and_the_scripts_limit_holds() {
 }
 
 #[test]
-fn events_that_wait_too_long_are_shed_and_those_past_their_deadline_exceed_their_wall() {
+fn late_events_are_shed_or_exceed_their_deadline() {
     let pool = builder(1)
         .queue_wait_max(Duration::from_millis(40))
         .build()
@@ -97,7 +97,7 @@ fn events_that_wait_too_long_are_shed_and_those_past_their_deadline_exceed_their
 }
 
 #[test]
-fn a_boot_that_hangs_ends_at_its_timeout() {
+fn a_hanging_boot_ends_at_its_timeout() {
     let pool = builder(1)
         .boot_timeout(Duration::from_millis(20))
         .build()
@@ -107,7 +107,7 @@ fn a_boot_that_hangs_ends_at_its_timeout() {
 }
 
 #[test]
-fn a_caller_that_goes_frees_its_place_in_the_queue_or_its_slot() {
+fn a_disconnected_caller_frees_its_place_or_slot() {
     let pool = pool(1);
     let options = Options::default().concurrency(1).queue_len_max(1);
     let script = deploy(&pool, "s", FakeScript::new(), &options);

@@ -41,7 +41,7 @@ fn a_worker_whose_long_turn_has_ended_serves_again() {
 
 // A late report must not make an idle worker refuse events.
 #[test]
-fn a_notice_after_the_turn_does_no_harm() {
+fn a_late_long_turn_notice_is_harmless() {
     let pool = pool(1);
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default().workers_max(1));
     for n in 0..100 {
@@ -55,7 +55,7 @@ fn a_notice_after_the_turn_does_no_harm() {
 }
 
 #[test]
-fn events_that_the_worker_has_begun_stay() {
+fn begun_events_stay_with_their_worker() {
     let pool = builder(2).build().expect("threads");
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     let (done, waits) = hold(&pool, "s");

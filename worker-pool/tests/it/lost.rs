@@ -10,7 +10,7 @@ use isopod_pool::{Options, Outcome, PoolEvent};
 
 // row 23
 #[test]
-fn a_panic_ends_what_its_thread_held_and_what_waited_is_served_elsewhere() {
+fn a_panic_loses_running_events_and_moves_queued_ones() {
     let respawned = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&respawned);
     let pool = builder(2)
@@ -43,7 +43,7 @@ fn a_panic_ends_what_its_thread_held_and_what_waited_is_served_elsewhere() {
 
 // row 23
 #[test]
-fn a_boot_that_panics_fails_its_events_and_the_thread_comes_back() {
+fn a_panicking_boot_fails_its_events_and_its_thread_is_replaced() {
     let pool = pool(1);
     deploy(
         &pool,
@@ -57,7 +57,7 @@ fn a_boot_that_panics_fails_its_events_and_the_thread_comes_back() {
 }
 
 #[test]
-fn a_condemned_worker_ends_all_it_holds_with_that_outcome() {
+fn all_events_of_a_condemned_worker_get_its_outcome() {
     let pool = pool(1);
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
     let held = send(&pool, "s", Does::Never);
@@ -81,7 +81,7 @@ fn tasks_that_a_worker_left_behind_die_with_it() {
 }
 
 #[test]
-fn a_worker_that_ignores_a_cancellation_is_dropped_with_all_it_holds() {
+fn a_worker_that_ignores_a_cancellation_is_dropped() {
     let pool = builder(1)
         .cancel_grace(Duration::from_millis(10))
         .build()

@@ -27,7 +27,7 @@ fn names() -> impl Iterator<Item = String> {
 
 // row 44
 #[test]
-fn workers_that_wait_keep_no_other_script_from_a_thread() {
+fn waiting_workers_do_not_block_other_scripts() {
     let pool = by_default("waiting");
     let held: Vec<_> = names()
         .map(|name| {
@@ -48,7 +48,7 @@ fn workers_that_wait_keep_no_other_script_from_a_thread() {
 }
 
 #[test]
-fn scripts_asked_in_turn_boot_once_each() {
+fn scripts_called_in_turn_boot_once_each() {
     let pool = by_default("in-turn");
     let scripts: Vec<_> = names()
         .map(|name| deploy(&pool, &name, FakeScript::new(), &Options::default()))
@@ -60,7 +60,7 @@ fn scripts_asked_in_turn_boot_once_each() {
 }
 
 #[test]
-fn threads_that_no_worker_needs_any_more_end() {
+fn surplus_threads_end() {
     let pool = by_default("surplus");
     for name in names() {
         deploy(&pool, &name, FakeScript::new(), &Options::default());
@@ -93,7 +93,7 @@ fn one_script_gets_no_more_workers_by_default_than_there_are_processors() {
 }
 
 #[test]
-fn boots_that_wait_or_block_hold_up_no_other() {
+fn waiting_and_blocking_boots_delay_no_other() {
     let pool = by_default("boots");
     let (open, gate) = flume::bounded::<()>(0);
     let gate = Arc::new(gate);
@@ -115,7 +115,7 @@ fn boots_that_wait_or_block_hold_up_no_other() {
 }
 
 #[test]
-fn a_nested_event_waits_for_no_thread_that_its_own_caller_may_hold() {
+fn a_nested_event_does_not_wait_for_its_callers_threads() {
     let pool = builder(2).build().expect("threads");
     for name in ["a", "b", "callee", "more"] {
         deploy(&pool, name, FakeScript::new(), &Options::default());

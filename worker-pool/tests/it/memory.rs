@@ -15,7 +15,7 @@ fn pool(threads: usize, mib: usize) -> Pool {
 }
 
 #[test]
-fn the_workers_that_have_been_idle_longest_go_until_there_is_room() {
+fn the_longest_idle_workers_are_retired_until_there_is_room() {
     let pool = pool(4, 100);
     let names = ["a", "b", "c"];
     let scripts = names.map(|name| deploy(&pool, name, weighs(40), &Options::default()));
@@ -34,7 +34,7 @@ fn the_workers_that_have_been_idle_longest_go_until_there_is_room() {
 }
 
 #[test]
-fn while_those_that_work_hold_nearly_everything_no_worker_boots_and_events_wait() {
+fn near_the_memory_limit_no_worker_boots() {
     let pool = pool(4, 100);
     let heavy = deploy(&pool, "heavy", weighs(95), &Options::default());
     let light = deploy(&pool, "light", weighs(1), &Options::default());
@@ -50,7 +50,7 @@ fn while_those_that_work_hold_nearly_everything_no_worker_boots_and_events_wait(
 }
 
 #[test]
-fn with_all_of_it_in_use_events_are_refused_except_those_that_matter_most() {
+fn at_the_memory_limit_only_high_priority_is_accepted() {
     let pool = pool(2, 100);
     deploy(&pool, "s", weighs(120), &Options::default());
     let (open, held) = hold(&pool, "s");

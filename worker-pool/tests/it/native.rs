@@ -32,7 +32,7 @@ fn shared() -> Options {
 }
 
 #[test]
-fn a_task_holds_across_an_await_what_cannot_leave_its_thread() {
+fn a_task_may_hold_non_send_values_across_awaits() {
     let pool = pool(1);
     let visits = |meta| {
         pool.native("visits", meta, async |thread| {
@@ -53,7 +53,7 @@ fn a_task_holds_across_an_await_what_cannot_leave_its_thread() {
 }
 
 #[test]
-fn a_panic_ends_its_own_task_alone_and_the_thread_lives() {
+fn a_panic_ends_its_own_task_only() {
     let pool = pool(1);
     pool.deploy_native("shared", &shared()).expect("a running pool");
     let (open, gate) = flume::bounded::<()>(1);
@@ -83,7 +83,7 @@ fn a_panic_ends_its_own_task_alone_and_the_thread_lives() {
 }
 
 #[test]
-fn a_task_past_its_deadline_is_dropped_and_so_is_one_past_the_wall_limit() {
+fn a_task_is_dropped_at_its_deadline_or_wall_limit() {
     let pool = builder(1)
         .wall_timeout(Duration::from_millis(20))
         .build()
@@ -103,7 +103,7 @@ fn a_task_past_its_deadline_is_dropped_and_so_is_one_past_the_wall_limit() {
 }
 
 #[test]
-fn dropping_the_future_cancels_the_task_and_detaching_it_does_not() {
+fn dropping_a_task_cancels_it_unless_detached() {
     let pool = pool(2);
     let alive = Arc::new(AtomicUsize::new(0));
     let hangs = || {
@@ -158,7 +158,7 @@ fn tasks_under_a_shared_name_take_turns_on_one_thread() {
 }
 
 #[test]
-fn many_tasks_at_once_each_find_a_runtime_of_their_own() {
+fn concurrent_tasks_have_separate_runtimes() {
     let pool = pool(4);
     let tasks: Vec<_> = (0..64_u64)
         .map(|n| {

@@ -34,7 +34,7 @@ fn release(pool: &Pool, held: Vec<(flume::Sender<()>, Sent)>) {
 }
 
 #[test]
-fn a_chain_that_is_longer_than_there_are_threads_is_answered() {
+fn a_chain_longer_than_the_number_of_threads_is_answered() {
     let pool = pool(1);
     let names = ["a", "b", "c", "d", "e"];
     for name in names {
@@ -62,7 +62,7 @@ fn a_worker_that_calls_itself_has_room_for_each_depth() {
 }
 
 #[test]
-fn nested_events_go_before_those_from_outside_the_deepest_first() {
+fn nested_events_come_first_the_deepest_before_others() {
     let pool = pool(1);
     deploy(&pool, "a", FakeScript::new(), &one_at_a_time());
     let held = vec![hold(&pool, "a", 0), hold(&pool, "a", 1), hold(&pool, "a", 2)];
@@ -114,7 +114,7 @@ fn an_extra_thread_is_for_nested_events_only() {
 }
 
 #[test]
-fn a_nested_event_waits_only_for_what_does_not_wait_for_it() {
+fn a_nested_event_does_not_wait_for_its_callers() {
     let pool = pool(1);
     for name in ["a", "b", "c"] {
         deploy(&pool, name, FakeScript::new(), &Options::default());
@@ -139,7 +139,7 @@ fn a_nested_event_waits_only_for_what_does_not_wait_for_it() {
 }
 
 #[test]
-fn events_that_accepted_ones_wait_for_are_accepted_during_a_drain() {
+fn a_drain_accepts_nested_events() {
     let pool = pool(1);
     for name in ["a", "b"] {
         deploy(&pool, name, FakeScript::new(), &Options::default());

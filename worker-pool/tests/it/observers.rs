@@ -13,7 +13,7 @@ use isopod_pool::{Options, Policy, PoolEvent};
 type Lives = Arc<Mutex<HashMap<u64, Vec<&'static str>>>>;
 
 #[test]
-fn the_life_of_each_worker_is_told_in_order_whatever_thread_it_happens_on() {
+fn observers_get_the_life_of_each_worker_in_order() {
     let lives = Lives::default();
     let heard = Arc::clone(&lives);
     let pool = builder(4)
@@ -54,7 +54,7 @@ fn the_life_of_each_worker_is_told_in_order_whatever_thread_it_happens_on() {
 }
 
 #[test]
-fn scripts_that_take_turns_on_too_few_threads_are_told_of_once() {
+fn scarce_threads_are_reported_once() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
     let pool = builder(2)

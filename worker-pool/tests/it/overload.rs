@@ -46,7 +46,7 @@ fn high_priority_goes_first_and_replaces_the_lowest() {
 }
 
 #[test]
-fn a_script_that_may_have_no_more_workers_is_told_that_it_is_its_own_share() {
+fn a_script_at_its_maximum_of_workers_has_used_its_share() {
     let pool = builder(2).retry_after(Duration::from_secs(3)).build().expect("threads");
     let options = one_at_a_time().workers_max(1).queue_len_max(1);
     deploy(&pool, "s", FakeScript::new(), &options);
@@ -67,7 +67,7 @@ fn a_script_that_may_have_no_more_workers_is_told_that_it_is_its_own_share() {
 }
 
 #[test]
-fn a_worker_that_only_computes_comes_to_take_one_event_at_a_time_where_that_adapts() {
+fn adaptive_concurrency_of_computing_workers_becomes_one() {
     // No event is shed, even if events wait for long on a busy machine.
     let pool = builder(1).queue_target(Duration::MAX).build().expect("threads");
     let options = Options::default().adapts(true);
@@ -90,7 +90,7 @@ fn a_worker_that_only_computes_comes_to_take_one_event_at_a_time_where_that_adap
 }
 
 #[test]
-fn one_script_cannot_have_all_the_places_in_which_the_pools_events_wait() {
+fn one_script_cannot_fill_the_queue_of_the_pool() {
     let pool = builder(1).queue_total_max(60).build().expect("threads");
     deploy(&pool, "noisy", FakeScript::new(), &one_at_a_time());
     deploy(&pool, "quiet", FakeScript::new(), &one_at_a_time());

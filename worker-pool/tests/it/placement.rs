@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_event_goes_to_the_least_loaded_worker_and_a_script_grows_only_where_it_may((threads, view) in case()) {
+    fn events_go_to_the_least_loaded_worker((threads, view) in case()) {
         let view = View { threads: &threads, ..view };
         check(&view, place(&view))?;
     }

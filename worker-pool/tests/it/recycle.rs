@@ -22,7 +22,7 @@ fn a_worker_is_replaced_after_as_many_events_as_it_may_handle() {
 }
 
 #[test]
-fn an_old_worker_goes_idle_or_with_the_last_event_it_holds() {
+fn an_old_worker_is_retired_when_idle_or_after_its_last_event() {
     let pool = pool(1);
     let options = recycled(Recycle::default().age(Duration::from_millis(10)));
     let script = deploy(&pool, "s", FakeScript::new(), &options);
@@ -39,7 +39,7 @@ fn an_old_worker_goes_idle_or_with_the_last_event_it_holds() {
 }
 
 #[test]
-fn a_worker_that_holds_too_much_memory_is_replaced_after_the_event() {
+fn a_worker_above_its_memory_is_recycled() {
     let pool = pool(1);
     let options = recycled(Recycle::default().memory_bytes(1000));
     let heavy = deploy(&pool, "heavy", FakeScript::new().memory_bytes(1001), &options);
@@ -73,7 +73,7 @@ fn an_idle_worker_goes_unless_its_script_keeps_it() {
 }
 
 #[test]
-fn workers_to_be_kept_warm_are_booted_again_when_they_are_recycled() {
+fn recycled_warm_workers_boot_again() {
     let pool = pool(2);
     let recycle = Recycle::default().events(2);
     let script = deploy(
@@ -100,7 +100,7 @@ fn per_request_gives_every_event_a_worker_of_its_own() {
 }
 
 #[test]
-fn a_oneshot_script_takes_one_event_and_is_gone() {
+fn a_oneshot_script_is_undeployed_after_one_event() {
     let pool = pool(1);
     let options = Options::default().policy(Policy::Oneshot).workers_min(1);
     let script = deploy(&pool, "s", FakeScript::new(), &options);
@@ -113,7 +113,7 @@ fn a_oneshot_script_takes_one_event_and_is_gone() {
 }
 
 #[test]
-fn a_worker_that_has_taken_as_many_events_as_it_can_is_replaced_and_loses_none() {
+fn a_worker_at_its_maximum_of_events_loses_none() {
     let pool = pool(1);
     let script = deploy(&pool, "s", FakeScript::new().events_max(3), &Options::default());
     let sent: Vec<_> = (0..8).map(|n| send(&pool, "s", Does::Echo(n))).collect();

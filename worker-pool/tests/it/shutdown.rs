@@ -8,7 +8,7 @@ use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{DeployError, Meta, Options, Outcome, RejectReason};
 
 #[test]
-fn a_drain_waits_for_what_runs_and_what_is_queued_and_accepts_nothing() {
+fn a_drain_finishes_running_and_queued_events() {
     let pool = pool(1);
     let script = deploy(&pool, "s", FakeScript::new(), &one_at_a_time());
     let (open, held) = hold(&pool, "s");
@@ -43,7 +43,7 @@ fn a_drain_waits_for_what_runs_and_what_is_queued_and_accepts_nothing() {
 }
 
 #[test]
-fn a_shutdown_cuts_what_does_not_end_in_time_and_says_how_many() {
+fn a_shutdown_cuts_and_counts_late_events() {
     let pool = pool(2);
     let options = Options::default().concurrency(2).workers_max(1);
     let script = deploy(&pool, "s", FakeScript::new(), &options);
@@ -60,7 +60,7 @@ fn a_shutdown_cuts_what_does_not_end_in_time_and_says_how_many() {
 }
 
 #[test]
-fn a_thread_that_does_not_come_back_is_reported_and_not_waited_for() {
+fn a_stuck_thread_is_reported_and_not_awaited() {
     let pool = builder(2)
         .stop_grace(Duration::from_millis(20))
         .build()
@@ -79,7 +79,7 @@ fn a_thread_that_does_not_come_back_is_reported_and_not_waited_for() {
 }
 
 #[test]
-fn a_second_shutdown_reports_again_and_a_shorter_one_cuts_the_first_short() {
+fn a_second_shutdown_can_shorten_the_first() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     let never = send(&pool, "s", Does::Never);
@@ -97,7 +97,7 @@ fn a_second_shutdown_reports_again_and_a_shorter_one_cuts_the_first_short() {
 }
 
 #[test]
-fn a_boot_that_hangs_does_not_hold_up_a_shutdown() {
+fn a_hanging_boot_does_not_delay_a_shutdown() {
     let pool = pool(1);
     let script = deploy(
         &pool,
@@ -111,7 +111,7 @@ fn a_boot_that_hangs_does_not_hold_up_a_shutdown() {
 }
 
 #[test]
-fn events_behind_a_panic_are_canceled_when_the_pool_was_cut_meanwhile() {
+fn a_cut_cancels_events_behind_a_panic() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     assert_eq!(call(&pool, "s", Does::Echo(0)), Ok(0));

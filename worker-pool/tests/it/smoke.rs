@@ -39,14 +39,14 @@ fn a_warm_worker_answers_many_events_and_a_shutdown_joins_every_thread() {
 }
 
 #[test]
-fn a_fresh_worker_for_each_event_where_the_policy_says_so() {
+fn per_request_uses_a_fresh_worker_per_event() {
     let (pool, script) = pool(FakeScript::new(), &Options::default().policy(Policy::PerRequest));
     (0..20).for_each(|n| assert_eq!(call(&pool, Does::Echo(n)), Ok(n)));
     assert_eq!(script.boots(), 20);
 }
 
 #[test]
-fn a_panic_loses_what_the_thread_held_and_the_next_event_is_served() {
+fn a_panic_loses_the_running_events_of_its_thread() {
     let (pool, _) = pool(FakeScript::new(), &Options::default());
     assert_eq!(call(&pool, Does::Panic), Err(Outcome::WorkerLost));
     assert_eq!(call(&pool, Does::Echo(1)), Ok(1));

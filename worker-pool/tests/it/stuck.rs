@@ -39,7 +39,7 @@ fn given_up(sent: &Sent) -> Failure {
 }
 
 #[test]
-fn a_thread_that_passes_a_deadline_and_does_not_come_back_is_replaced_and_ends_when_it_does() {
+fn a_stuck_thread_is_replaced_and_ends_when_it_returns() {
     let returned = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&returned);
     let pool = builder(1)
@@ -70,7 +70,7 @@ fn a_thread_that_passes_a_deadline_and_does_not_come_back_is_replaced_and_ends_w
 }
 
 #[test]
-fn the_stopped_event_is_blamed_others_may_be_retried_and_unbegun_ones_move() {
+fn the_stopped_event_is_blamed_and_unbegun_ones_move() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     let neighbour = send(&pool, "s", Does::Never);
@@ -91,7 +91,7 @@ fn the_stopped_event_is_blamed_others_may_be_retried_and_unbegun_ones_move() {
 }
 
 #[test]
-fn where_code_is_ended_at_its_deadline_others_end_at_theirs_and_the_thread_is_not_lost() {
+fn with_stopping_other_events_end_without_losing_the_thread() {
     let pool = builder(1)
         .lost_grace(SHORT)
         .wall_grace(Duration::from_millis(5))
@@ -116,7 +116,7 @@ fn where_code_is_ended_at_its_deadline_others_end_at_theirs_and_the_thread_is_no
 }
 
 #[test]
-fn where_code_is_ended_at_its_deadline_a_thread_that_does_not_come_back_all_the_same_is_lost() {
+fn with_stopping_a_stuck_thread_is_still_lost() {
     let pool = builder(1)
         .lost_grace(SHORT)
         .wall_grace(Duration::from_millis(5))
@@ -134,7 +134,7 @@ fn where_code_is_ended_at_its_deadline_a_thread_that_does_not_come_back_all_the_
 }
 
 #[test]
-fn a_worker_that_came_back_is_not_lost_while_it_is_dropped_and_what_it_had_not_begun_does_not_wait_for_that() {
+fn a_worker_being_dropped_is_not_lost() {
     let pool = builder(2).lost_grace(SHORT).build().expect("threads");
     let (dropped, until_then) = flume::bounded::<()>(1);
     let options = Options::default().workers_max(1);
@@ -156,7 +156,7 @@ fn a_worker_that_came_back_is_not_lost_while_it_is_dropped_and_what_it_had_not_b
 }
 
 #[test]
-fn a_boot_that_blocks_fails_its_events_and_another_thread_serves_the_others() {
+fn a_blocking_boot_loses_its_thread() {
     let pool = builder(1)
         .boot_timeout(SHORT)
         .lost_grace(SHORT)
@@ -173,7 +173,7 @@ fn a_boot_that_blocks_fails_its_events_and_another_thread_serves_the_others() {
 }
 
 #[test]
-fn past_so_many_lost_threads_the_pool_is_not_ready_until_one_comes_back() {
+fn above_the_maximum_of_lost_threads_the_pool_is_not_ready() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &hurried());
     let (first_open, first) = block(&pool, "s");
@@ -197,7 +197,7 @@ fn past_so_many_lost_threads_the_pool_is_not_ready_until_one_comes_back() {
 }
 
 #[test]
-fn lost_threads_one_after_the_other_that_come_back_leave_no_thread_behind() {
+fn returning_lost_threads_leave_no_thread_behind() {
     let pool = builder(2)
         .thread_name("tide")
         .lost_grace(Duration::from_millis(5))
@@ -218,7 +218,7 @@ fn lost_threads_one_after_the_other_that_come_back_leave_no_thread_behind() {
 }
 
 #[test]
-fn a_shutdown_does_not_wait_for_a_thread_that_does_not_come_back_and_says_so() {
+fn a_shutdown_does_not_wait_for_a_stuck_thread() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     let (open, blocked) = block(&pool, "s");

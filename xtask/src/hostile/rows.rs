@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_not_there_and_a_mark_above_no_test_are_errors() {
+    fn missing_rows_and_misplaced_marks_are_errors() {
         let unknown = Rows::of(REGISTRY, &files("// row 7\n#[test]\nfn a() {}\n")).unwrap_err();
         assert!(unknown.to_string().contains("covers row 7"), "{unknown:#}");
         let lost = Rows::of(REGISTRY, &files("// row 8\nlet x = 1;\n")).unwrap_err();

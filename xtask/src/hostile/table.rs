@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_takes_the_place_of_the_one_before() {
+    fn a_new_table_replaces_the_old_one() {
         let once = put(&format!("a\n{START}{END}b\n"), "| 1 |\n").expect("markers");
         assert_eq!(once, format!("a\n{START}\n| 1 |\n\n{END}b\n"));
         assert_eq!(put(&once, "| 1 |\n").expect("markers"), once);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_came_of_its_tests() {
+    fn a_row_shows_the_result_of_its_tests() {
         let test = super::super::case::Test {
             package: "p".to_owned(),
             name: "holds".to_owned(),

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_work_is_found() {
+    fn unfinished_markers_are_found() {
         for word in UNFINISHED {
             assert_eq!(
                 rules("ext/src/a.rs", &format!("//! A.\nfn f() {{ {word}) }}\n")),

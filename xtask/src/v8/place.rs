@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_archive_leaves_the_place_as_it_was() {
+    fn a_bad_archive_leaves_the_existing_one() {
         let folder = tempfile::tempdir().unwrap();
         let (bad, place) = (folder.path().join("bad.a"), folder.path().join("there/v8_a_gz"));
         fs::write(&bad, &samples::v8()[..100]).unwrap();

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_that_refuses_connections_is_passed_over_and_leaves_nothing() {
+    fn an_unreachable_site_is_skipped() {
         let home = tempfile::tempdir().unwrap();
         // Nothing listens on port 9 of this loopback address.
         let wanted = wanted("http://127.0.0.9:9");

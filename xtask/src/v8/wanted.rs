@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_searched_by_names_that_hold_the_version() {
+    fn archives_are_found_by_names_with_their_version() {
         let names = wanted("aarch64-apple-darwin").names_in_a_folder();
         assert_eq!(
             names[1],

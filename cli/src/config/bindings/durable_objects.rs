@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_is_created_again_does_not_have_the_objects_of_the_deleted_one() {
+    fn a_recreated_class_starts_without_objects() {
         let stored = stored(
             r#"[{ "tag": "v1", "new_classes": ["A"] }, { "tag": "v2", "deleted_classes": ["A"] },
                 { "tag": "v3", "new_sqlite_classes": ["A"] }]"#,

@@ -10,7 +10,7 @@ fn project(name: &str, text: &str) -> Project {
 }
 
 #[test]
-fn both_files_say_the_same() {
+fn both_files_are_equivalent() {
     let options =
         "html_handling = 'drop-trailing-slash'\nnot_found_handling = '404-page'\nrun_worker_first = ['/api/*']";
     let shown = |name: &str, top: &str| {

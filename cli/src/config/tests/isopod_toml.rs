@@ -14,7 +14,7 @@ fn a_port_listens_on_loopback_and_with_a_colon_on_every_address() {
 }
 
 #[test]
-fn a_file_with_main_alone_is_one_worker_with_every_default() {
+fn a_file_with_only_main_uses_all_defaults() {
     let project = Project::isopod("main = 'a.ts'");
     let config = project.config();
     let worker = &config.workers["main"];

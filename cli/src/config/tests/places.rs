@@ -244,7 +244,7 @@ fn a_folder_is_searched_in_a_fixed_order() {
 
 /// <https://developers.cloudflare.com/workers/wrangler/configuration/#generated-wrangler-configuration>
 #[test]
-fn a_configuration_that_a_build_wrote_stands_for_that_of_its_folder() {
+fn a_build_s_configuration_replaces_that_of_its_folder() {
     let redirect = r#"{ "configPath": "../../dist/wrangler.json" }"#;
     let project = Project::new(&[
         ("wrangler.jsonc", r#"{ "name": "x", "main": "virtual.ts" }"#),
@@ -290,7 +290,7 @@ fn files_of_the_configuration_are_withheld_from_every_worker() {
 }
 
 #[test]
-fn a_root_has_to_hold_main() {
+fn a_root_must_contain_main() {
     let project = Project::new(&[
         ("isopod.toml", "main = 'src/a.ts'\nroot = '.'"),
         ("src/a.ts", ""),

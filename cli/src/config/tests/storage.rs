@@ -26,7 +26,7 @@ fn places(project: &Project) -> [String; 3] {
 const BOUND: &str = "main = 'a.ts'\nkv_namespaces = [{ binding = 'KV' }]\nqueues.consumers = [{ queue = 'q' }]\n";
 
 #[test]
-fn data_is_on_this_machine_by_default() {
+fn data_is_stored_locally_by_default() {
     let files = [".isopod/kv/KV.sqlite", ".isopod/queues/q.sqlite", "local"].map(str::to_owned);
     assert_eq!(places(&Project::isopod(BOUND)), files);
     let all = format!("{BOUND}[storage]\nkv = '{URL}'\nqueues = '{URL}'\ncrons = '{URL}'");
@@ -157,7 +157,7 @@ fn bucket(project: &Project) -> String {
 }
 
 #[test]
-fn a_bucket_is_on_s3_by_the_section_or_by_itself() {
+fn s3_is_chosen_for_all_buckets_or_one() {
     let section =
         "main = 'a.ts'\nr2_buckets = [{ binding = 'R2', bucket_name = 'up' }]\n[storage]\nr2 = 's3://all/shop'";
     assert_eq!(bucket(&Project::isopod(section)), "s3://all/shop/up/");

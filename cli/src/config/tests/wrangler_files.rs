@@ -150,7 +150,7 @@ fn the_dev_vars_of_an_environment_replace_the_common_ones() {
 }
 
 #[test]
-fn a_binding_this_build_does_not_have_is_an_error() {
+fn a_binding_missing_from_the_build_is_an_error() {
     let error = shop().in_environment("live").error();
     assert_eq!(
         error,

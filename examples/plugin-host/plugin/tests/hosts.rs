@@ -109,7 +109,7 @@ async fn a_plugin_works_on_the_one_thread_of_a_current_thread_runtime() {
 }
 
 #[test]
-fn a_faulty_frame_is_told_with_its_monitor_and_the_others_go_on() {
+fn an_invalid_frame_is_reported_by_the_monitor() {
     let _with_others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     let (host, told) = host();
     let plugin = Plugin::load(&config(), host).unwrap();
@@ -127,7 +127,7 @@ fn a_faulty_frame_is_told_with_its_monitor_and_the_others_go_on() {
 }
 
 #[test]
-fn frames_that_come_too_fast_are_refused_and_not_kept() {
+fn frames_above_the_rate_are_refused() {
     let _with_others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     let (host, _told) = host();
     let plugin = Plugin::load(&config(), host).unwrap();
@@ -138,7 +138,7 @@ fn frames_that_come_too_fast_are_refused_and_not_kept() {
 }
 
 #[test]
-fn what_keeps_a_plugin_from_starting_is_an_error_and_leaves_no_thread() {
+fn a_failed_plugin_start_leaves_no_thread() {
     let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
     let (host, _told) = host();
     let misspelt = Plugin::load(r#"{"modle": 1}"#, host.clone());

@@ -113,7 +113,7 @@ fn expired_entries_are_invisible_and_later_removed() {
 }
 
 #[test]
-fn a_full_file_refuses_a_write_and_keeps_the_rest() {
+fn a_full_file_refuses_a_write_and_keeps_its_data() {
     let (_folder, store) = store();
     let store = store.bytes_max(200_000);
     put(&store, "a", KvEntry::new("x")).unwrap();

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_about_one_goes_before_that_about_all() {
+    fn a_message_s_decision_overrides_the_batch_s() {
         let decision =
             decided(json!({ "each": [[1, "ack"], [2, { "retry": 7 }]], "all": { "retry": null }, "error": "no" }));
         assert_eq!(decision.about(0), Decision::Retry(None));

@@ -51,7 +51,7 @@ fn named(names: &[(&str, u32)]) -> Vec<(String, u32)> {
 }
 
 #[test]
-fn messages_come_in_their_order_and_once_until_the_lease_is_over() {
+fn messages_are_ordered_and_leased() {
     let (_folder, queue) = queue();
     send(&queue, &["a", "b"]);
     send(&queue, &["c"]);
@@ -82,7 +82,7 @@ fn a_receipt_of_an_earlier_lease_has_no_effect() {
 }
 
 #[test]
-fn a_message_is_delivered_again_after_its_delay_or_as_if_it_had_not_been_taken() {
+fn a_message_is_redelivered_after_its_delay_or_a_return() {
     let (_folder, queue) = queue();
     send(&queue, &["a", "b"]);
     let taken = take(&queue, 2, MINUTE);
@@ -106,7 +106,7 @@ fn a_delayed_message_is_not_due_before() {
 }
 
 #[test]
-fn fewer_than_are_wanted_are_not_taken() {
+fn fewer_messages_than_the_minimum_are_not_taken() {
     let (_folder, queue) = queue();
     send(&queue, &["a", "b"]);
     let wanted = Take::default().at_least(3);
@@ -118,7 +118,7 @@ fn fewer_than_are_wanted_are_not_taken() {
 }
 
 #[test]
-fn no_more_are_taken_than_fit() {
+fn no_more_messages_are_taken_than_fit() {
     let (_folder, queue) = queue();
     send(&queue, &["aaaa", "bbbb", "cccc"]);
     let wanted = Take::default().bytes_max(8).lease(MINUTE);
@@ -135,7 +135,7 @@ fn no_more_are_taken_than_fit() {
 }
 
 #[test]
-fn a_moved_message_keeps_its_id_and_is_there_once() {
+fn a_moved_message_keeps_its_id_without_a_duplicate() {
     let (_folder, queue) = queue();
     let message = QueueMessage::again("7", 5, QueueBody::json(&serde_json::json!({})));
     for _ in 0..2 {
@@ -168,7 +168,7 @@ fn a_backlog_that_would_be_too_large_refuses_all_of_a_batch_and_can_be_settled()
 }
 
 #[test]
-fn a_purge_removes_also_what_is_taken() {
+fn a_purge_removes_leased_messages() {
     let (_folder, queue) = queue();
     send(&queue, &["a", "b"]);
     let taken = take(&queue, 1, MINUTE);

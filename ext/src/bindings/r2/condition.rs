@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_does_not_matter_where_the_etag_decides() {
+    fn an_etag_takes_precedence_over_a_time() {
         let object = R2Object::new("k", 1, "a").uploaded(5_400);
         let hold = |conditions: R2Conditions| conditions.hold(Some(&object));
         let none = R2Conditions::default;

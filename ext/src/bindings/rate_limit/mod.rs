@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_over_counts_for_the_window_that_has_begun() {
+    fn a_late_call_counts_for_the_current_window() {
         let limit = RateLimit::new(1, WINDOW);
         assert!(limit.take_at("a", at(10_000)));
         assert!(!limit.take_at("a", at(9_999)));

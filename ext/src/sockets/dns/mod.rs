@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn name_servers_are_asked_for_records() {
+    async fn records_come_from_name_servers() {
         let resolver = resolver();
         let records = async |text: &str, kind| records_of(resolver.clone(), name(text), kind).await;
         let json = |records: Vec<Record>| serde_json::to_value(records).unwrap();

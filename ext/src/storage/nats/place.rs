@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_url_is_refused_with_what_is_right() {
+    fn a_wrong_url_is_refused_with_an_example() {
         for (url, part) in [
             ("nats:localhost", "no scheme"),
             ("redis://localhost", "not `nats` or `tls`"),

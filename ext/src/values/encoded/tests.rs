@@ -64,7 +64,7 @@ fn all() -> All {
 
 proptest! {
     #[test]
-    fn a_value_is_decoded_as_it_was(value in value()) {
+    fn a_value_survives_encoding(value in value()) {
         let encoded = Encoded::of(&value).unwrap();
         // It is a value that can be encoded, and one that can be recorded.
         prop_assert_eq!(&Encoded::of(&encoded).unwrap(), &encoded);
@@ -98,7 +98,7 @@ fn types_are_decoded_as_they_were() {
 
 /// As in a script: fields of any order, and others that are not asked for.
 #[test]
-fn fields_that_are_not_asked_for_are_skipped() {
+fn unknown_fields_are_skipped() {
     #[derive(Deserialize, Debug, PartialEq)]
     struct Few {
         letter: char,
@@ -114,7 +114,7 @@ fn fields_that_are_not_asked_for_are_skipped() {
 }
 
 #[test]
-fn an_error_names_the_part_and_what_it_is() {
+fn errors_name_the_path_and_the_type() {
     let value = Encoded::of(&serde_json::json!({ "a": [1, { "b": ["x", "y", [2, 3]] }] })).unwrap();
     #[derive(Deserialize, Debug)]
     #[expect(dead_code, reason = "never made")]

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_compressed_to_something_that_is_nothing_again() {
+    fn compressed_empty_data_round_trips() {
         for format in FORMATS {
             let packed = run(format, false, b"", 1, 1000).unwrap();
             assert!(!packed.is_empty(), "{format}");

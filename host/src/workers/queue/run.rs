@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_looks_again_at_the_poll_interval_or_when_a_message_is_due() {
+    async fn it_polls_at_the_interval_or_when_a_message_is_due() {
         let mut timing = Timing::default();
         let now = Instant::now();
         assert_eq!(timing.next_look(SECOND, SECOND * 3), now + SECOND * 3);

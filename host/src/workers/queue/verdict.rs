@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_delivered_again_until_its_last_attempt() {
+    fn a_message_is_redelivered_until_its_last_attempt() {
         let failed = |attempts| fate(&End::Failed, 0, attempts, &options());
         let again = Fate::Settled(Verdict::Retry(Duration::from_secs(3)));
         assert_eq!([failed(1), failed(2), failed(3)], [again, again, Fate::Dead]);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_was_not_begun_does_not_count_as_an_attempt() {
+    fn an_unbegun_batch_is_no_attempt() {
         for (outcome, is_begun) in Outcome::ALL.map(|outcome| {
             let result = Err(Failure::new(outcome, ""));
             (outcome, !matches!(End::of(&result), End::NotBegun))

@@ -116,7 +116,7 @@ fn alone(test: &str) {
 
 // row 45
 #[test]
-fn a_killed_process_leaves_each_task_answered_as_lost_and_nothing_open() {
+fn the_tasks_of_a_killed_process_end_as_lost() {
     alone("lost");
 }
 
@@ -157,7 +157,7 @@ fn host() {
 
 // row 49
 #[test]
-fn a_killed_host_takes_its_processes_along_however_busy_they_are() {
+fn busy_processes_end_with_a_killed_host() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let mut host = Command::new(std::env::current_exe().unwrap())

@@ -20,7 +20,7 @@ fn refused(does: &str, channel: Channel) -> String {
 
 // row 47
 #[test]
-fn a_process_that_writes_no_frames_or_nothing_or_registers_what_it_has_not_fails_its_module() {
+fn an_invalid_registration_fails_its_module() {
     let error = refused("garbage", channel());
     assert!(error.contains("module `child` failed in phase `ready`"), "{error}");
     // What the test program itself prints first goes to standard output.
@@ -45,7 +45,7 @@ fn a_task_whose_process_exits_is_answered_and_the_next_process_serves() {
 }
 
 #[test]
-fn a_task_that_may_be_retried_is_begun_again_and_its_reader_is_told() {
+fn a_retriable_task_is_restarted_and_reported() {
     let host = start(child("work").channel(channel().retries(1)));
     let task = host.tasks.run(ModuleRequest::new("exit").payload(json!(7)));
     let responses: Vec<_> = block_on(task.collect());
@@ -70,7 +70,7 @@ fn a_module_that_ends_too_often_stops_the_host() {
 }
 
 #[test]
-fn a_process_that_is_not_to_be_restarted_leaves_its_tasks_answered() {
+fn the_tasks_of_an_unrestarted_process_are_answered() {
     let host = start(child("work").channel(channel().restart(Restart::Temporary)));
     assert_eq!(host.run("exit", json!(1)).unwrap_err().outcome, Outcome::WorkerLost);
     let failure = host.run("add", json!([1, 2])).unwrap_err();
@@ -95,7 +95,7 @@ fn a_stopped_process_is_noticed_and_replaced() {
 
 // row 47
 #[test]
-fn a_process_that_reads_nothing_is_killed_and_one_that_writes_without_end_holds_up_nothing() {
+fn a_process_that_does_not_read_is_killed() {
     let host = start(child("flood").channel(channel().silence_max(Duration::from_millis(300))));
     let mut told = host.system("isopod.module.exited");
     let (_, signal, reason) = told.exit();
@@ -121,7 +121,7 @@ fn a_task_is_canceled_at_its_deadline_and_when_it_is_dropped() {
 
 // row 48
 #[test]
-fn a_task_that_does_not_heed_its_end_costs_the_process() {
+fn a_task_that_ignores_its_cancellation_ends_its_process() {
     let host = start(child("work").channel(channel().cancel_grace(Duration::from_millis(300))));
     let mut told = host.system("isopod.module.exited");
     let request = ModuleRequest::new("spin").deadline(Duration::from_millis(100));

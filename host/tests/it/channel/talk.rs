@@ -98,7 +98,7 @@ fn bytes_go_there_and_back_and_what_is_too_large_is_refused() {
 }
 
 #[test]
-fn a_process_hears_messages_and_is_woken_by_results_that_it_reads() {
+fn a_process_receives_messages_and_results() {
     let results = Results::new();
     let host = start(child("work").channel(channel().results(&results)));
     let mut seen = host.bus.subscribe("child.*", SubscribeOptions::default()).unwrap();
@@ -140,7 +140,7 @@ fn a_reader_that_does_not_read_holds_up_its_task_and_no_other() {
 }
 
 #[test]
-fn many_tasks_at_once_are_answered_each_with_its_own() {
+fn concurrent_tasks_get_their_own_answers() {
     let host = start(child("work").channel(channel()));
     let tasks = (0..500).map(|n| {
         host.tasks
@@ -199,7 +199,7 @@ impl Module for User {
 }
 
 #[test]
-fn a_client_is_found_by_its_type_before_the_process_is_there() {
+fn a_client_is_found_before_its_process_has_started() {
     let (sum, added) = flume::bounded(1);
     let module = child("work")
         .channel(channel())

@@ -44,7 +44,7 @@ fn control_characters_do_not_reach_the_terminal() {
 }
 
 #[test]
-fn a_position_outside_the_source_gives_what_there_is() {
+fn a_position_outside_the_source_shows_the_nearest_line() {
     assert_eq!(code_frame("a", 0, 1, 1), "");
     assert_eq!(code_frame("a", 7, 1, 1), "");
     assert_eq!(code_frame("ab", 1, 99, u32::MAX), "1 | ab\n  |   ^\n");

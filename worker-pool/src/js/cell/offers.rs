@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lent_is_held_until_it_is_released_or_taken_back() {
+    fn lent_values_are_held_until_released() {
         let offers = Offers::default();
         let lent = Arc::new(Nothing);
         let lend = |by, count| offers.lend(by, vec![Arc::clone(&lent) as Arc<dyn Lent>; count]);

@@ -295,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_read_once_all_of_it_is_there() {
+    fn a_message_is_read_when_it_is_complete() {
         let bytes = encode(&Report::Ended {
             outcome: Outcome::ExceededCpu,
             memory_bytes: 7,

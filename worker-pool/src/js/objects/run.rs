@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alarm_is_tried_again_six_times_from_two_seconds_doubling() {
+    fn an_alarm_is_retried_six_times_with_backoff() {
         let delays: Vec<_> = (0..=RETRIES)
             .map(|tries| Verdict::of(Ok(&AlarmResult::Failed), tries))
             .collect();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_script_without_a_worker_gets_the_thread_of_idle_sessions_once_they_let_go() {
+fn a_script_gets_the_thread_of_released_sessions() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &with_grace(LONG));
     deploy(&pool, "t", FakeScript::new(), &Options::default());
@@ -29,7 +29,7 @@ fn a_holder_that_does_not_let_go_keeps_others_waiting_for_its_grace_at_most() {
 }
 
 #[test]
-fn a_worker_without_sessions_goes_first() {
+fn workers_without_sessions_are_ended_first() {
     let pool = pool(2);
     deploy(&pool, "s", FakeScript::new(), &with_grace(LONG));
     for name in ["t", "u"] {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_condemned_worker_takes_its_sessions_with_it() {
+fn the_sessions_of_a_condemned_worker_are_gone() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     let session = pool.open_keyed_session("s", "k").expect("room");
@@ -18,7 +18,7 @@ fn a_condemned_worker_takes_its_sessions_with_it() {
 }
 
 #[test]
-fn a_panic_takes_sessions_with_it() {
+fn the_sessions_of_a_panicking_worker_are_gone() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     let session = placed(&pool, "s");
@@ -45,7 +45,7 @@ fn a_lost_thread_takes_sessions_with_it() {
 }
 
 #[test]
-fn a_session_of_which_nothing_was_begun_goes_to_the_next_worker() {
+fn an_unbegun_session_is_placed_again() {
     let pool = pool(1);
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
     let (release, gate) = flume::bounded(1);

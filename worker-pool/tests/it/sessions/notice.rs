@@ -39,7 +39,7 @@ fn after_its_grace_a_session_is_gone_and_its_events_are_canceled() {
 }
 
 #[test]
-fn a_worker_that_is_too_old_or_too_heavy_or_has_had_its_events_tells_its_sessions() {
+fn a_recycled_worker_notifies_its_sessions() {
     let recycles = [
         (Recycle::default().age(SHORT), RetireReason::Age),
         (Recycle::default().memory_bytes(1000), RetireReason::Memory),

@@ -17,7 +17,7 @@ fn a_worker_with_a_session_is_not_idle() {
 }
 
 #[test]
-fn a_worker_for_one_event_stays_for_its_session() {
+fn a_single_event_worker_stays_for_its_session() {
     let pool = pool(2);
     let options = Options::default().policy(Policy::PerRequest);
     let script = deploy(&pool, "s", FakeScript::new(), &options);
@@ -39,7 +39,7 @@ fn hold_session(session: &Session) -> (flume::Sender<()>, Sent) {
 }
 
 #[test]
-fn a_script_for_one_event_is_there_until_its_session_ends() {
+fn a_oneshot_script_stays_until_its_session_ends() {
     let pool = pool(1);
     let options = Options::default().policy(Policy::Oneshot);
     let script = deploy(&pool, "s", FakeScript::new(), &options);

@@ -20,7 +20,7 @@ fn all_events_of_a_session_reach_its_worker_however_busy_it_is() {
 }
 
 #[test]
-fn events_that_come_before_the_first_has_a_worker_follow_it() {
+fn early_events_of_a_session_follow_the_first() {
     let pool = pool(2);
     deploy(&pool, "s", FakeScript::new(), &one_at_a_time().workers_max(2));
     let busy = [hold(&pool, "s"), hold(&pool, "s")];
@@ -60,7 +60,7 @@ fn openings_with_one_key_at_the_same_time_give_one_worker() {
 }
 
 #[test]
-fn sessions_are_spread_over_the_workers_there_are_and_boot_no_others() {
+fn sessions_spread_over_existing_workers() {
     let pool = pool(4);
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default().workers_min(2));
     until(|| pool.stats().scripts["s"].workers == 2);
@@ -96,7 +96,7 @@ fn a_worker_without_room_for_sessions_takes_other_events_and_another_takes_the_s
 }
 
 #[test]
-fn a_script_has_so_many_sessions_and_no_more() {
+fn the_sessions_of_a_script_are_limited() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &limits(SessionLimits::default().max(2)));
     let first = open(&pool, "s");

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_full_session_returns_the_event_and_tells_when_there_is_room() {
+fn a_full_session_returns_events_until_it_has_room() {
     let pool = pool(1);
     deploy(
         &pool,
@@ -31,7 +31,7 @@ fn a_full_session_returns_the_event_and_tells_when_there_is_room() {
 }
 
 #[test]
-fn a_crowded_worker_returns_events_until_it_holds_half_as_many() {
+fn a_full_worker_accepts_events_again_at_half() {
     let pool = pool(1);
     let options = limits(SessionLimits::default().events_per_worker(4)).concurrency(1);
     deploy(&pool, "s", FakeScript::new(), &options);

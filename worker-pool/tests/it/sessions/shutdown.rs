@@ -24,7 +24,7 @@ fn a_drain_tells_sessions_first_and_waits_for_them() {
 }
 
 #[test]
-fn a_shutdown_cuts_sessions_that_are_not_let_go() {
+fn a_shutdown_cuts_held_sessions() {
     let pool = pool(2);
     deploy(&pool, "s", FakeScript::new(), &one_at_a_time().spread_at(1));
     let open: Vec<_> = (0..10).map(|_| placed(&pool, "s")).collect();

@@ -34,7 +34,7 @@ fn an_event_lasts_as_long_as_its_session_and_is_no_load() {
 }
 
 #[test]
-fn it_has_the_time_of_wait_until_after_its_session() {
+fn after_its_session_the_wait_until_limit_applies() {
     let pool = pool(1);
     deploy(
         &pool,
@@ -65,7 +65,7 @@ fn it_is_canceled_when_its_caller_leaves() {
 }
 
 #[test]
-fn without_a_session_it_is_work_after_an_answer() {
+fn without_a_session_a_standing_event_is_wait_until_work() {
     let pool = pool(1);
     deploy(
         &pool,

@@ -162,7 +162,7 @@ mod tests {
 
     // The folder `room` and `x` import each other, through a child that uses its parent.
     #[test]
-    fn a_cycle_by_way_of_a_parent_is_found() {
+    fn a_cycle_through_a_parent_is_found() {
         let found = messages(&[
             ("a/src/lib.rs", "mod room; mod x;"),
             ("a/src/room/mod.rs", "pub mod y; use crate::x::X; pub struct Room;"),

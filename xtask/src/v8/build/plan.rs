@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unsupported_target_is_told_the_way_out() {
+    fn an_unsupported_target_is_an_error_with_a_remedy() {
         assert_eq!(supported("aarch64-unknown-linux-gnu").unwrap(), "aarch64");
         let error = supported("x86_64-pc-windows-msvc").unwrap_err().to_string();
         assert!(error.contains(crate::v8::FOLDER_VARIABLE), "{error}");

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_found_as_it_was_sent() {
+    fn a_received_message_equals_the_sent_one() {
         let message = QueueMessage::again("an id\r\nwith lines", 7, QueueBody::text("ä"));
         let parcel = Parcel::new(&message, 3).once("x").later(1_500, "a.b");
         let (headers, body) = parcel.into_parts();

@@ -86,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_read_as_it_was(text in ".*") {
+        fn a_text_is_decoded_unchanged(text in ".*") {
             prop_assert_eq!(read(&written(&text)), text);
         }
     }

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_the_place_it_was_made_of() {
+    fn a_cursor_encodes_its_position() {
         for place in [
             Place::At(String::new()),
             Place::After("ü".to_owned()),

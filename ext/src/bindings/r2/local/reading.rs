@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_read_from_the_files_that_have_some_of_it() {
+    fn a_range_reads_only_its_files() {
         let files = || vec![("a".to_owned(), 5), ("b".to_owned(), 5), ("c".to_owned(), 2)];
         let of = |offset, length| {
             let pieces = pieces(files(), offset, length).into_iter();

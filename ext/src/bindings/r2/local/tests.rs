@@ -113,7 +113,7 @@ fn metadata_is_kept_with_an_object() {
 }
 
 #[test]
-fn one_of_many_writers_at_once_is_the_first() {
+fn one_of_several_concurrent_writers_wins() {
     let (_folder, bucket) = bucket();
     let first = R2Conditions::default().etag_does_not_match(vec![R2Etag::Any]);
     let puts = (0..20).map(|at: usize| bucket.put(R2Put::new("a").conditions(first.clone()), at.to_string().into()));
@@ -189,7 +189,7 @@ fn a_reader_has_little_of_an_object_in_memory() {
 }
 
 #[test]
-fn limits_are_kept() {
+fn limits_are_enforced() {
     let (_folder, bucket) = bucket();
     let bucket = bucket.bytes_max(1000).object_bytes_max(800).transfers_max(1);
     assert_eq!(put(&bucket, "a", content(801)), Err(R2Fault::ObjectSize.into()));

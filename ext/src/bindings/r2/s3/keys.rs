@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_the_key_unless_the_client_does_not_take_it() {
+    fn a_path_equals_the_key_except_for_unsupported_parts() {
         for (of_key, expected) in [
             ("a/b c/ü.txt", "p/a/b c/ü.txt"),
             ("100%", "p/100%25"),

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_is_the_same_after_it_was_kept() {
+    fn metadata_round_trips() {
         let mut object = R2Object::new("k", 3, "0123456789abcdef0123456789abcdef").version("v");
         object
             .checksums

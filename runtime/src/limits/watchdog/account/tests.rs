@@ -163,7 +163,7 @@ fn a_start_has_one_limit_for_all_its_turns() {
 }
 
 #[test]
-fn code_has_the_deadline_of_its_own_event_and_not_of_one_that_waits() {
+fn code_has_the_deadline_of_its_own_event() {
     let mut thread = Thread::new();
     let at = thread.at;
     thread.accounts.stop_at(1, at + 20 * MS);
