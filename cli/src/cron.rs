@@ -39,7 +39,7 @@ enum CronCommand {
     },
     /// Run a worker's `scheduled` handler now, in a process of its own, on the storage of the configuration
     Trigger {
-        /// Expression that the handler is told. Default: the worker's first
+        /// Expression passed to the handler. Default: the worker's first
         cron: Option<String>,
         /// Worker to run; needed if several have triggers
         #[arg(long, value_name = "NAME")]

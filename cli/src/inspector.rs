@@ -17,7 +17,7 @@ const LISTENERS: &str = ".isopod-listeners.js";
 /// Exports and handlers of a main module.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// It has a handler for an event.
+    /// The worker has a handler for an event.
     handles: bool,
     /// Exported names.
     exports: Vec<String>,

@@ -1,4 +1,4 @@
-//! Replaces the SQL binding in builds without it: its settings, so that a script with the binding can be rejected.
+//! The settings of a SQL binding in builds without it, so that a script with the binding can be rejected.
 
 #[path = "sql/config.rs"]
 mod config;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::bindings::{Asks, Parcel, Text};
 use crate::io::Io;
 
-/// The binding of a database in another process: there is none, because a script with one is rejected.
+/// The binding of a database in another process. Never called, because a script with one is rejected.
 pub(crate) fn remote_binding(_asks: Asks) -> Text {
     Text(String::new())
 }

@@ -1,4 +1,4 @@
-//! Stand-ins for the bindings of the pool's process, in a worker's that has one of its own.
+//! Stand-ins for the bindings of the pool's process, for workers in processes of their own.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::{cache, fetcher, native, sql};
 
 pub use crate::bindings::{Lent, Parcel, ParcelFuture, Remote, Target};
 
-/// Makes a binding of its written form. What it does not hold itself, it asks for.
+/// Creates a binding from its written form. The binding asks the pool's process for the data that it does not hold itself.
 ///
 /// # Errors
-/// It is damaged.
+/// The written form is invalid.
 pub fn binding_of(written: WrittenBinding, name: &str, remote: &Arc<dyn Remote>) -> Result<Arc<dyn Binding>, String> {
     let json = |text: &str| serde_json::from_str(text).map_err(|error| error.to_string());
     let asks = Asks {
@@ -89,7 +89,7 @@ pub fn loopback_of(script: &str, remote: &Arc<dyn Remote>) -> Loopback {
     })
 }
 
-/// The responses behind `caches`, which are in the pool's process.
+/// The stand-in for the responses of `caches`.
 #[must_use]
 pub fn cache_of(limits: CacheLimits, remote: &Arc<dyn Remote>) -> ResponseCache {
     let asks = Asks {
@@ -99,13 +99,13 @@ pub fn cache_of(limits: CacheLimits, remote: &Arc<dyn Remote>) -> ResponseCache 
     ResponseCache::elsewhere(limits, asks)
 }
 
-/// Does what a worker in another process asks of `caches`.
+/// Answers an operation on `caches` of a worker in another process.
 #[must_use]
 pub fn serve_cache(cache: ResponseCache, script: &str, asked: Parcel) -> ParcelFuture {
     cache::serve_remote(cache, script, asked)
 }
 
-/// Answers a request or a call of a worker in another process to one of its own entry points, which `fetcher` leads to.
+/// Answers a request or a call of a worker in another process to one of its own entry points, with its `fetcher`.
 #[must_use]
 pub fn serve_own(fetcher: Arc<dyn Fetcher>, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
     fetcher::serve_remote(fetcher, script, None, asked, bytes_max)

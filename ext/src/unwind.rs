@@ -42,7 +42,7 @@ pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(body)).map_err(caught)
 }
 
-/// Runs code of an embedder outside of ops. `None`: it panicked, which costs nothing but its result.
+/// Runs code of an embedder outside of ops. `None`: it panicked, and only its result is lost.
 pub(crate) fn catch_quietly<T>(body: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(body)).ok()
 }

@@ -27,7 +27,7 @@ pub trait ConfigProvider: Send + Sync + 'static {
     /// Checks the configuration as a whole. Called once, before any section is read.
     ///
     /// # Errors
-    /// It is not a configuration. The default accepts everything.
+    /// The configuration is invalid. The default accepts everything.
     fn check(&self) -> Result<(), ConfigError> {
         Ok(())
     }

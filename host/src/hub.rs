@@ -121,7 +121,7 @@ impl Hub {
     /// Returns the client of this type.
     ///
     /// # Errors
-    /// There is none.
+    /// The hub has no such client.
     pub fn get<T: ?Sized + Send + Sync + 'static>(&self) -> Result<Arc<T>, HubError> {
         self.find(None).ok_or_else(|| self.missing::<T>(None))
     }
@@ -129,7 +129,7 @@ impl Hub {
     /// Returns the client of this type and scope.
     ///
     /// # Errors
-    /// There is none.
+    /// The hub has no such client.
     pub fn get_scoped<T: ?Sized + Send + Sync + 'static>(&self, scope: &str) -> Result<Arc<T>, HubError> {
         self.find(Some(scope)).ok_or_else(|| self.missing::<T>(Some(scope)))
     }

@@ -29,7 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It knows nothing of HTTP, and without the feature `v8` nothing of JavaScript.
+//! It is independent of HTTP and, without the feature `v8`, of JavaScript.
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 #![deny(missing_docs, unsafe_code, unreachable_pub)]

@@ -6,7 +6,7 @@ use crate::program::Serving;
 use crate::project::Project;
 use crate::transcript;
 
-/// The steps in which Isopod differs from workerd on purpose, with what it gives and the reason.
+/// Intended differences from workerd: the step, Isopod's result and the reason.
 fn differences() -> Vec<(&'static str, Json, &'static str)> {
     let no_url = json!({ "throws": "TypeError: Invalid URL: 'thing'" });
     let stored = |status: u16, text: &str, length: &str, more: Json| {
@@ -69,7 +69,7 @@ fn caches_behave_as_on_workerd() {
     assert!(steps > 90);
 }
 
-/// `/WORKER/put/NAME?SIZE` stores a response, `/WORKER/get/NAME` says what is there.
+/// `/WORKER/put/NAME?SIZE` stores a response, `/WORKER/get/NAME` reads it.
 const WORKER: &str = "export default { async fetch(request) {
         const { pathname, search } = new URL(request.url);
         const [, , verb, name] = pathname.split('/');

@@ -191,7 +191,7 @@ fn busy_cells_end_with_a_killed_server() {
     let mut server = Serving::start_with(project.path(), ALL);
     assert_eq!(server.get("/").body, "fine");
     let mut busy = server.connect();
-    // Its answer does not come.
+    // The answer never arrives.
     std::thread::spawn(move || drop(busy.get("/busy")));
     until("it is busy", || {
         (server.metric_over_all("isopod_events_in_flight") == 1).then_some(())

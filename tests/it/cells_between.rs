@@ -1,4 +1,4 @@
-//! What crosses between workers in processes of their own, workers in threads, and clients.
+//! Data passed between workers in processes of their own, workers in threads, and clients.
 
 use crate::frames::{Frame, Socket};
 use crate::process::until;

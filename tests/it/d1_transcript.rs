@@ -6,7 +6,7 @@ use crate::program::Serving;
 use crate::project::Project;
 use crate::transcript;
 
-/// The steps in which Isopod differs from workerd on purpose, with what it gives and the reason.
+/// Intended differences from workerd: the step, Isopod's result and the reason.
 fn differences() -> Vec<(&'static str, Json, &'static str)> {
     let both = |message: &str| json!(format!("Error: D1_ERROR: {message} | {message}"));
     let whole = "the message is SQLite's, without the place in the text";

@@ -129,7 +129,7 @@ fn call(server: &Serving, path: &str) -> Json {
     serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{path}: {answer:?}"))
 }
 
-/// The steps in which Isopod differs from workerd on purpose, with what it gives and the reason.
+/// Intended differences from workerd: the step, Isopod's result and the reason.
 fn differences() -> Vec<(&'static str, Json, &'static str)> {
     let thrown =
         |message: &str, remote: Option<bool>| json!({ "throws": message, "remote": remote, "retryable": null });

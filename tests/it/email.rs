@@ -1,5 +1,4 @@
-//! An event that Isopod does not have, added as a row: a type with the input of its handler, and a script that creates
-//! the handler's argument from it.
+//! An event type that Isopod does not have: a type with the handler's input, and a script that creates the handler's argument.
 
 use futures::executor::block_on;
 use isopod::deno_core::{self, Extension};

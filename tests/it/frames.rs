@@ -1,4 +1,4 @@
-//! The client side of WebSockets, frame by frame: it knows no more than RFC 6455, and can break it.
+//! A WebSocket client that sends single frames, including invalid ones.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;

@@ -112,7 +112,7 @@ impl Arena {
         times
     }
 
-    /// The misbehaved script answers again, the books are balanced, and what was taken is given back.
+    /// Checks that the hostile script answers again, every event has an outcome, and resources are released.
     #[track_caller]
     pub(crate) fn recovers(mut self) {
         assert_eq!(self.get("/fine").body, "fine");
@@ -134,7 +134,7 @@ impl Arena {
     }
 }
 
-/// Commits these misdeeds, each of which ends like this, and recovers.
+/// Runs these misbehaviors, checks that each has this outcome, and checks recovery.
 #[track_caller]
 pub(crate) fn all_end_as(misdeeds: &[&str], verdict: (u16, &str)) {
     let arena = Arena::start();
@@ -144,7 +144,7 @@ pub(crate) fn all_end_as(misdeeds: &[&str], verdict: (u16, &str)) {
     arena.recovers();
 }
 
-/// Commits a misdeed that the script itself gets over, and recovers. Gives what it answered.
+/// Runs a misbehavior that the script survives, and checks recovery. Returns its response.
 #[track_caller]
 pub(crate) fn answer_to(misdeed: &str) -> String {
     let arena = Arena::start();

@@ -1,5 +1,4 @@
-//! What events leave behind: work after the response, half-finished changes, replaced built-ins; and what they do in
-//! one call.
+//! Effects that outlive an event: work after the response, half-finished changes, replaced built-ins; and long single calls.
 
 use std::io::Write;
 

@@ -67,7 +67,7 @@ fn idle_sockets_yield_the_only_thread() {
         }
         assert_eq!(other.join().expect("no panic"), "other");
     });
-    // They were told, and let go: no grace had to pass.
+    // The clients closed when asked to, so the grace period did not pass.
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     drop(sockets);
     // Clients connect again.

@@ -1,4 +1,4 @@
-//! `isopod init` and `isopod types`: each template starts, and does what its files say.
+//! `isopod init` and `isopod types`: each template starts and works as its files describe.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `kill -9` while workers write: what was acknowledged is there afterwards.
+//! `kill -9` while workers write: acknowledged writes survive.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -39,7 +39,7 @@ const KV: Kind = Kind {
         }",
 };
 
-/// What is sent is stored by the consumer, and read once nothing waits. Messages that were being handled are delivered again.
+/// The consumer stores messages, which are read once none waits. Messages that were being handled are delivered again.
 const QUEUE: Kind = Kind {
     configuration: "kv_namespaces = [{ binding = 'KV' }]
         queues.producers = [{ binding = 'S', queue = 'q' }]
@@ -85,7 +85,7 @@ const R2: Kind = Kind {
         }",
 };
 
-/// Four objects, each with what it was called for.
+/// Four objects, each with the keys it was called with.
 const OBJECTS: Kind = Kind {
     configuration: "durable_objects = [{ binding = 'S', class_name = 'Store' }]",
     script: "import { DurableObject } from 'cloudflare:workers';
@@ -139,7 +139,7 @@ impl Kind {
     }
 }
 
-/// Writes until the server is gone. Returns the number of writes that were acknowledged.
+/// Writes until the server is killed. Returns the number of acknowledged writes.
 fn write_on(server: std::net::SocketAddr, prefix: &str) -> usize {
     let Ok(mut connection) = Connection::open(server) else {
         return 0;

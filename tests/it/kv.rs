@@ -9,7 +9,7 @@ use crate::transcript;
 const CONFIGURATION: &str =
     r#"{ "name": "x", "main": "worker.js", "kv_namespaces": [{ "binding": "KV", "id": "things" }] }"#;
 
-/// Runs `code` with `kv`, and answers with what it returns, or throws.
+/// Runs `code` with `kv`, and responds with its result or exception.
 const WORKER: &str = "export default { async fetch(request, env) {
         const code = decodeURIComponent(new URL(request.url).search.slice(1));
         try {
@@ -35,7 +35,7 @@ fn ask(server: &Serving, step: &str) -> (u16, String) {
     (answer.status, answer.body)
 }
 
-/// The steps in which Isopod differs from workerd on purpose, with what it gives and the reason.
+/// Intended differences from workerd: the step, Isopod's result and the reason.
 fn differences() -> Vec<(&'static str, Json, &'static str)> {
     vec![
         (

@@ -1,6 +1,6 @@
 //! Integration tests of the whole: the built program on real sockets, and the pool as a library.
 //!
-//! Scripts and configurations are in `fixtures`. What concerns a single crate is tested there.
+//! Scripts and configurations are in `fixtures`. Tests of a single crate are in that crate.
 
 mod assets;
 mod bus;

@@ -133,8 +133,8 @@ fn a_thousand_workers_stay_warm() {
     drop((few, pool));
 }
 
-/// Has `clients` send a request to each of the waiting workers and not read its answer, and measures how long another
-/// worker takes.
+/// Lets `clients` send a request to each of the waiting workers without reading the answer, and measures the latency of
+/// another worker.
 fn beside(waiting: &str, reads_heads: bool) {
     const WORKERS: usize = 6;
     const CLIENTS: usize = 10;

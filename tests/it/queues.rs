@@ -7,7 +7,7 @@ use crate::program::{Serving, isopod_in};
 use crate::project::Project;
 use crate::transcript;
 
-/// The steps in which Isopod differs from workerd with miniflare's broker on purpose, with what it gives and the reason.
+/// Intended differences from workerd with miniflare's broker: the step, Isopod's result and the reason.
 fn differences() -> Vec<(&'static str, Json, &'static str)> {
     let fails = |what: &str| json!({ "throws": format!("Error: Queue {what}") });
     let said = "workerd says `Unknown Internal Error` for what the broker answers, and this is the broker's answer";
@@ -113,7 +113,7 @@ fn a_queue_behaves_as_on_workerd() {
     assert!(steps > 80);
 }
 
-/// A consumer that counts what it gets, and takes its time with texts that begin with `slow`.
+/// A consumer that counts messages, and is slow with texts that begin with `slow`.
 const COUNTING: &str = "const seen = {};
     const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
     export default {

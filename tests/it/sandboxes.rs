@@ -1,4 +1,4 @@
-//! `isopod serve` with workers in sandboxes: what they reach goes through the server's process.
+//! `isopod serve` with workers in sandboxes, whose I/O goes through the server's process.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use crate::process::within;
 use crate::program::{Serving, isopod};
 use crate::project::Project;
 
-/// Sends back what it gets, to the end.
+/// Echoes its input to the end.
 fn echo() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -254,7 +254,7 @@ fn sandboxes_end_with_a_killed_server() {
     let mut server = Serving::start(project.path());
     assert_eq!(server.get("/").body, "fine");
     let mut busy = server.connect();
-    // Its answer does not come.
+    // The answer never arrives.
     std::thread::spawn(move || drop(busy.get("/busy")));
     within(Duration::from_secs(10), "it is busy", || {
         (server.metric_over_all("isopod_events_in_flight") == 1).then_some(())

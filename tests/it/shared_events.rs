@@ -36,7 +36,7 @@ fn project(nats: &str, reacts: &str) -> Project {
     Project::new(&[("isopod.toml", &configuration), ("worker.js", WORKER)])
 }
 
-/// What the worker of a process has seen, in any order.
+/// The messages that the worker of a process has received, in any order.
 fn seen(process: &Serving) -> Vec<Json> {
     let mut seen: Vec<Json> = serde_json::from_str(&process.get("/").body).expect("JSON");
     seen.sort_by_key(ToString::to_string);

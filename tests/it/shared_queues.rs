@@ -1,5 +1,5 @@
-//! Processes that share the queues of a NATS server: a message is had by one of them, and survives a killed process and a crash of
-//! the server. What is noted is on a PostgreSQL server.
+//! Processes that share the queues of a NATS server: one of them gets each message, which survives a killed process and a
+//! crash of the server. Received messages are recorded on a PostgreSQL server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::process::until;
 use crate::program::{Serving, isopod_with};
 use crate::project::Project;
 
-/// Writes down each message that it gets, under a key that is new each time. A message that begins with `bad` is refused.
+/// Records each received message under a new key. A message that begins with `bad` is refused.
 const WORKER: &str = "export default {
     async fetch(request, env) {
         const url = new URL(request.url);
@@ -60,7 +60,7 @@ fn project(nats: &Nats, postgres: &Postgres) -> Project {
     Project::new(&[("isopod.toml", configuration), ("worker.js", WORKER), (".env", &env)])
 }
 
-/// How many attempts at each message there were.
+/// Returns the number of attempts at each message.
 fn had(server: &Serving) -> BTreeMap<String, usize> {
     let answer = server.get("/keys?name=had/");
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -117,7 +117,7 @@ fn one_process_gets_each_message_and_dead_letters_can_be_moved_back() {
     );
 }
 
-/// Sends until the process is gone or told to stop. Returns the names that were acknowledged.
+/// Sends until the process ends or is told to stop. Returns the acknowledged names.
 fn send_to(process: SocketAddr, client: &str, stop: &AtomicBool) -> Vec<String> {
     let mut acknowledged = Vec::new();
     let Ok(mut connection) = Connection::open(process) else {

@@ -226,7 +226,7 @@ fn fragments_of_a_message_that_is_too_large() {
     assert!(matches!(socket.read(), Frame::Close(1009, _)));
 }
 
-/// The code of the `fetch` handler and of listeners goes on as long as the socket is open.
+/// The code of the `fetch` handler and of listeners runs as long as the socket is open.
 #[test]
 fn timers_and_promises_of_a_socket() {
     let (_project, server) = serve("");
@@ -254,7 +254,7 @@ fn an_endless_loop_ends_its_worker_only() {
     assert_eq!(socket.read(), Frame::close(1011, "the worker ended"));
     socket.close(1011, "");
     logs(&server, "outcome=\"exceeded_cpu\"");
-    // It may have been on the same worker, and is told so.
+    // A socket on the same worker is closed too.
     beside.send_text("and you");
     let told = beside.read();
     assert!(

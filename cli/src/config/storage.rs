@@ -66,11 +66,11 @@ pub struct StorageOverrides {
     pub queues: Option<StorageUrl>,
     /// The engine of R2 buckets. `ISOPOD_STORAGE_R2`.
     pub r2: Option<StorageUrl>,
-    /// That of static assets. `ISOPOD_STORAGE_ASSETS`.
+    /// The engine of static assets. `ISOPOD_STORAGE_ASSETS`.
     pub assets: Option<StorageUrl>,
-    /// That of cron ticks. `ISOPOD_STORAGE_CRONS`.
+    /// The engine of cron ticks. `ISOPOD_STORAGE_CRONS`.
     pub crons: Option<StorageUrl>,
-    /// That of messages between processes. `ISOPOD_STORAGE_EVENTS`.
+    /// The engine of messages between processes. `ISOPOD_STORAGE_EVENTS`.
     pub events: Option<StorageUrl>,
 }
 

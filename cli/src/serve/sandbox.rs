@@ -1,14 +1,14 @@
-//! The mechanisms that confine workers in sandboxes on this system, as told at the start, in `/readyz`, and in metrics.
+//! The mechanisms that confine workers in sandboxes on this system, as reported at the start, in `/readyz`, and in metrics.
 
 use isopod::server::{Metric, MetricKind};
 use isopod::{Mechanism, Pool};
 
 use crate::config::{Config, Isolation, Sandbox};
 
-/// Says what confines sandboxes, if there are any.
+/// Reports the mechanisms that confine sandboxes, if there are any.
 ///
 /// # Errors
-/// They cannot be confined, or less than is required.
+/// Workers cannot be confined as far as required.
 pub(super) async fn look(config: &Config, pool: &Pool) -> Result<(), String> {
     let mut workers = config.workers.values();
     if !workers.any(|worker| worker.isolation == Isolation::Sandbox) {

@@ -19,10 +19,9 @@ pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct RequestInfo {
-    /// The URL that the script is to see. Default: the [`RequestUrl`], or the request's own URI.
+    /// The URL that the script sees. Default: the [`RequestUrl`], or the request's own URI.
     pub url: Option<String>,
-    /// The id of the request, for logs: its `x-request-id` header, in place of one that the request has. Default: that of the
-    /// request.
+    /// The id of the request, for logs: its `x-request-id` header, in place of the request's own. Default: the request's own.
     pub id: Option<HeaderValue>,
     /// The properties of the connection, `request.cf`. Default: the [`RequestCf`] in the request's extensions.
     pub cf: Option<RequestCf>,
@@ -63,8 +62,8 @@ pub struct RequestCf {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallDepth(pub u32);
 
-/// Carries the [`CallDepth`] of a script's requests to the servers of its own process, with their key: they remove it, and end
-/// circles. Scripts can neither see nor set it.
+/// Carries the [`CallDepth`] of a script's requests to the servers of its own process, with their key: they remove it, and
+/// reject circular calls. Scripts can neither see nor set it.
 pub const CALL_DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");
 
 /// The worker that makes a request without a socket. A [`Fetcher`](crate::fetcher::Fetcher) gets it with the request, and the
@@ -77,7 +76,7 @@ pub struct Caller {
     /// The number of calls between workers that lead to the request, itself included: 1 if the caller handles a request from
     /// outside.
     pub depth: u32,
-    /// The time after which it no longer waits. `None`: it waits for as long as it lives.
+    /// The time after which it no longer waits. `None`: no limit.
     pub deadline: Option<Instant>,
     /// The id of the request that it handles (its `x-request-id` header), for logs.
     pub request_id: Option<String>,

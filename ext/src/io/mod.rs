@@ -1,9 +1,9 @@
 //! The I/O runtime of a worker thread, and access to the clients bound to it.
 //!
-//! A worker's event loop ends with the worker. What should outlive it (HTTP connections, database pools) lives on the
-//! thread's *I/O runtime*. A client created for one runtime must never be polled on another: its connection task would
-//! end with the wrong one. Clients are therefore only accessible through [`Bound`], which runs a `Send` future on the
-//! owning runtime and returns its result.
+//! A worker's event loop ends with the worker. HTTP connections and database pools outlive it, on the thread's *I/O
+//! runtime*. A client created for one runtime must never be polled on another: its connection task would end with the wrong
+//! one. Clients are therefore only accessible through [`Bound`], which runs a `Send` future on the owning runtime and
+//! returns its result.
 //!
 //! ```
 //! # mod isopod { pub use isopod_ext::io; }
@@ -78,7 +78,7 @@ pub struct Io {
 }
 
 impl Io {
-    /// Creates the owner of a runtime that starts at its first use, so that a thread whose workers need no I/O costs none.
+    /// Creates the owner of a runtime that starts at its first use, so that a thread whose workers need no I/O has no runtime.
     #[must_use]
     pub fn new(options: IoOptions) -> Self {
         Self {
@@ -143,7 +143,7 @@ impl Io {
         Bound::new(self.handle().map(|handle| (handle, client)).map_err(refused))
     }
 
-    /// Spawns a future on this runtime, which starts if it has not. The runtime ends it if it has not ended itself.
+    /// Spawns a future on this runtime, which starts if it has not. The future ends with the runtime at the latest.
     ///
     /// # Errors
     /// [`IoError::Refused`] if the runtime cannot start.

@@ -74,7 +74,7 @@ fn lend_taken(scope: &mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error> {
 /// The reason why a function cannot be lent.
 #[derive(Debug)]
 pub(crate) enum LendError {
-    /// No event is open whose code passes it.
+    /// The code that passes it belongs to no open event.
     NoEvent,
     /// The event has lent as many as it may.
     Quota(QuotaError),

@@ -86,7 +86,7 @@ pub enum SqlError {
     /// The connection failed.
     #[error("database connection failed: {0}")]
     Connection(String),
-    /// The process that has the database says so.
+    /// The process that has the database reported an error.
     #[error("{0}")]
     Elsewhere(String),
     /// An error of the I/O runtime.

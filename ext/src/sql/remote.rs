@@ -1,5 +1,5 @@
-//! Databases of workers in sandboxes: the statements are run where the database can be reached, so that neither its address nor
-//! its file is known to the worker.
+//! Databases of workers in sandboxes: statements run in the pool's process, so that the worker knows neither the database's
+//! address nor its file.
 
 use std::rc::Rc;
 

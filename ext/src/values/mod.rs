@@ -106,7 +106,7 @@ pub trait ToScript: Send + 'static {
         Err(ValueError::ToScript("it cannot be encoded".to_owned()))
     }
 
-    /// Returns itself, for code that knows its type and takes from it what no encoding has. Default: none.
+    /// Returns the value itself, for code that knows its type and needs a part without an encoding. Default: `None`.
     fn as_any(&mut self) -> Option<&mut dyn Any> {
         None
     }

@@ -330,6 +330,6 @@ pub(super) fn op_isopod_clone<'s>(
     }
 }
 
-/// Resolves in a later turn of the event loop, so that what follows is a separate task.
+/// Resolves in a later turn of the event loop, so that the code after it is a separate task.
 #[op2(async(deferred), fast)]
 pub(super) async fn op_isopod_task() {}

@@ -35,7 +35,7 @@ pub(super) fn op_isopod_ed448_random(#[buffer] private: &mut [u8]) -> bool {
     rand::fill(private).is_ok()
 }
 
-/// Writes the public key of a private key. False if one does not have the length of a key.
+/// Writes the public key of a private key. Returns false if a length is wrong.
 #[op2(fast)]
 pub(super) fn op_isopod_ed448_public(#[buffer] private: &[u8], #[buffer] public: &mut [u8]) -> bool {
     let Ok(key) = SigningKey::try_from(private) else {
@@ -49,7 +49,7 @@ pub(super) fn op_isopod_ed448_public(#[buffer] private: &[u8], #[buffer] public:
     fits
 }
 
-/// Writes a signature. False if a length is another.
+/// Writes a signature. Returns false if a length is wrong.
 #[op2(fast)]
 pub(super) fn op_isopod_ed448_sign(
     #[buffer] private: &[u8],
@@ -66,7 +66,7 @@ pub(super) fn op_isopod_ed448_sign(
     fits
 }
 
-/// Returns true if a signature is one of these data by this key.
+/// Returns true if the signature is valid for these data and this key.
 #[op2(fast)]
 pub(super) fn op_isopod_ed448_verify(
     #[buffer] public: &[u8],
@@ -76,8 +76,8 @@ pub(super) fn op_isopod_ed448_verify(
     is_valid(public, data, signature)
 }
 
-/// Reads a key from the DER of a `PrivateKeyInfo` (RFC 5958) or of a `SubjectPublicKeyInfo` (RFC 5280). False if it is none of
-/// Ed448.
+/// Reads a key from the DER of a `PrivateKeyInfo` (RFC 5958) or of a `SubjectPublicKeyInfo` (RFC 5280). Returns false for
+/// any other key.
 #[op2(fast)]
 pub(super) fn op_isopod_ed448_read(is_private: bool, #[buffer] der: &[u8], #[buffer] key: &mut [u8]) -> bool {
     let read = match is_private {

@@ -30,7 +30,7 @@ impl Sent {
     }
 }
 
-/// The body of a written form. `stream` gives the transport's body for a number, once for each.
+/// Restores a body. `stream` returns the transport's body by number, once for each.
 pub(super) fn body_of(written: WrittenBody, stream: &mut dyn FnMut(u32) -> Option<Body>) -> Result<Body, FrameError> {
     match written {
         WrittenBody::Empty => Ok(Body::empty()),

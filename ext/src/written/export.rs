@@ -20,7 +20,7 @@ use crate::unwind;
 use crate::values::{Answer, Argument, Arguments, Encoded, NativeFunction, ToScript, ValueError};
 use crate::websocket::Upgrade;
 
-/// An event that was taken apart.
+/// An event in written form, with the parts that go with it.
 pub struct Exported {
     /// Its written form.
     pub event: WrittenEvent,
@@ -34,7 +34,7 @@ pub struct Exported {
     pub recipient: Recipient,
 }
 
-/// Takes an event apart.
+/// Separates an event into its written form, the parts that go with it, and the recipient of its answer.
 ///
 /// # Errors
 /// The data of a message cannot be encoded. The caller has been told.
@@ -171,7 +171,7 @@ impl Parts {
     }
 }
 
-/// A value of the caller's: its own `Serialize` may fail, or panic.
+/// Encodes a value of the caller, whose `Serialize` may fail or panic.
 fn value(mut value: Box<dyn ToScript>) -> WrittenArgument {
     match unwind::catch_quietly(|| value.to_encoded()) {
         Some(Ok(value)) => WrittenArgument::Value(value.into_bytes().into()),
@@ -211,7 +211,7 @@ impl Recipient {
     /// Passes on an item of a task; waits while the caller is slow. `false`: the caller accepts no more.
     ///
     /// # Errors
-    /// It is no item.
+    /// The item is invalid.
     pub async fn item(&mut self, item: WrittenItem, bytes_max: usize) -> Result<bool, FrameError> {
         let item = item_of(item, bytes_max)?;
         Ok(match &self.items {
@@ -220,8 +220,8 @@ impl Recipient {
         })
     }
 
-    /// Answers the caller. `stream` and `stub` give the transport's body and stand-in for a number, `socket` is its end of a
-    /// WebSocket that the response is. The parts of a value may count `bytes_max`.
+    /// Answers the caller. `stream` and `stub` return the transport's body and stand-in by number; `socket` is its end of
+    /// the response's WebSocket. A value may have `bytes_max` bytes.
     ///
     /// # Errors
     /// [`AnswerError`].
@@ -274,7 +274,7 @@ impl Recipient {
                     Ok(response)
                 });
                 match response {
-                    // A caller that left does not want to know.
+                    // The caller may have left.
                     Ok(response) => {
                         drop(reply.send(Ok(response)));
                         Ok(())

@@ -23,8 +23,9 @@ use crate::websocket::Upgrade;
 /// Items of a task that wait for the transport.
 const ITEMS_WAITING_MAX: usize = 1;
 
-/// Makes an event of its written form. `stream` gives the transport's body for a number, `function` the stand-in for the function
-/// of a number, `stub` that for a function or an object of a script. The parts of a message's data may count `bytes_max`.
+/// Restores an event from its written form. `stream`, `function` and `stub` return the transport's body, its stand-in for a
+/// function, and its stand-in for a function or an object of a script, by number. The data of a message may have `bytes_max`
+/// bytes.
 ///
 /// # Errors
 /// A part is invalid, such as a method with a space.
@@ -161,7 +162,7 @@ impl<S: FnMut(u32) -> Option<Body>, F: FnMut(u32) -> Option<NativeFunction>> Par
     }
 }
 
-/// A value that could not be encoded: the event fails as it would have without being written.
+/// A value that could not be encoded: the event fails with the same error as in the caller's process.
 struct Failed(String);
 
 impl ToScript for Failed {

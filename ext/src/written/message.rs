@@ -30,7 +30,7 @@ pub(super) fn written_message(message: RpcMessage, sent: &mut Sent, stubs: &mut 
     }
 }
 
-/// The message of a written form, whose data may have `bytes_max` bytes. `stream` and `stub` give what goes with the frame.
+/// Restores a message, whose data may have `bytes_max` bytes. `stream` and `stub` return the parts that go with the frame.
 pub(super) fn message_of(
     written: WrittenMessage,
     stream: &mut dyn FnMut(u32) -> Option<Body>,

@@ -1,13 +1,13 @@
 //! Events and their answers in written form, for workers in other processes.
 //!
-//! Where the caller is, [`export`] takes an event apart: into its written form, the bodies and functions that it carries, and the
-//! [`Recipient`] that waits for its answer. Where the worker is, [`import`] makes the event of its written form again, and an
-//! [`Owed`] gives what it answers with. The two sides exchange [`Frame`]s: the event, the progress of a task, the answer.
+//! In the caller's process, [`export`] separates an event into its written form, the bodies and functions that it carries,
+//! and the [`Recipient`] that waits for its answer. In the worker's process, [`import`] restores the event, and an [`Owed`]
+//! gives its answer. The two sides exchange [`Frame`]s: the event, the progress of a task, the answer.
 //!
-//! How the frames travel is the transport's part, and so are the chunks of bodies, which have numbers, and the messages of
-//! WebSockets: it knows flow control already. Functions have numbers as well, and the transport provides stand-ins for them; so do
-//! the functions and objects of scripts, each of which is [`Lent`](crate::remote::Lent) for as long as the other side holds its
-//! stand-in.
+//! The transport carries the frames, the chunks of bodies, which have numbers, and the messages of WebSockets, with its own
+//! flow control. Functions, and the functions and objects of scripts, have numbers as well, and the transport provides
+//! stand-ins for them. Each function or object of a script is [`Lent`](crate::remote::Lent) for as long as the other side
+//! holds its stand-in.
 //!
 //! ```
 //! use isopod_ext::written::{Frame, FrameError};
@@ -15,7 +15,7 @@
 //! assert!(matches!(Frame::decode(&[255, 1, 2]), Err(FrameError::Version(255))));
 //! ```
 //!
-//! Any bytes can be decoded: those that are no frame are an error. What is allocated for them is bounded by their number and by
+//! Any bytes can be decoded: invalid ones are an error. What is allocated for them is bounded by their number and by
 //! the `bytes_max` of the values in them.
 
 mod bodies;

@@ -140,6 +140,6 @@ fn a_runtime_starts_at_its_first_use() {
     eventually(|| threads_named("io-at-first") == 2);
     drop(io);
     eventually(|| threads_named("io-at-first") == 0);
-    // One that was never used has nothing to end.
+    // A runtime that was never used has no threads to end.
     drop(Io::new(IoOptions::default()));
 }

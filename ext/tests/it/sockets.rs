@@ -223,7 +223,7 @@ fn the_writable_side_stays_open_after_the_peer_has_ended_if_it_may() {
         stream.shutdown(Shutdown::Write).unwrap();
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
-        // What arrived is told to the next connection.
+        // The server sends its next connection the bytes that arrived.
         if rest.starts_with(b"late") {
             panic!("told by the thread's end");
         }
@@ -256,7 +256,7 @@ fn a_writer_waits_for_a_peer_that_does_not_read() {
     let peer = Peer::start(move |mut stream| {
         let mut first = [1; 1];
         stream.read_exact(&mut first).unwrap();
-        // One connection says when the other is read.
+        // One connection signals when the other is read.
         match first[0] {
             0 => gate.lock().unwrap().recv().unwrap(),
             _ => return go.send(()).unwrap(),

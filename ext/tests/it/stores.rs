@@ -228,7 +228,7 @@ fn a_queue_behaves(store: &dyn QueueStore, other: &dyn QueueStore, apart: &dyn Q
     settle(store, &long, Verdict::Remove);
 }
 
-/// Takes and settles on several handles at once. Each message is had by one.
+/// Takes and settles on several handles at once. Each message goes to one of them.
 pub(crate) fn consumers_share(stores: &[Arc<dyn QueueStore>]) {
     const COUNT: usize = 600;
     let texts: Vec<String> = (0..COUNT).map(|at| at.to_string()).collect();
@@ -287,7 +287,7 @@ fn a_message_wakes_the_consumers_of_other_processes() {
         PostgresQueue::new(&process(&server), "q"),
         PostgresQueue::new(&process(&server), "q"),
     );
-    // It counts a change once it listens.
+    // The first change is counted once the connection listens.
     let seen = block_on(there.changed(0)).expect("a change");
     let waits = thread::spawn(move || block_on(there.changed(seen)).expect("a change"));
     send(&here, &["a"]);

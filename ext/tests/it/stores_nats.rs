@@ -78,7 +78,7 @@ fn a_queue_keeps_messages_until_they_are_settled() {
         told(&[("b", 1), ("c", 2)]),
         "a return is no attempt, a retry is one"
     );
-    // What was settled is not settled again.
+    // A settled message is not settled again.
     settle(&store, &first, Verdict::Remove);
     assert_eq!(count(&store), 2);
     settle(&store, &all, Verdict::Remove);
@@ -97,7 +97,7 @@ fn a_queue_keeps_messages_until_they_are_settled() {
     assert!(taken.iter().any(|one| one.message == moved), "{taken:?}");
     let receipts: Vec<_> = taken.iter().map(|one: &Leased| one.receipt).collect();
     assert_eq!(block_on(store.purge()).expect("a number"), 2);
-    // They are gone, also for the process that has them.
+    // They are removed, even those that another process has taken.
     settle(&other, &receipts[..1], Verdict::Remove);
     settle(&other, &receipts[1..], Verdict::Retry(Duration::ZERO));
     assert_eq!(take(&store, Take::default()).1, []);
@@ -161,7 +161,7 @@ fn a_delayed_message_comes_at_its_time_alone_and_in_a_batch() {
         NatsQueue::new(&process(&server), "q"),
     );
     let delay = Duration::from_secs(1);
-    // It counts a change once it listens.
+    // The first change is counted once the connection listens.
     let seen = block_on(other.changed(0)).expect("a change");
     block_on(store.send(vec![text("alone").delay(delay)])).expect("an acknowledgment");
     block_on(store.send(vec![text("now"), text("later").delay(delay)])).expect("an acknowledgment");
@@ -193,7 +193,7 @@ fn a_message_wakes_the_consumers_of_other_processes() {
         NatsQueue::new(&process(&server), "q"),
         NatsQueue::new(&process(&server), "q"),
     );
-    // It counts a change once it listens.
+    // The first change is counted once the connection listens.
     let seen = block_on(there.changed(0)).expect("a change");
     let waits = thread::spawn(move || block_on(there.changed(seen)).expect("a change"));
     send(&here, &["a"]);

@@ -48,7 +48,7 @@ fn keys(store: &dyn R2Store, listing: R2Listing) -> (Vec<String>, Vec<String>, O
     )
 }
 
-/// Bytes that are not the same everywhere.
+/// Bytes that differ by position.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length)
         .map(|at| u8::try_from(at * 7919 % 251).expect("a byte"))
@@ -60,7 +60,7 @@ fn a_bucket_behaves(store: &dyn R2Store, other: &dyn R2Store, apart: &dyn R2Stor
     assert_eq!(head(store, "a"), None);
     assert!(get(store, R2Get::new("a")).is_none());
 
-    // What is known of an object.
+    // Metadata of an object.
     let sha1 = R2Checksum {
         algorithm: R2Algorithm::Sha1,
         // Source: `printf hello | sha1sum`.
@@ -232,7 +232,7 @@ fn uploads_behave(store: &dyn R2Store, other: &dyn R2Store) {
     assert_eq!(head(store, "gone"), None);
 }
 
-/// Of writes on the condition that there is no object, one succeeds.
+/// Of concurrent writes on the condition that there is no object, one succeeds.
 fn one_writer_wins(stores: &[Arc<dyn R2Store>]) {
     for round in 0..5 {
         let won = thread::scope(|scope| {

@@ -1,7 +1,6 @@
-//! A bus with those of other processes: what is published on one is delivered on all.
+//! Links between the buses of several processes: a message published on one is delivered on all.
 //!
-//! A message goes to the others as a *frame*: a line of JSON about it, and its payload. One that came from another process is
-//! not sent again.
+//! A message is sent as a *frame*: a line of JSON about it, and its payload. A message from another process is not sent again.
 
 use std::fmt;
 use std::pin::Pin;
@@ -19,7 +18,7 @@ use super::message::{Message, Payload, Source};
 use super::subscription::{Delivery, SubscribeOptions, Subscription};
 use super::topic::Topic;
 
-/// Messages that wait to be sent. Further ones are lost, as [`Slow`](super::Slow) tells.
+/// Messages that wait to be sent. Further ones are lost, as described at [`Slow`](super::Slow).
 const CAPACITY: usize = 4096;
 
 /// The future of a [`Wire`].
@@ -28,16 +27,16 @@ pub type WireFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 /// The function that is called for each frame of another process.
 pub type Heard = Box<dyn Fn(Bytes) + Send + Sync>;
 
-/// A way on which processes send frames to all others, such as a subject of NATS. A frame comes once, or not at all.
+/// A transport on which processes send frames to all others, such as a subject of NATS. A frame arrives at most once.
 pub trait Wire: Send + Sync + 'static {
-    /// Sends a frame to all processes that [receive](Self::receive). Whether it also comes back to this one does not matter.
+    /// Sends a frame to all processes that [receive](Self::receive). This process may receive it too.
     fn send(&self, frame: Bytes) -> WireFuture;
 
-    /// Resolves once `heard` is called for the frames that processes send from then on.
+    /// Resolves once `heard` is called for frames that processes send.
     fn receive(&self, heard: Heard) -> WireFuture;
 }
 
-/// The reason why a bus cannot be linked.
+/// An error from linking a bus.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
@@ -49,7 +48,7 @@ pub enum LinkError {
     Subscribe(#[from] SubscribeError),
 }
 
-/// The link of a bus with those of other processes. Dropping it ends the sending.
+/// The link of a bus with those of other processes. Dropping it stops sending.
 #[must_use = "dropping a link ends it"]
 pub struct BusLink {
     _sends: AbortOnDropHandle<()>,
@@ -62,11 +61,11 @@ impl fmt::Debug for BusLink {
 }
 
 impl Bus {
-    /// Links the bus with those of other processes on a wire: a message that is published on one of them is delivered to the
-    /// subscribers of all, with its source and its depth. The system's own messages stay where they are.
+    /// Links the bus with those of other processes on a wire: a message published on one of them is delivered to the
+    /// subscribers of all, with its source and its depth. System events are not sent.
     ///
-    /// A task on the runtime of `handle` sends. A message that cannot be sent is logged, and lost for the other processes. A link does
-    /// not keep the bus open.
+    /// A task on the runtime of `handle` sends the messages. A message that cannot be sent is logged, and lost for the other
+    /// processes. A link does not keep the bus open.
     ///
     /// # Errors
     /// The wire does not receive, or the bus takes no more subscriptions.
@@ -105,7 +104,7 @@ async fn send_all(mut subscription: Subscription, wire: impl Wire, process: Arc<
     }
 }
 
-/// Publishes the message of a frame, unless it is one of this process.
+/// Publishes the message of a frame, unless this process sent it.
 fn deliver(broker: &Broker, process: &str, frame: &[u8]) {
     let message = match read(frame) {
         Ok((of, _)) if of == process => return,
@@ -124,7 +123,7 @@ fn deliver(broker: &Broker, process: &str, frame: &[u8]) {
 /// The first line of a frame.
 #[derive(Serialize, Deserialize)]
 struct Head {
-    /// The process that it comes from.
+    /// The process that published the message.
     process: String,
     source: Source,
     depth: u32,
@@ -197,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    /// A wire of one process, on which each frame comes back to all.
+    /// A wire within one process, which delivers each frame to all.
     #[derive(Clone, Default)]
     struct Loop(Arc<Mutex<Vec<Heard>>>);
 
@@ -251,7 +250,7 @@ mod tests {
                 first.chain().iter().map(Topic::as_str).collect::<Vec<_>>(),
                 ["orders.new", "orders.paid"]
             );
-            // The second comes next: nothing came twice.
+            // The second message is next, so nothing was delivered twice.
             assert_eq!(next(subscription).payload, Bytes::from("x\ny").into());
         }
         drop(links);

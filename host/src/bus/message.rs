@@ -271,7 +271,7 @@ impl Message {
         self.is_remote
     }
 
-    /// Marks it as one of another process, to which these topics led, oldest first.
+    /// Marks it as published by another process, with the topics that led to it, oldest first.
     pub(super) fn remote(mut self, topics: Vec<Topic>) -> Self {
         self.is_remote = true;
         self.trail = topics

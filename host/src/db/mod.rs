@@ -43,7 +43,7 @@ impl Database {
     /// Returns the pool, for a module that supports only SQLite.
     ///
     /// # Errors
-    /// It is another database.
+    /// The module has another kind of database.
     pub const fn sqlite(&self) -> Result<&SqlitePool, DbError> {
         match self {
             Self::Sqlite(pool) => Ok(pool),
@@ -54,7 +54,7 @@ impl Database {
     /// Returns the pool, for a module that supports only PostgreSQL.
     ///
     /// # Errors
-    /// It is another database.
+    /// The module has another kind of database.
     pub const fn postgres(&self) -> Result<&PgPool, DbError> {
         match self {
             Self::Postgres(pool) => Ok(pool),

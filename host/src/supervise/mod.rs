@@ -2,7 +2,7 @@
 //! same for workers, native tasks and modules: each is a `Send` future that ends in a `Result`. Must not know what a task
 //! does.
 //!
-//! [`Supervisor`] runs tasks; `task` takes one from its start to its only end, and `error` has the ways in which it can fail.
+//! [`Supervisor`] runs tasks; `task` runs one task and reports its end once, and `error` has the ways in which it can fail.
 //! `guard` keeps a [`Breaker`](isopod_pool::Breaker) for each name that has one, and `stats` counts. [`Exports`] are
 //! functions to be called by name. A [`Group`] keeps [`ChildSpec`]s alive: `restart` has the decisions, which are pure, and
 //! `group` carries them out.

@@ -1,4 +1,4 @@
-//! Handlers: one call for each message, whatever became of the one before.
+//! Handlers: one call for each message, independent of earlier failures.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -12,7 +12,7 @@ fn topic(text: &str) -> Topic {
     text.parse().expect("a topic")
 }
 
-/// What waits for a subscriber: topics of messages, and how many are missing.
+/// The queued deliveries: topics of messages, and numbers of missing ones.
 fn waiting(subscription: &mut Subscription) -> Vec<String> {
     std::iter::from_fn(|| subscription.try_recv())
         .map(|delivery| match delivery {

@@ -1,4 +1,4 @@
-//! Publishing, subscribing, limits, and what the slow see.
+//! Publishing, subscribing, limits, and slow subscribers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};

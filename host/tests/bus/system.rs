@@ -1,4 +1,4 @@
-//! What a real pool tells, on the bus.
+//! Events of a real pool on the bus.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A module that says what was asked of it, and fails where it is told to.
+//! A module that records its phases, and fails where a test wants it to.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use isopod_host::{CancellationToken, Context, Module, Phase, PhaseResult, async_trait};
 
-/// What a phase of a [`Probe`] does.
+/// The behavior of a phase of a [`Probe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Does {
     /// Its work.
@@ -29,7 +29,7 @@ pub(crate) struct Call {
     pub(crate) finished: bool,
 }
 
-/// What all modules of one host write to.
+/// The record shared by all modules of one host.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     calls: Arc<Mutex<Vec<Call>>>,
@@ -59,7 +59,7 @@ impl Log {
         self.calls().into_iter().map(line).collect()
     }
 
-    /// How many tasks of all modules have not been dropped.
+    /// The number of tasks of all modules that have not been dropped.
     pub(crate) fn tasks(&self) -> usize {
         self.tasks.load(Ordering::SeqCst)
     }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// Counts its starts in its database.
 struct Counter(&'static str);
 
-/// What it counted.
+/// Its count.
 struct Starts(i64);
 
 async fn sqlite(pool: &sqlx::SqlitePool) -> Result<i64, sqlx::Error> {
@@ -62,7 +62,7 @@ impl Module for Counter {
     }
 }
 
-/// Runs a host with the modules `a` and `b` once, and gives what they counted and the database of `a`.
+/// Runs a host with the modules `a` and `b` once, and returns their counts and the database of `a`.
 fn run(databases: DbManager) -> (i64, i64, Database) {
     let host = Host::builder()
         .module(Counter("a"))

@@ -1,4 +1,4 @@
-//! Hosts inside other programs: whatever runs these, or nothing.
+//! Hosts inside other programs, with any executor or none.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! The way up, the way down, and what stops a host.
+//! Startup, shutdown, and causes of shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -222,7 +222,7 @@ fn a_cut_starts_all_stops_without_waiting() {
     assert_eq!(down.len(), 6, "{down:?}");
 }
 
-/// What a random module does where.
+/// The behavior of a random module in each phase.
 type Plan = Vec<(Vec<(usize, Does)>, Vec<usize>)>;
 
 fn plans() -> impl Strategy<Value = Plan> {
@@ -240,7 +240,7 @@ fn plans() -> impl Strategy<Value = Plan> {
 
 fn host_of(plan: &Plan, log: &Log, shutdown: Shutdown) -> Host {
     let phases = [&Phase::UP[..], &Phase::DOWN[..]].concat();
-    // Long enough for what works on a busy machine: only what hangs comes to it.
+    // Long enough on a busy machine: only a hang reaches it.
     let limit = Duration::from_millis(250);
     let mut builder = phases
         .iter()
@@ -289,13 +289,13 @@ proptest! {
             // The report says the same.
             let finished = report.end(&call.module, call.phase) == Some(&End::Finished);
             prop_assert_eq!(finished, call.finished, "{:?}\n{}", call, report);
-            // Nothing but what was started is stopped.
+            // Only started modules are stopped.
             if let Some(undone) = call.phase.undoes() {
                 let begun = position(&calls, &call.module, undone);
                 prop_assert!(begun.is_some_and(|begun| calls[begun].finished), "{:?} of {:?}", call, calls);
             }
         }
-        // Phases come in their order, the way down after the way up.
+        // Phases are in order, shutdown after startup.
         prop_assert!(calls.is_sorted_by_key(|call| call.phase), "{:?}", calls);
         for (down, up) in Phase::DOWN.map(|down| (down, down.undoes().unwrap())) {
             // Everything started is stopped, in reverse.
@@ -305,7 +305,7 @@ proptest! {
             let reversed: Vec<_> = started.into_iter().rev().collect();
             prop_assert_eq!(reversed, stopped, "{}", down);
         }
-        // Nothing overtakes what it depends on.
+        // No module overtakes its dependencies.
         for (index, (_, depends_on)) in plan.iter().enumerate().filter(|(index, _)| *index > 0) {
             for on in depends_on.iter().map(|on| format!("m{}", on % index)) {
                 for phase in Phase::UP {
@@ -315,7 +315,7 @@ proptest! {
                 }
             }
         }
-        // A failure is told, the first one; without any there is none.
+        // The first failure is reported; without failures there is no report.
         let first = calls.iter().find(|call| !call.finished);
         match (&ended, first) {
             (Ok(_) | Err(HostError::Stopped { .. }), None) => {}

@@ -44,7 +44,7 @@ fn a_process_does_not_inherit_the_environment() {
     let folder = TempDir::new().unwrap();
     let config = json!({ "child": { "size": 3 } });
     let host = Host::builder()
-        // Declared before the one that knows the endpoint, which is there all the same.
+        // Declared before the module with the endpoint, which still starts first.
         .module(shell("env > part; mv part env; exec sleep 1000", folder.path()).env("EXTRA", "1"))
         .module(Ingress)
         .config(config.as_object().unwrap().clone())
@@ -52,7 +52,7 @@ fn a_process_does_not_inherit_the_environment() {
         .build();
     let running = host.unwrap().start_blocking().unwrap();
     let text = appears(&folder.path().join("env"));
-    // What the shell itself sets aside.
+    // Except the variables that the shell itself sets.
     let own = |line: &&str| {
         !["PWD=", "OLDPWD=", "SHLVL=", "_="]
             .iter()

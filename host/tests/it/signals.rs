@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::common::{Does, Log, Probe};
 
-/// Set in those processes. The tests that they run are of no use by themselves, and do nothing then.
+/// Set in those processes. Without it, the tests that they run do nothing.
 const IS_OTHER: &str = "ISOPOD_TEST_OTHER";
 
 const LIMIT: Duration = Duration::from_secs(30);

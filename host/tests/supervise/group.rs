@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::builder;
 
-/// What children do, in the order they do it.
+/// The actions of children, in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -32,7 +32,7 @@ impl Log {
     }
 }
 
-/// Runs until it is told to end, or crashes when `crash` is sent to.
+/// Runs until its token fires, or crashes on a signal from `crash`.
 fn child(name: &'static str, log: &Log, crash: Option<flume::Receiver<()>>) -> ChildSpec {
     let log = log.clone();
     ChildSpec::new(name, move |ctx: ChildContext| {

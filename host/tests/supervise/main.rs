@@ -20,7 +20,7 @@ fn builder() -> SupervisorBuilder {
     Supervisor::builder(here())
 }
 
-/// Tells a test that it has been dropped.
+/// Notifies a test when it is dropped.
 struct Dropped(flume::Sender<()>);
 
 impl Drop for Dropped {

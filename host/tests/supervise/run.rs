@@ -1,4 +1,4 @@
-//! Tasks: every one ends in a result or in an error that says why, and is counted once.
+//! Tasks: each ends in a result or an error, and is counted once.
 
 use std::error::Error;
 use std::future::pending;

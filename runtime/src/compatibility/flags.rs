@@ -95,7 +95,7 @@ pub(super) const RULES: &[Rule] = &[
 /// The effect of a known flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// It changes a behavior: one of [`RULES`].
+    /// The flag changes a behavior: one of [`RULES`].
     Changes,
     /// Isopod always behaves like this.
     Always,

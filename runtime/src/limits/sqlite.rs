@@ -1,13 +1,13 @@
-//! Makes native code of SQLite end with the call it runs for.
+//! Makes native code of SQLite end with its call.
 //!
 //! SQLite looks for an interrupt between the instructions of its virtual machine. Full-text search (FTS5) spends minutes in one of
 //! them: it parses a query in time that is quadratic in its terms, and `snippet()`, `highlight()` and `bm25()` take such time for
-//! the hits in a document. Two things of the process are changed for that, both without effect on other users of SQLite in it,
-//! whose threads run no call:
+//! the hits in a document. Two settings of the process are changed for that, without effect on other users of SQLite in the
+//! process, whose threads run no call:
 //!
 //! - Memory is refused to a call that has to stop. SQLite ends a statement that gets none, wherever it is.
-//! - The three functions get hits through functions of ours, which refuse them for the same reason, and a query with too many
-//!   phrases for the document.
+//! - The three functions get hits through wrappers, which fail for the same reason, or if a query has too many phrases for
+//!   the document.
 #![allow(unsafe_code, reason = "SQLite's interface is C")]
 
 use std::cell::Cell;
@@ -33,11 +33,11 @@ static ALLOCATOR: OnceLock<(Malloc, Realloc)> = OnceLock::new();
 static FTS5: OnceLock<Fts5ExtensionApi> = OnceLock::new();
 
 thread_local! {
-    /// True once the hits of the row were counted that a function is called for.
+    /// True once the hits of the current row were counted.
     static IS_COUNTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Changes what is said above. Has no effect on memory if SQLite is in use already.
+/// Applies both settings. The one for memory has no effect if SQLite is in use already.
 pub(crate) fn install() {
     // SAFETY: a struct of pointers that may be null.
     let mut methods: ffi::sqlite3_mem_methods = unsafe { std::mem::zeroed() };
@@ -188,7 +188,7 @@ unsafe extern "C" fn count_hits(fts: *mut Fts5Context, count: *mut c_int) -> c_i
     if !IS_COUNTED.get() {
         // SAFETY: as above.
         if unsafe { steps(api, fts) }.is_none_or(|steps| steps > STEPS_MAX) {
-            // It is asked for again by a function that has not looked at this.
+            // A function that ignores this error asks again.
             return ffi::SQLITE_TOOBIG;
         }
         IS_COUNTED.set(true);
@@ -200,7 +200,7 @@ unsafe extern "C" fn count_hits(fts: *mut Fts5Context, count: *mut c_int) -> c_i
     }
 }
 
-/// Steps in which the hits of the current row are sorted. `None`: they cannot be told.
+/// Steps in which the hits of the current row are sorted. `None`: unknown.
 unsafe fn steps(api: &Fts5ExtensionApi, fts: *mut Fts5Context) -> Option<i64> {
     let mut bytes = 0;
     // SAFETY: as above. The iterator is two pointers: to the positions of a phrase, and to their end.

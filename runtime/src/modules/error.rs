@@ -268,15 +268,15 @@ pub enum ModuleError {
         /// The cause.
         source: io::Error,
     },
-    /// The process that reads the files of a worker in a sandbox says so.
+    /// The process that reads the files of a worker in a sandbox reported an error.
     #[error("{message}")]
     Elsewhere {
-        /// Its words.
+        /// Its message.
         message: String,
     },
 }
 
-/// An error in written form. Those whose kind is looked at keep it; others are their message.
+/// An error in written form. Kinds that are handled separately are kept; others become their message.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum WrittenModuleError {
     NotFound(String, Option<String>, String),

@@ -63,7 +63,7 @@ enum Told {
 type Answer = Result<Told, WrittenModuleError>;
 
 impl Files {
-    /// Those that another process reads.
+    /// Files that another process reads.
     pub(super) fn elsewhere(remote: Arc<dyn Remote>, computes_data: bool) -> Self {
         Self::Elsewhere(RemoteDisk {
             remote,

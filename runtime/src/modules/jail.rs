@@ -41,9 +41,9 @@ struct Walls {
 
 /// The reason why a file must not be read.
 pub(super) enum Denial {
-    /// It is in none of the folders.
+    /// The file is in none of the folders.
     Outside,
-    /// It is in one of them, but not a module.
+    /// The file is in a folder, but is not a module.
     Refused(Refusal),
 }
 

@@ -317,10 +317,10 @@ impl Loader {
         &self.node_env
     }
 
-    /// Answers a question of a worker in a sandbox about the files of its modules. Takes any bytes. Blocks.
+    /// Answers a question about the files of its modules by a worker in a sandbox. Takes any bytes. Blocks.
     ///
     /// # Errors
-    /// It is none.
+    /// The bytes are not a question.
     pub fn answer(&self, asked: &[u8]) -> Result<Vec<u8>, String> {
         let files = self.sources.disk.as_ref().ok_or("the script has no files")?;
         files.answer(asked, self.sources.bytes_max, &self.jsx)

@@ -1,8 +1,8 @@
 //! The filter of system calls.
 //!
-//! - What a worker needs is allowed: memory, threads, clocks, waiting, and reading and writing what is open.
-//! - Programs and other processes are what only code asks for that has taken over the process: it is killed, by SIGSYS.
-//! - All else fails with EPERM, as libraries expect of a file that they may not open.
+//! - Calls that a worker needs are allowed: memory, threads, clocks, waiting, and reading and writing open descriptors.
+//! - Calls that start programs or access other processes kill the process with SIGSYS, since only an attacker's code makes them.
+//! - All other calls fail with EPERM, as libraries expect for a file without permission.
 
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;
@@ -84,7 +84,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_epoll_pwait2,
     libc::SYS_eventfd2,
     libc::SYS_ppoll,
-    // What is open.
+    // Open descriptors.
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_write,
@@ -179,13 +179,13 @@ fn with_arguments() -> Result<Rules, BackendError> {
         ),
         #[expect(clippy::cast_possible_truncation, reason = "a small number")]
         (libc::SYS_ioctl, one_of(1, &[libc::FIONBIO as i32])?),
-        // Two ends that lead to each other.
+        // Pairs of connected ends.
         (libc::SYS_socketpair, one_of(0, &[libc::AF_UNIX])?),
-        // To the other end, and to no address.
+        // To the connected end only, not to an address.
         (libc::SYS_sendto, vec![SeccompRule::new(vec![null(4)?])?]),
-        // Its own limits, to be read.
+        // Reading its own limits.
         (libc::SYS_prlimit64, vec![SeccompRule::new(vec![is(0, 0)?, null(2)?])?]),
-        // Its own priority: 0 is the thread that asks.
+        // Its own priority: 0 is the calling thread.
         (libc::SYS_sched_getattr, vec![SeccompRule::new(vec![is(0, 0)?])?]),
         (libc::SYS_sched_setattr, vec![SeccompRule::new(vec![is(0, 0)?])?]),
     ]))

@@ -5,11 +5,11 @@ use landlock::{
     RulesetError, RulesetStatus, Scope,
 };
 
-/// The version that can do all that is asked for: that of Linux 6.12.
+/// The version with all requested restrictions, since Linux 6.12.
 const WHOLE: ABI = ABI::V6;
 
 /// Forbids all access to files, ports, abstract Unix sockets, and signals to other processes, as far as the kernel can.
-/// `Err`: it cannot all of it.
+/// `Err`: it does not support all of them.
 pub(super) fn restrict() -> Result<(), String> {
     let RestrictionStatus { ruleset, landlock, .. } = rules().map_err(|error| error.to_string())?;
     match (ruleset, landlock) {

@@ -4,10 +4,10 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
-/// Descriptors: those of event loops, and two connections.
+/// Descriptors of event loops, and of two connections.
 const DESCRIPTORS_MAX: u64 = 256;
 
-/// Threads, of which a worker has about twenty. Those of root are not limited.
+/// Threads, of which a worker has about twenty. Not enforced for root.
 const THREADS_MAX: u64 = 128;
 
 /// Sets the limits, which cannot be raised again.
@@ -32,7 +32,7 @@ pub(super) fn set() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Limits the threads, in a user namespace of its own: outside, those of all processes of the user would count.
+/// Limits the threads, in a user namespace of its own. Outside, the threads of all processes of the user would count.
 pub(super) fn set_threads() -> Result<(), Errno> {
     let max = Some(THREADS_MAX);
     setrlimit(

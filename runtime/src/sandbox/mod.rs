@@ -1,9 +1,9 @@
-//! The confinement of this process: what runs in it afterwards reaches no files, no network, no other process and no program,
-//! whatever it does with its memory.
+//! The confinement of this process. Afterwards its code has no access to files, the network, other processes and programs,
+//! even if it controls the process's memory.
 //!
-//! Several mechanisms of Linux do the same by different means, so that one that is missing, or has a bug, is not all there is:
-//! namespaces, Landlock, a filter of system calls, and limits of resources. Each is
-//! inherited by the threads that are started later.
+//! Several mechanisms of Linux overlap, so that confinement does not depend on a single one, which may be missing or have a
+//! bug: namespaces, Landlock, a filter of system calls, and limits of resources. Threads that are started later inherit
+//! each.
 
 #![allow(
     unsafe_code,
@@ -115,8 +115,8 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Closes what the process has inherited besides the standard streams. To be called at the very beginning of `main`: what was
-/// opened since would be closed as well.
+/// Closes all inherited descriptors except the standard streams. To be called at the very beginning of `main`, because
+/// descriptors opened since would be closed as well.
 pub fn close_inherited() {
     // SAFETY: nothing in this process has opened a descriptor yet, so that none is owned. It fails on kernels before 5.9, and
     // descriptors that a program did not mean to pass on are not inherited anyway.
@@ -128,7 +128,7 @@ pub fn close_inherited() {
 /// # Errors
 /// There is another thread.
 pub fn confine() -> io::Result<Confinement> {
-    // Where this cannot be counted, nothing has started threads either: this is the beginning of `main`.
+    // If threads cannot be counted, there are no others, because this is the beginning of `main`.
     let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
     if threads > 1 {
         let error = format!(
@@ -141,10 +141,10 @@ pub fn confine() -> io::Result<Confinement> {
     let no_new = rustix::thread::set_no_new_privs(true).map_err(told);
     confinement.add(Mechanism::Limits, limits::set().map_err(told));
     namespaces::enter(&mut confinement);
-    // Those of a namespace of its own would be left.
+    // Capabilities in its own user namespace would remain.
     let none = limits::drop_capabilities().map_err(told);
     confinement.add(Mechanism::NoPrivileges, no_new.and(none));
-    // Changes of its rights may have taken this away.
+    // Changes of its privileges may have reset this.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     confinement.add(Mechanism::Landlock, landlock::restrict());
     // The last, because it forbids all of the above.

@@ -11,7 +11,7 @@ use super::{Confinement, Mechanism};
 /// Folders over which the empty one may be mounted before it becomes the root. One of them is everywhere.
 const FOLDERS: [&str; 5] = ["/proc", "/tmp", "/dev", "/sys", "/usr"];
 
-/// Enters a namespace of each kind. Those besides that of users need the rights which that gives, or those of root.
+/// Enters a namespace of each kind. All but the user namespace need its privileges, or root's.
 pub(super) fn enter(confinement: &mut Confinement) {
     let user = unshare(UnshareFlags::NEWUSER).and_then(|()| set_threads());
     let user = user.map_err(|error| match error {
@@ -36,9 +36,9 @@ fn unshare(what: UnshareFlags) -> Result<(), Errno> {
     unsafe { unshare_unsafe(what) }
 }
 
-/// Makes an empty folder, to which nothing can be written, the root, and lets go of everything else.
+/// Makes an empty, read-only folder the root, and unmounts everything else.
 fn empty_root() -> Result<(), Errno> {
-    // Nothing of this is to be seen by other processes.
+    // Other processes must not see these mounts.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let mut mounted = Err(Errno::NOENT);
@@ -49,7 +49,7 @@ fn empty_root() -> Result<(), Errno> {
         }
     }
     chdir(mounted?)?;
-    // The old root comes to lie over the new one, and is then unmounted: https://man7.org/linux/man-pages/man2/pivot_root.2.html
+    // The old root is stacked on the new one, and then unmounted: https://man7.org/linux/man-pages/man2/pivot_root.2.html
     pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
     mount_remount("/", flags | MountFlags::RDONLY, c"")?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The place where a worker runs, which determines what its crash costs.
+/// The place where a worker runs, which determines the extent of a crash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -10,10 +10,10 @@ pub enum Isolation {
     /// On a thread of the pool's process. The default.
     #[default]
     Thread,
-    /// In a process of its own, a *cell*. Code that cannot be interrupted, takes all memory or crashes V8 costs the cell alone.
+    /// In a process of its own, a *cell*. Code that cannot be interrupted, takes all memory or crashes V8 ends only the cell.
     Process,
-    /// In a cell that reaches no files, no network, no program and no other process, whatever its code does with V8. Its `fetch`,
-    /// sockets and databases are those of the pool's process.
+    /// In a cell without access to files, the network, programs and other processes, even if its code breaks out of V8. Its
+    /// `fetch`, sockets and databases are those of the pool's process.
     Sandbox,
 }
 

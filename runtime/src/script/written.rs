@@ -77,10 +77,10 @@ impl Script {
         self.written_for(isolation).map(drop)
     }
 
-    /// Answers a question of a worker in a sandbox about the files of its modules. Takes any bytes. Blocks.
+    /// Answers a question about the files of its modules by a worker in a sandbox. Takes any bytes. Blocks.
     ///
     /// # Errors
-    /// It is none.
+    /// The bytes are not a question.
     pub fn serve_modules(&self, asked: &[u8]) -> Result<Vec<u8>, String> {
         self.loader.answer(asked)
     }
@@ -98,8 +98,8 @@ impl Script {
         self.written_for(Isolation::Process)
     }
 
-    /// The written form for a worker with this isolation. A sandbox is not told what it cannot reach: the folders of files that
-    /// bindings use, the addresses of databases, and the key of the process's servers.
+    /// The written form for a worker with this isolation. For a sandbox it omits the folders of files that bindings use, the
+    /// addresses of databases, and the key of the process's servers.
     ///
     /// # Errors
     /// [`CannotCross`]: a part has none.
@@ -157,7 +157,8 @@ impl Script {
 }
 
 impl WrittenScript {
-    /// Recreates the script in the process of its worker. Its bindings send to `remote` the calls that they do not answer themselves.
+    /// Recreates the script in the process of its worker. Its bindings send `remote` the calls that they cannot answer
+    /// themselves.
     ///
     /// # Errors
     /// [`ScriptError`]: the folder of its modules does not exist, or a part is damaged.

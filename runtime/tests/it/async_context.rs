@@ -45,7 +45,7 @@ fn a_context_of_an_ended_event_is_entered_as_the_current_event() {
     assert_eq!(given, [json!("captured"), json!([each, each, each])]);
 }
 
-/// Code of an ended event cannot go on as an open one: its timers are still refused, which `setTimeout` says with 0.
+/// Code of an ended event cannot continue as part of an open one: its timers are still refused, and `setTimeout` returns 0.
 #[test]
 fn code_of_an_ended_event_does_not_become_part_of_an_open_one() {
     let given = results(

@@ -146,7 +146,7 @@ fn the_default_export_follows_the_importers_rule() {
     assert_eq!(seen, json!([["object", 1], ["object", 1], ["string", 1]]));
 }
 
-/// Names that only running the module determines are those that importers ask for, as in bundlers.
+/// Names that only running the module determines are taken from its importers, as in bundlers.
 #[test]
 fn importers_get_the_names_that_they_ask_for() {
     let seen = look(&[
@@ -412,7 +412,7 @@ fn a_version_keeps_its_code_and_workers_share_no_state() {
     assert_eq!(call_shared(&script, "look").unwrap(), json!([1, "first"]));
     project.write("a.cjs", "exports.next = () => 'changed'");
     project.write("b.cjs", "module.exports = 'changed'");
-    // Compiled from cached code: that of the start, and then also what was required later.
+    // Compiled from cached code: from the start, and then also from later calls of `require`.
     for _ in 0..2 {
         assert_eq!(call_shared(&script, "look").unwrap(), json!([1, "first"]));
     }

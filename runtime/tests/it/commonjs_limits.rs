@@ -67,7 +67,7 @@ fn a_deep_graph_is_an_error_and_not_a_crash() {
     );
 }
 
-/// What re-exports it all, in a cycle, and as many times as there are modules.
+/// A module that re-exports everything, in a cycle, once for each module.
 #[test]
 fn a_wide_cyclic_graph_loads() {
     let mut all = String::new();

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::common::{script, twice_on};
 
-/// The first event leaves a connection open. It is closed before the second uses it, whose code cannot go on with it.
+/// The first event leaves a connection open. It is closed before the second event can use it.
 #[test]
 fn a_connection_ends_with_its_event() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -83,7 +83,7 @@ fn the_event_past_its_deadline_is_blamed() {
     };
     let (wall, lost) = ((FaultKind::ExceededWall, false), (FaultKind::WorkerLost, true));
     assert_eq!(kinds(&[("wait", far), ("spin", SOON)]), [lost, wall]);
-    // The other's code is not ended for one that only waits.
+    // The running event's code is not ended because another one waits.
     assert_eq!(kinds(&[("wait", SOON), ("spin", SOON * 4)]), [lost, wall]);
 }
 

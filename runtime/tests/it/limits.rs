@@ -314,7 +314,7 @@ fn garbage_does_not_count_as_memory() {
     );
 }
 
-// After the last collection nothing else is allocated: that what was alive then has been dropped shows only in another one.
+// Nothing is allocated after the last collection, so only another one shows that objects that were alive then have been dropped.
 #[test]
 fn a_text_is_not_refused_beside_a_buffer_that_was_dropped() {
     let source = "export function decode() {

@@ -56,7 +56,7 @@ fn globals_follow_from_compatibility() {
     }
 }
 
-/// A script that uses none of it has the globals of before.
+/// A script that does not use Node.js has no additional globals.
 #[test]
 fn a_script_without_node_has_no_trace_of_it() {
     let look = script(
@@ -192,7 +192,7 @@ fn ops_are_unreachable_from_modules() {
     );
 }
 
-/// Memory is asked for before a text is made, because V8 aborts the process if it has none.
+/// Memory is requested before a text is created, because V8 aborts the process without it.
 #[test]
 fn texts_of_large_buffers_stay_within_the_memory_limit() {
     let look = script(
@@ -218,7 +218,7 @@ fn texts_of_large_buffers_stay_within_the_memory_limit() {
     }
 }
 
-/// <https://developers.cloudflare.com/workers/runtime-apis/nodejs/fs/>: what an event writes is there for it alone.
+/// <https://developers.cloudflare.com/workers/runtime-apis/nodejs/fs/>: files that an event writes are visible to it alone.
 #[test]
 fn each_event_has_files_of_its_own() {
     let source = "
@@ -236,7 +236,7 @@ fn each_event_has_files_of_its_own() {
     assert_eq!(given, [json!([[], null, ["1"], 0]), json!([[], "EBADF", ["2"], 0])]);
 }
 
-/// What an event has written is released with it, and a write beyond the memory limit is an error that it can handle.
+/// Files of an event are released with it, and a write beyond the memory limit is an error that it can handle.
 #[test]
 fn files_count_for_the_memory_limit() {
     let source = "

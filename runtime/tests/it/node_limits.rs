@@ -1,5 +1,4 @@
-//! What `node:crypto` and `node:zlib` may take, and that tampering with their objects costs a worker nothing but its own
-//! calls.
+//! Limits of `node:crypto` and `node:zlib`. Tampering with their objects breaks only the worker's own calls.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::common::{call, script};
 
-/// `tried(f)` returns what `f` returned, or what its error names: a setting, or else the error's class.
+/// `tried(f)` returns the result of `f`, or the setting named by its error, or else the error's class.
 const TRIED: &str = "
     import { Buffer } from 'node:buffer';
     import crypto from 'node:crypto';

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::common::{call, fetch, get, script, twice_on};
 
-/// `tried(f)` returns the name of what `f` threw, or what it returned.
+/// `tried(f)` returns the name of the exception of `f`, or its result.
 const TRIED: &str =
     "const told = (error) => [error.name, error.message.match(/`limits\\.[a-z0-9_]+`?/)?.[0] ?? error.message];
     const tried = async (f) => { try { return await f(); } catch (error) { return told(error); } };\n";

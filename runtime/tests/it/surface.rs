@@ -1,7 +1,7 @@
-//! `docs/interfaces.md`: the table of all interfaces, members and modules that a worker has, and of those that it has not.
+//! `docs/interfaces.md`: the table of interfaces, members and modules that a worker has or lacks.
 //!
-//! It is made of what a worker shows and of two tables: `surface/differences.json`, which says what is there partly or not, and
-//! why, and `surface/node.json`, the names of Node.js's modules. A change of one of them is written with
+//! It is made from a worker's globals and two tables: `surface/differences.json`, the partial and missing features with
+//! reasons, and `surface/node.json`, the names of Node.js's modules. A change of one of them is written with
 //! `ISOPOD_UPDATE_DOCS=1 cargo nextest run -p isopod-runtime surface`.
 
 use std::collections::BTreeMap;
@@ -75,7 +75,7 @@ fn code(names: &[String]) -> String {
 }
 
 impl Differences {
-    /// The notes of what belongs to an owner, as the last column of its row.
+    /// The notes about an owner's members, as the last column of its row.
     fn notes(&self, owner: &str) -> String {
         let of = |notes: &BTreeMap<String, String>, word: &str| -> Vec<String> {
             let is_own = |name: &&String| {

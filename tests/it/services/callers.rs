@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{ask, deploy, deploy_with, front, get, json_of, pool, script, text};
 use crate::process::{threads_named, until};
 
-/// What a service tells of its requests that were canceled.
+/// The service's canceled requests.
 const SLOW: &str = "let begun = 0, canceled = 0;
     export default { async fetch(request) {
         if (new URL(request.url).pathname === '/counts') return Response.json([begun, canceled]);

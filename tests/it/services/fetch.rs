@@ -1,4 +1,4 @@
-//! What `fetch` of a service binding sends and gives.
+//! Requests and responses of `fetch` of a service binding.
 
 use futures::executor::block_on;
 use http_body_util::BodyExt;

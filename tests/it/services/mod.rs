@@ -59,7 +59,7 @@ pub(crate) fn json_of(pool: &Pool, request: http::Request<Body>) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"))
 }
 
-/// Deploys `api` and `front` on a pool, and gives what `front` answers.
+/// Deploys `api` and `front` on a pool, and returns `front`'s response.
 pub(crate) fn between(api: &str, front_body: &str) -> Value {
     let pool = pool(2);
     deploy(&pool, "api", script("api", api));

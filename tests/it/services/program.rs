@@ -28,7 +28,7 @@ fn a_worker_without_a_route_answers_one_that_is_bound_to_it() {
     let id = answer.header("x-request-id").expect("an id").to_owned();
     let expected = serde_json::json!(["http://localhost/a?b", id, "text"]);
     assert_eq!(answer.body, expected.to_string());
-    // The log says which request it was, and who asked.
+    // The log names the request and the caller.
     until("the line is logged", || {
         let log = server.log();
         let line = log.lines().find(|line| line.contains("asked"))?;

@@ -1,4 +1,4 @@
-//! Calls that end badly, stubs that outlive what they are for, and workers that misuse them.
+//! Calls that fail, stubs that outlive their targets, and workers that misuse stubs.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ fn outcome(pool: &Pool, worker: &str, outcome: &str) -> u64 {
     stats.scripts[worker].outcomes.get(outcome).copied().unwrap_or_default()
 }
 
-/// Waits until this many events have ended so: the caller is answered before that is counted.
+/// Waits until this many events have this outcome, which is counted after the caller is answered.
 fn ended(pool: &Pool, worker: &str, how: &str, count: u64) {
     until(how, || (outcome(pool, worker, how) == count).then_some(()));
 }
@@ -109,7 +109,7 @@ fn a_flood_of_stubs_ends_at_its_limit() {
         json!([20, 20, "QuotaExceededError true", "QuotaExceededError true"])
     );
     until("no event stays open", || (in_flight(&pool, "api") == 0).then_some(()));
-    // What could not be returned is gone, and with it the event.
+    // The stub that could not be returned was released, which ended the event.
     ended(&pool, "api", "exception", 1);
 }
 

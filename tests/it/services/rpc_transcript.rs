@@ -11,7 +11,7 @@ const CONFIGURATION: &str = "threads = 1\nname = 'x'\nmain = 'rpc.js'\nservices 
     { binding = 'API', service = 'x', entrypoint = 'Api', props = { z = 1 } },
     { binding = 'OBJECT', service = 'x', entrypoint = 'object' } ]";
 
-/// The steps in which Isopod differs from workerd on purpose, with what it gives and the reason.
+/// Intended differences from workerd: the step, Isopod's result and the reason.
 fn differences() -> Vec<(&'static str, Json, &'static str)> {
     let not_cloned = |message: &str| json!({ "throws": { "class": "DOMException", "name": "DataCloneError", "message": message, "code": 25 } });
     vec![

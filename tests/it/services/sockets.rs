@@ -31,7 +31,7 @@ export default {
     },
 };"#;
 
-/// A caller that accepts the socket, sends these messages, and answers with what it gets until the end.
+/// A caller that accepts the socket, sends these messages, and responds with the messages that it receives.
 fn accepting(sends: &str) -> String {
     format!(
         "const response = await env.API.fetch('http://api/room', {{ headers: {{ Upgrade: 'websocket' }} }});

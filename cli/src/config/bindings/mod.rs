@@ -71,7 +71,7 @@ trait Configure {
     const ABOUT: &'static str;
     /// The value of the key. Its default is that of the schema.
     type Section: Default + Serialize + DeserializeOwned + JsonSchema;
-    /// The keys of wrangler's files that say the same.
+    /// The corresponding keys of wrangler's files.
     const WRANGLER: &'static [WranglerKey] = &[];
 
     /// Checks a worker's section, which stands `at` this place, and adds its bindings to `env`. Errors go to `reading`.
@@ -84,7 +84,7 @@ trait Row: Serialize + DeserializeOwned + JsonSchema {
     const KEY: &'static str;
     /// The description of the key in the reference.
     const ABOUT: &'static str;
-    /// The keys of wrangler's files that say the same.
+    /// The corresponding keys of wrangler's files.
     const WRANGLER: &'static [WranglerKey] = &[];
     /// The binding that a row configures.
     type Binding: Configured;
@@ -114,14 +114,14 @@ impl<R: Row> Configure for R {
     }
 }
 
-/// A section of wrangler's files that says the same as one of `isopod.toml`.
+/// A section of wrangler's files that corresponds to one of `isopod.toml`.
 trait Wrangler: DeserializeOwned + JsonSchema {
     /// Its key.
     const KEY: &'static str;
     /// The section of `isopod.toml`.
     type Section: Serialize;
 
-    /// Says it in the words of `isopod.toml`. Errors go to `reading`.
+    /// Translates it to `isopod.toml`. Errors go to `reading`.
     fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Self::Section;
 }
 
@@ -132,7 +132,7 @@ trait WranglerRow: DeserializeOwned + JsonSchema {
     /// The row of `isopod.toml`.
     type Row: Serialize;
 
-    /// Says it in the words of `isopod.toml`. Errors go to `reading`, and `None` is returned.
+    /// Translates it to `isopod.toml`. Errors go to `reading`, and `None` is returned.
     fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Self::Row>;
 }
 
@@ -329,7 +329,7 @@ impl Sections {
         }
     }
 
-    /// Says those of a wrangler file in the words of `isopod.toml`.
+    /// Translates the sections of a wrangler file to those of `isopod.toml`.
     pub(super) fn translate(mut self, reading: &mut Reading<'_>) -> Self {
         let mut translated = BTreeMap::new();
         for kind in KINDS {
@@ -355,8 +355,8 @@ impl Sections {
             .is_some_and(|section| !section.is_null())
     }
 
-    /// Takes over from the top level of a wrangler file what an environment inherits: the assets and the
-    /// migrations of Durable Objects, and no bindings.
+    /// Copies the inherited sections from the top level of a wrangler file to an environment: the assets and the migrations
+    /// of Durable Objects, but no bindings.
     pub(super) fn inherit(mut self, top: &Self) -> Self {
         for key in [<assets::AssetsKind as Configure>::KEY, durable_objects::MIGRATIONS] {
             let is_given = self.0.get(key).is_some_and(|section| !section.is_null());

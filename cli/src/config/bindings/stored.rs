@@ -48,9 +48,9 @@ pub(super) fn is_plain_name(name: &str, at: &KeyPath, reading: &mut Reading<'_>)
 
 /// The URL of a database.
 pub(super) enum GivenUrl<T> {
-    /// It is in the configuration.
+    /// The URL is in the configuration.
     Here(T),
-    /// It is the value of the variable with this name.
+    /// The URL is the value of the variable with this name.
     Variable(String, Secret),
 }
 

@@ -11,7 +11,8 @@ use super::RpcMessage;
 use crate::native::{Callback, CallbackError};
 use crate::values::Arguments;
 
-/// Calls a function or a method where it is. Clones lead to the same one, which is told when the last is dropped.
+/// A handle that calls a function or an object of another worker. Clones share one target, which is told when the last is
+/// dropped.
 #[derive(Clone)]
 pub(crate) struct Stub {
     leads_to: LeadsTo,
@@ -88,7 +89,7 @@ impl Stub {
     }
 }
 
-/// Tells of the loss of the worker that stubs belong to.
+/// Reports the loss of the worker that stubs belong to.
 #[derive(Clone)]
 pub(super) struct Owner(Shared<BoxFuture<'static, Failure>>);
 

@@ -1,4 +1,4 @@
-//! The other side: the same test program, started as a module's process. Its configuration says what it does.
+//! The other side: the same test program, started as a module's process. Its configuration selects the behavior.
 
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 enum Does {
     /// Serves its tasks.
     Work,
-    /// Writes what is no frame.
+    /// Writes invalid frames.
     Garbage,
-    /// Never says anything.
+    /// Never writes.
     Silence,
     /// Registers a chain to a task that it does not have.
     Wrong,
@@ -71,7 +71,7 @@ fn flood() {
         };
         encode(&message, &Payload::Empty, &Limits::default(), &mut frames).unwrap();
     }
-    // Until the socket takes no more, and then for ever.
+    // Blocks forever once the socket is full.
     loop {
         write(&frames);
     }

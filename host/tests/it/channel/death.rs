@@ -17,7 +17,7 @@ use crate::signals::wait_for;
 
 fn kill(pid: &Value) {
     let pid = Pid::from_raw(i32::try_from(pid.as_i64().unwrap()).unwrap()).unwrap();
-    // It may have been killed since it said its number.
+    // It may have been killed since it sent its number.
     let _ = kill_process(pid, Signal::KILL);
 }
 
@@ -36,7 +36,7 @@ fn children() -> usize {
 /// Kills the process again and again while four threads ask for tasks. Returns the number of each outcome.
 fn under_fire(kills: usize, retries: u32) -> HashMap<Outcome, usize> {
     let host = start(child("work").channel(channel().retries(retries)));
-    // What is opened once is open now.
+    // Descriptors that are opened once are open now.
     host.run("add", json!([1, 2])).unwrap();
     let baseline = descriptors();
     let over = AtomicBool::new(false);
@@ -63,7 +63,7 @@ fn under_fire(kills: usize, retries: u32) -> HashMap<Outcome, usize> {
         let (mut killed, mut replaced) = (None::<Instant>, Vec::new());
         while replaced.len() < kills {
             if let Ok(pid) = host.run("pid", json!(null)) {
-                // The answer of the process that took the place of the one before.
+                // The answer of the replacement process.
                 replaced.extend(killed.map(|killed| killed.elapsed()));
                 kill(&pid);
                 killed = Some(Instant::now());

@@ -1,4 +1,4 @@
-//! Processes that do not do what they should.
+//! Processes that break the protocol.
 
 use std::time::{Duration, Instant};
 

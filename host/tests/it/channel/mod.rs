@@ -1,4 +1,4 @@
-//! Modules that are processes and speak with their host.
+//! Modules that are processes with a channel to their host.
 
 mod child;
 mod death;
@@ -14,7 +14,7 @@ use isopod_host::{Context, Host, HostBuilder, Module, PhaseResult, Running, asyn
 use isopod_pool::Failure;
 use serde_json::{Value, json};
 
-/// A process of this program that does what it is told.
+/// A process of this program with the given behavior.
 fn child(does: &str) -> ProcessModule {
     ProcessModule::new("child", std::env::current_exe().unwrap())
         .args(["--exact", "channel::child::process", "--ignored", "--nocapture"])

@@ -1,6 +1,6 @@
 //! CommonJS: modules that are compiled as functions, and facades through which ES modules import them.
 //!
-//! `detect` tells CommonJS from ES modules, `scan` finds a module's literal `require` calls and the names it exports,
+//! `detect` distinguishes CommonJS from ES modules, `scan` finds a module's literal `require` calls and the names it exports,
 //! `facade` generates the ES module that imports see, and `asked` finds the names that an importer expects.
 //! `require_graph`, beside this folder, reads everything that a module requires before any of it runs. The code itself is not converted: it runs as in
 //! Node.js, sloppy mode included.

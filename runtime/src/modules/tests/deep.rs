@@ -186,6 +186,6 @@ fn a_chain_of_tsconfigs_ends() {
     all.push(("tsconfig.json", "{\"extends\": \"./t0.json\"}"));
     all.push(("a.ts", ""));
     let project = Project::new(&all);
-    // Whatever the result, the thread survives.
+    // The thread survives with any result.
     drop(project.load("a.ts"));
 }

@@ -237,7 +237,7 @@ fn code_without_a_source_is_mapped_to_itself_on_every_line() {
     assert_eq!(line, u32::MAX - 1);
 }
 
-/// What decoding costs is counted by segments, whatever the file's size is.
+/// The cost of decoding is counted in segments, not in the file's size.
 #[test]
 fn source_maps_of_more_segments_than_a_script_may_have_are_not_decoded() {
     let map = format!(
