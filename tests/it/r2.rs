@@ -11,7 +11,7 @@ use crate::transcript;
 const CONFIGURATION: &str =
     r#"{ "name": "x", "main": "r2.js", "r2_buckets": [{ "binding": "R2", "bucket_name": "things" }] }"#;
 
-/// The steps in which Isopod differs from workerd on purpose, with what it gives and the reason.
+/// Intended differences from workerd: the step, Isopod's result and the reason.
 fn differences() -> Vec<(&'static str, Json, &'static str)> {
     vec![
         (
@@ -175,7 +175,7 @@ fn limits_are_errors_with_their_numbers() {
         ),
         (
             "full",
-            "Error: put: it has reached its size of 1048576 bytes (`bytes_max`) (10001)",
+            "Error: put: its limit of 1048576 bytes is reached (`bytes_max`) (10001)",
         ),
     ] {
         let (status, body) = ask(&server, step);

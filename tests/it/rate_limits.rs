@@ -47,7 +47,7 @@ fn a_key_that_is_no_string_or_too_long_is_an_error() {
     assert_eq!(long(2048).0, 200);
     let (status, body) = long(2049);
     assert!(
-        status == 400 && body.contains("2049 characters long, and may have 2048"),
+        status == 400 && body.contains("2049 characters, above the limit of 2048"),
         "{body}"
     );
 }

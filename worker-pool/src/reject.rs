@@ -90,9 +90,7 @@ pub enum RejectReason {
         max: u32,
     },
     /// The script, or each of its possible workers, has its maximum number of sessions.
-    #[error(
-        "{name:?} has {max} sessions, and may have no more; try again in {retry_after:?}, or allow more (`sessions`)"
-    )]
+    #[error("{name:?} has its maximum of {max} sessions; try again in {retry_after:?}, or allow more (`sessions`)")]
     SessionsFull {
         /// The script.
         name: String,

@@ -200,11 +200,6 @@ impl<V: ValueReply> OpenEvents<V> {
         key
     }
 
-    /// The number of open events.
-    pub fn open(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Returns true if this event is open.
     pub fn is_open(&self, key: EventKey) -> bool {
         self.entries.contains_key(&key)

@@ -35,13 +35,13 @@ pub enum SendError {
     #[error("the response headers are larger than this worker's limit of {0} bytes (response_header_bytes_max)")]
     Headers(usize),
     /// The response has a transfer coding other than `chunked`, which no request asks for (RFC 9112, section 7.4).
-    #[error("the server sent its response in a transfer coding that was not asked for: {0}")]
+    #[error("the server sent its response in a transfer coding that was not requested: {0}")]
     TransferCoding(String),
     /// The server's answer does not open the requested WebSocket.
     #[error(transparent)]
     Socket(#[from] AnswerError),
     /// The server switched to a protocol that was not requested.
-    #[error("the server switched to a protocol that was not asked for")]
+    #[error("the server switched to a protocol that was not requested")]
     Switched,
     /// Too many responses are open.
     #[error(

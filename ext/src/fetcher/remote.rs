@@ -22,7 +22,7 @@ struct RemoteFetcher {
     addressed: Arc<Address>,
 }
 
-/// Adds to a question whom it is for, among those that the addressee has.
+/// Adds to a question which of the binding's fetchers it is for.
 type Address = dyn Fn(Parcel) -> Result<Parcel, String> + Send + Sync;
 
 impl RemoteFetcher {
@@ -118,7 +118,7 @@ async fn answered<T>(
     let mut bodies: Vec<_> = bodies.into_iter().map(Some).collect();
     let mut stubs: Vec<_> = stubs.into_iter().map(Some).collect();
     match Frame::decode(&bytes) {
-        // What is wrong with an answer its caller is told.
+        // The caller is told about an invalid answer.
         Ok(Frame::Answer(answer)) => drop(exported.recipient.answer(
             answer,
             |number| bodies.get_mut(number as usize)?.take(),
@@ -126,7 +126,7 @@ async fn answered<T>(
             socket,
             MESSAGE_BYTES_MAX,
         )),
-        _ => return Err(lost("the pool's answer is no answer".to_owned())),
+        _ => return Err(lost("the pool's answer is invalid".to_owned())),
     }
     match waits.await {
         Ok(answer) => answer.map_err(failure_of),
@@ -157,12 +157,12 @@ pub(crate) fn serve(
         let mut bodies: Vec<_> = asked.bodies.into_iter().map(Some).collect();
         let mut stubs: Vec<_> = asked.stubs.into_iter().map(Some).collect();
         let Ok(Frame::Event(event)) = Frame::decode(&asked.bytes) else {
-            return Err("a service is asked by requests and calls".to_owned());
+            return Err("a service accepts requests and calls only".to_owned());
         };
         let stream = |number: u32| bodies.get_mut(number as usize)?.take();
         let stub = |number: u32| stubs.get_mut(number as usize)?.take();
         let (event, owed) = import(event, stream, |_| None, stub, bytes_max).map_err(|error| error.to_string())?;
-        // What is known here is not taken from there.
+        // The name of the worker is this side's, as are the properties if it knows them.
         let caller_of = |said: Option<Caller>| -> Result<Caller, String> {
             let said = said.ok_or("a request names its caller")?;
             let props = props.unwrap_or_else(|| said.props.clone());
@@ -190,7 +190,7 @@ pub(crate) fn serve(
                 }
             }
             EventKind::Call { .. } | EventKind::Handler { .. } => {
-                return Err("a service is asked by requests and calls".to_owned());
+                return Err("a service accepts requests and calls only".to_owned());
             }
         }
         let answered = owed.answer().await.ok_or("the request was not answered")?;

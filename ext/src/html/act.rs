@@ -83,7 +83,7 @@ pub(super) fn done<E: ToString>(result: Result<(), E>) -> Answer {
 
 /// Refuses a verb that a token does not support.
 pub(super) fn not_for(token: &str) -> Answer {
-    Answer::Refused(format!("{token} does not have that"))
+    Answer::Refused(format!("{token} does not support this operation"))
 }
 
 /// A token whose handler is running.

@@ -125,7 +125,7 @@ impl Unit for OpenTag {
                 Answer::Nothing
             }
             Verb::SetName => Answer::Refused(format!("'{}' cannot be the name of a tag", act.one)),
-            _ => Answer::Refused("an end tag does not have that".to_owned()),
+            _ => Answer::Refused("an end tag does not support this operation".to_owned()),
         };
         self.charges.push(act.charge);
         (answer, None)

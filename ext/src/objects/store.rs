@@ -174,7 +174,7 @@ impl ObjectStore {
         if is_undone {
             // SQLite rolls back when the disk is full, and at a statement's request.
             let why = result.as_ref().err().map(ToString::to_string);
-            self.fail(format!("its transaction was undone: {}", why.unwrap_or_default()));
+            self.fail(format!("its transaction was rolled back: {}", why.unwrap_or_default()));
         } else if schedules {
             self.schedule();
         }

@@ -155,7 +155,7 @@ function disposable(result, stubs) {
 /** Stands for a function or an object of another worker. */
 class RpcStub {
   constructor(target) {
-    if (!isObject(target)) throw new TypeError("an RpcStub is made of an RpcTarget, a function or an object");
+    if (!isObject(target)) throw new TypeError("an RpcStub needs an RpcTarget, a function or an object");
     return stubFor(op_isopod_rpc_lend(targetOf(target)), target);
   }
   get [SymbolToStringTag]() {

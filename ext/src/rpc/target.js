@@ -95,7 +95,7 @@ function run(target, isCall, path, args) {
     value = property(self, name);
   }
   if (!isCall) {
-    if (value instanceof EntryPoint) throw new Error("an entry point is no value");
+    if (value instanceof EntryPoint) throw new Error("an entry point cannot be passed as a value");
     return value;
   }
   if (typeof value !== "function") throw new TypeError(`"${name ?? "the target"}" is not a function.`);

@@ -48,7 +48,7 @@ pub enum StorageError {
     #[error("{0} operations are waiting already (`queue_len_max`)")]
     Overloaded(usize),
     /// There is no room for more data.
-    #[error("it has reached its size of {0} bytes (`bytes_max`)")]
+    #[error("its limit of {0} bytes is reached (`bytes_max`)")]
     Full(u64),
     /// The worker has no memory for the value.
     #[error(transparent)]

@@ -91,11 +91,11 @@ pub enum WrittenKind {
         data: WrittenData,
         /// The number of messages that led to it.
         depth: u32,
-        /// The id of the message that it is.
+        /// The id of the message.
         message: Option<u64>,
         /// The worker that caused it, for a call between workers.
         caller: Option<WrittenCaller>,
-        /// A value of the host's. What stays where it comes from goes with the frame, as the only function.
+        /// A value of the host. Its part that stays in the sending process goes with the frame, as the only function.
         attachment: Option<serde_bytes::ByteBuf>,
     },
     /// A call between workers.
@@ -134,7 +134,7 @@ pub struct WrittenCaller {
     pub worker: String,
     /// The number of calls between workers that lead to the request, itself included.
     pub depth: u32,
-    /// The time for which it still waits when it is written: clocks differ between processes. `None`: it has no deadline.
+    /// The time left until its deadline, since clocks differ between processes. `None`: it has no deadline.
     pub time_left: Option<Duration>,
     /// The id of the request that it handles.
     pub request_id: Option<String>,
@@ -232,7 +232,7 @@ pub enum WrittenAnswer {
     Response {
         /// The status.
         status: u16,
-        /// The reason phrase; empty for that of the status.
+        /// The reason phrase; empty for the status's own.
         #[serde(with = "serde_bytes")]
         reason: Vec<u8>,
         /// The headers.
@@ -263,8 +263,8 @@ pub enum FrameError {
     /// The other side has another version of the encoding.
     #[error("the frame has version {0} of the encoding, and this side reads version {VERSION}")]
     Version(u8),
-    /// The bytes are no frame.
-    #[error("the bytes are no frame: {0}")]
+    /// The bytes are not a frame.
+    #[error("the bytes are not a frame: {0}")]
     Malformed(String),
     /// A part of it is invalid.
     #[error("the {0} of a frame is invalid: {1}")]

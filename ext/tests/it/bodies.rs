@@ -173,7 +173,7 @@ fn a_response_in_a_transfer_coding_is_an_error() {
     );
     assert_eq!(got["name"], json!("TypeError"), "{got}");
     assert!(
-        got.to_string().contains("transfer coding that was not asked for: gzip"),
+        got.to_string().contains("transfer coding that was not requested: gzip"),
         "{got}"
     );
 }

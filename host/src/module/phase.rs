@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-/// Any error.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub use crate::supervise::BoxError;
 
 /// Result of a phase.
 pub type PhaseResult = Result<(), BoxError>;
@@ -21,7 +20,7 @@ pub enum Phase {
     Start,
     /// Accepts work from outside: every module has started.
     Ready,
-    /// The host runs: the modules' tasks do, and no phase is called.
+    /// The host and the modules' tasks run, and no phase is called.
     Run,
     /// Finishes accepted work, and accepts no more. Undoes `Ready`.
     Drain,

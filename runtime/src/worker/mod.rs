@@ -258,11 +258,6 @@ impl Worker {
         }
     }
 
-    /// The number of open events.
-    pub fn open_events(&self) -> usize {
-        self.events.borrow().open()
-    }
-
     /// The memory it holds, as counted for [`Limits::memory_bytes`](field@crate::Limits::memory_bytes).
     pub fn memory_bytes(&self) -> usize {
         self.meter.bytes()
@@ -282,11 +277,6 @@ impl Worker {
     /// A meter of its memory for other threads.
     pub fn memory(&self) -> MemoryMeter {
         self.meter.clone()
-    }
-
-    /// Returns true if an uncaught error was reported.
-    pub fn had_uncaught_error(&self) -> bool {
-        self.uncaught
     }
 
     /// The exit code that a command asked for.

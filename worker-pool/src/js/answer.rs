@@ -10,7 +10,15 @@ use isopod_runtime::handlers::Fault;
 use super::fault::failure;
 use crate::{Failure, Outcome, Ticket};
 
-type Answered<T> = oneshot::Receiver<Result<T, Fault>>;
+/// The receiver of an event's answer.
+pub(super) type Answered<T> = oneshot::Receiver<Result<T, Fault>>;
+
+/// Waits for the value of an event, which may then continue with `waitUntil` work. Dropping the future cancels the event.
+pub(super) async fn value<T>(answer: Answered<T>, ticket: Ticket) -> Result<T, Failure> {
+    let (value, ticket) = wait(answer, ticket).await?;
+    ticket.detach();
+    Ok(value)
+}
 
 /// Waits for the answer. Dropping the future cancels the event.
 pub(super) async fn wait<T>(answer: Answered<T>, ticket: Ticket) -> Result<(T, Ticket), Failure> {

@@ -8,10 +8,10 @@ use isopod_runtime::Script;
 use isopod_runtime::bindings::queue::{QueueBatch, QueueDecision};
 use isopod_runtime::handlers::{Body, CronTrigger, EventKind, HandlerInput, Message, RequestInfo, Task};
 use isopod_runtime::sandbox::Confinement;
-use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
+use isopod_runtime::values::{FromScript, IntoArguments, answer};
 use serde::de::IgnoredAny;
 
-use super::answer::wait;
+use super::answer::value;
 use super::cell::Depot;
 use super::engine::{JsEngine, ScriptEngine};
 use super::request;
@@ -135,16 +135,8 @@ impl<E: ScriptEngine> Pool<E> {
         A: IntoArguments,
         R: FromScript,
     {
-        let (reply, answer) = answer::<R>();
-        let call = EventKind::Call {
-            function: function.to_owned(),
-            arguments: arguments.into_arguments(),
-            reply,
-        };
-        let ticket = self.begin(name, Meta::default(), call)?;
-        let (value, ticket) = pollster::block_on(wait(answer, ticket))?;
-        ticket.detach();
-        Ok(value)
+        let (call, answer) = request::call(function, arguments);
+        pollster::block_on(value(answer, self.begin(name, Meta::default(), call)?))
     }
 
     /// Calls a script's `fetch` handler. The request's URI must be absolute; scripts see it as `request.url`.
@@ -250,16 +242,8 @@ impl<E: ScriptEngine> Pool<E> {
         A: IntoArguments,
         R: FromScript,
     {
-        let function = function.to_owned();
-        let arguments = arguments.into_arguments();
-        let call = |reply| EventKind::Call {
-            function,
-            arguments,
-            reply,
-        };
-        let (value, ticket) = self.give(name, meta, call).await?;
-        ticket.detach();
-        Ok(value)
+        let (call, answer) = request::call(function, arguments);
+        value(answer, self.begin(name, meta, call)?).await
     }
 
     /// Calls a script's `task` handler: `task({ id, payload, config }, env, ctx)`. The stream has the items of
@@ -356,9 +340,8 @@ impl<E: ScriptEngine> Pool<E> {
         I: HandlerInput,
         R: FromScript,
     {
-        let (value, ticket) = self.give(name, meta, |reply| EventKind::handler(input, reply)).await?;
-        ticket.detach();
-        Ok(value)
+        let (reply, answer) = answer::<R>();
+        value(answer, self.begin(name, meta, EventKind::handler(input, reply))?).await
     }
 
     /// Opens a session of a script: see [`Session`]. Never blocks, and does not boot a worker.
@@ -449,18 +432,6 @@ impl<E: ScriptEngine> Pool<E> {
     #[must_use]
     pub fn shutdown_blocking(&self, limit: Duration) -> ShutdownReport {
         self.core.shutdown_blocking(limit)
-    }
-
-    /// Dispatches one event and waits for its value.
-    async fn give<R: FromScript>(
-        &self,
-        name: &str,
-        meta: Meta,
-        kind: impl FnOnce(Box<dyn Answer>) -> EventKind,
-    ) -> Result<(R, Ticket), Failure> {
-        let (reply, answer) = answer::<R>();
-        let ticket = self.begin(name, meta, kind(reply))?;
-        wait(answer, ticket).await
     }
 
     fn begin(&self, name: &str, meta: Meta, kind: EventKind) -> Result<Ticket, Failure> {

@@ -1,17 +1,18 @@
-//! A request to a worker, and its response.
+//! Requests and calls to a worker.
 
 use futures::channel::oneshot;
-use isopod_runtime::handlers::{Body, CallDepth, Event, EventKind, Fault, RequestInfo};
+use isopod_runtime::handlers::{Body, CallDepth, Event, EventKind, RequestInfo};
+use isopod_runtime::values::{FromScript, IntoArguments, answer};
 use isopod_runtime::websocket::Upgrade;
 
-use super::answer::wait;
+use super::answer::{Answered, wait};
 use super::body::hold;
 use super::socket::{Closes, SocketGuard};
 use crate::{Failure, Meta, Ticket, WorkerHandle};
 
 /// A request that was accepted. Dropping it cancels the event.
 pub(super) struct Asked {
-    answer: oneshot::Receiver<Result<http::Response<Body>, Fault>>,
+    answer: Answered<http::Response<Body>>,
     ticket: Ticket,
 }
 
@@ -52,6 +53,17 @@ pub(super) fn begin(
     let (name, event) = event(name, EventKind::Fetch { request, info, reply });
     let ticket = dispatch(name, event, meta)?;
     Ok(Asked { answer, ticket })
+}
+
+/// Creates the call of a function, and the receiver of its value.
+pub(super) fn call<R: FromScript>(function: &str, arguments: impl IntoArguments) -> (EventKind, Answered<R>) {
+    let (reply, answer) = answer::<R>();
+    let call = EventKind::Call {
+        function: function.to_owned(),
+        arguments: arguments.into_arguments(),
+        reply,
+    };
+    (call, answer)
 }
 
 /// Returns the script of a name, and its event for the entry point that the name may select.

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use isopod_runtime::handlers::{Body, Event, EventKind, HandlerInput, RequestInfo};
 use isopod_runtime::values::{FromScript, IntoArguments, answer};
 
-use super::answer::wait;
+use super::answer::value;
 use super::request;
 use crate::{Closing, Failure, Meta, Rejected, SessionId, Ticket};
 
@@ -89,15 +89,8 @@ impl Session {
         A: IntoArguments,
         R: FromScript,
     {
-        let (reply, answer) = answer::<R>();
-        let call = EventKind::Call {
-            function: function.to_owned(),
-            arguments: arguments.into_arguments(),
-            reply,
-        };
-        let (value, ticket) = wait(answer, self.begin(call, meta)?).await?;
-        ticket.detach();
-        Ok(value)
+        let (call, answer) = request::call(function, arguments);
+        value(answer, self.begin(call, meta)?).await
     }
 
     /// Calls a handler: see [`Pool::handle`](super::Pool::handle).
@@ -110,10 +103,7 @@ impl Session {
         R: FromScript,
     {
         let (reply, answer) = answer::<R>();
-        let ticket = self.begin(EventKind::handler(input, reply), meta)?;
-        let (value, ticket) = wait(answer, ticket).await?;
-        ticket.detach();
-        Ok(value)
+        value(answer, self.begin(EventKind::handler(input, reply), meta)?).await
     }
 
     /// Dispatches an event to the session's worker. Never blocks. The answer arrives through the event.

@@ -11,7 +11,7 @@ use isopod_runtime::handlers::{Fault, TaskItem};
 use isopod_runtime::values::ToScript;
 use tokio::sync::mpsc;
 
-use super::answer::wait;
+use super::answer::value;
 use crate::{Failure, Meta, Ticket};
 
 /// Default maximum number of unread items of a task.
@@ -117,9 +117,7 @@ impl<R> TaskStream<R> {
             ticket.poll_lost(cx).map(drop)
         });
         drained.await;
-        let (value, ticket) = wait(answer, ticket).await?;
-        ticket.detach();
-        Ok(value)
+        value(answer, ticket).await
     }
 }
 

@@ -15,7 +15,7 @@ const prefix = "writeDataPoint(): ";
 function list(value, name) {
   if (value === undefined || value === null) return [];
   if (!ArrayIsArray(value)) throw new TypeError(`${prefix}'${name}' is not an array`);
-  if (value.length > 20) throw new TypeError(`${prefix}it has ${value.length} ${name}, and may have ${name === "indexes" ? 1 : 20}`);
+  if (value.length > 20) throw new TypeError(`${prefix}it has ${value.length} ${name}, above the limit of ${name === "indexes" ? 1 : 20}`);
   return value;
 }
 
@@ -24,7 +24,7 @@ function text(value) {
   if (value === null || value === undefined) return "";
   const bytes = typeof value === "string" ? null : bytesOf(value);
   const length = bytes === null ? value.length : TypedArrayPrototypeGetByteLength(bytes);
-  if (length > BLOBS_BYTES) throw new TypeError(`${prefix}it has a text of ${length}, and may have ${BLOBS_BYTES} bytes`);
+  if (length > BLOBS_BYTES) throw new TypeError(`${prefix}it has a text of ${length} bytes, above the limit of ${BLOBS_BYTES}`);
   return bytes === null ? value : op_encoding_decode_utf8(bytes, false);
 }
 

@@ -16,19 +16,19 @@ pub const INDEX_BYTES: usize = 96;
 #[non_exhaustive]
 pub enum DataPointFault {
     /// It has more than [`BLOBS`] blobs.
-    #[error("it has {0} blobs, and may have {BLOBS}")]
+    #[error("it has {0} blobs, above the limit of {BLOBS}")]
     Blobs(usize),
     /// Its blobs have more than [`BLOBS_BYTES`] bytes.
-    #[error("its blobs have {0} bytes, and may have {BLOBS_BYTES}")]
+    #[error("its blobs have {0} bytes, above the limit of {BLOBS_BYTES}")]
     BlobsBytes(usize),
     /// It has more than [`DOUBLES`] doubles.
-    #[error("it has {0} doubles, and may have {DOUBLES}")]
+    #[error("it has {0} doubles, above the limit of {DOUBLES}")]
     Doubles(usize),
     /// It has more than [`INDEXES`] index.
-    #[error("it has {0} indexes, and may have {INDEXES}")]
+    #[error("it has {0} indexes, above the limit of {INDEXES}")]
     Indexes(usize),
     /// Its index has more than [`INDEX_BYTES`] bytes.
-    #[error("its index has {0} bytes, and may have {INDEX_BYTES}")]
+    #[error("its index has {0} bytes, above the limit of {INDEX_BYTES}")]
     IndexBytes(usize),
 }
 

@@ -102,7 +102,7 @@ impl R2Files {
         let files = match self.list() {
             Ok(files) => files,
             Err(error) => {
-                tracing::warn!(target: "isopod::assets", "the list of files is old: {error}");
+                tracing::warn!(target: "isopod::assets", "cannot refresh the list of files: {error}");
                 return Ok(old);
             }
         };

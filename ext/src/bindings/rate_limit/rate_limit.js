@@ -16,7 +16,7 @@ const take = async (name, options) => {
   }
   if (key.length > KEY_LENGTH_MAX) {
     throw new TypeError(
-      `Failed to execute 'limit' on 'RateLimit': the key is ${key.length} characters long, and may have ${KEY_LENGTH_MAX}; use a shorter one, or its hash`,
+      `Failed to execute 'limit' on 'RateLimit': the key has ${key.length} characters, above the limit of ${KEY_LENGTH_MAX}; use a shorter one, or its hash`,
     );
   }
   return { success: op_isopod_rate_limit(name, key) };

@@ -60,7 +60,7 @@ pub(in crate::sockets) enum DnsFailed {
     Name(String),
     #[error("'{0}' is not a type of records")]
     Type(String),
-    #[error("the host has a resolver of its own, which gives addresses only")]
+    #[error("the host's own resolver provides addresses only")]
     AddressesOnly,
     #[error("there is no such name")]
     NotFound,
@@ -74,7 +74,7 @@ pub(in crate::sockets) enum DnsFailed {
     Server(Arc<ResolveError>),
     #[error("the name server refused to answer")]
     ServerRefused,
-    #[error("the system's name servers are not known: {0}")]
+    #[error("cannot determine the system's name servers: {0}")]
     Client(Arc<ResolveError>),
     /// An error of the process with the network.
     #[error("{message}")]

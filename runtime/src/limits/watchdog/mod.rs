@@ -74,12 +74,6 @@ impl Watchdog {
         })
     }
 
-    /// Returns true if it lowers the priority of long turns: [`OsScheduling::Tuned`], and the process can raise it
-    /// again.
-    pub fn lowers_long_turns(&self) -> bool {
-        self.shared.lowers
-    }
-
     /// Starts watching the isolate of this thread. Must be called on the isolate's thread, whose clock is used.
     pub(crate) fn watch(
         &self,

@@ -12,7 +12,7 @@ use isopod_runtime::values::{FromScript, Thrown, answer};
 use serde::de::IgnoredAny;
 use tokio::sync::watch;
 
-use super::super::answer::wait;
+use super::super::answer::value;
 use super::super::engine::ScriptEngine;
 use super::super::fault::failure;
 use super::Shared;
@@ -60,9 +60,7 @@ impl Live {
             .session
             .dispatch(event, meta)
             .map_err(|rejected| Failure::from(rejected.reason))?;
-        let (value, ticket) = wait(answer, ticket).await.map_err(|failure| self.told(failure))?;
-        ticket.detach();
-        Ok(value)
+        value(answer, ticket).await.map_err(|failure| self.told(failure))
     }
 
     pub(super) fn has_ended(&self) -> bool {
