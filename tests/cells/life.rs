@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
-use isopod::{Body, Failure, Limits, Meta, Options, Outcome, Pool, Script};
+use futures::future::join_all;
+use isopod::{Arguments, Body, Failure, Limits, Meta, NativeFunction, Options, Outcome, Pool, Script};
 
 use crate::pools::{TestPool, cells, one_thread, pool_of};
 use crate::process::until;
@@ -65,6 +66,36 @@ fn uninterruptible_code_costs_its_cell_and_no_thread() {
     }
     let threads = pool.stats().threads;
     assert_eq!((threads.lost, threads.stuck), (0, 0));
+}
+
+#[test]
+fn events_behind_endless_code_go_to_the_next_cell() {
+    let source = "export const spin = () => { for (;;); };
+        export const search = () => [].includes.call({ length: 2 ** 53 - 1 }, 1);
+        export const read = async (prefix, body, upper) => prefix + await upper(await new Response(body).text());";
+    let pool = limited(source, Limits::default().cpu(Duration::from_millis(100)));
+    let arguments = |prefix: &str| {
+        let upper = NativeFunction::new(|(text,): (String,)| async move { Ok(text.to_uppercase()) });
+        // Longer than what goes with an event.
+        let body = Body::from("body ".repeat(100_000));
+        Arguments::new().value(prefix.to_owned()).stream(body).function(upper)
+    };
+    for deed in ["spin", "search"] {
+        let answer = block_on(pool.call::<_, String>("s", "read", arguments(deed))).expect("it is warm");
+        assert_eq!(answer.len(), deed.len() + 500_000);
+        let lost = pool.call::<_, ()>("s", deed, ());
+        // All at once: they are in the cell's mailbox when it begins the first.
+        let behind = join_all((0..8).map(|n| pool.call::<_, String>("s", "read", arguments(&format!("{n} ")))));
+        let (lost, behind) = block_on(async { futures::join!(lost, behind) });
+        assert_eq!(lost.expect_err("it is endless").outcome, Outcome::ExceededCpu);
+        for (n, answer) in behind.into_iter().enumerate() {
+            let answer = answer.unwrap_or_else(|failure| panic!("{deed}, {n}: {failure}"));
+            assert!(
+                answer.starts_with(&format!("{n} BODY ")) && answer.len() == 500_002,
+                "{deed}"
+            );
+        }
+    }
 }
 
 // row 50

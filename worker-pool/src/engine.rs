@@ -127,6 +127,12 @@ pub trait Worker {
         let _ = trim;
     }
 
+    /// Gives back an event that it has reported by [`Turn::Returned`]. Default: `None`, none is.
+    fn take_back(&mut self, slot: SlotId) -> Option<Self::Event> {
+        let _ = slot;
+        None
+    }
+
     /// Answers every unfinished event with this failure. The worker is dropped next.
     fn abandon(&mut self, failure: Failure);
 }
@@ -170,6 +176,12 @@ pub enum Turn {
         slot: SlotId,
         /// Outcome.
         outcome: Outcome,
+    },
+    /// An event was not begun, because the code of others kept the worker from it or the worker is condemned, and will not be. The
+    /// pool takes it by [`Worker::take_back`], and gives it to another worker.
+    Returned {
+        /// Its slot.
+        slot: SlotId,
     },
     /// The isolate must not be used again. It is dropped, and every open event ends with this outcome.
     Condemned {

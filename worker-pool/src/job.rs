@@ -68,6 +68,17 @@ impl Drop for Tally {
     }
 }
 
+/// The terms on which an event was accepted and given to a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    accepted: Instant,
+    deadline: Option<Instant>,
+    priority: Priority,
+    depth: u32,
+    session: Option<SessionId>,
+    given: Instant,
+}
+
 /// An accepted event that no worker has begun.
 pub(crate) struct Job<V: Event> {
     pub(crate) id: EventId,
@@ -105,6 +116,33 @@ impl<V: Event> Job<V> {
             line: Arc::default(),
             given: accepted,
             load: Some((event, tally)),
+        }
+    }
+
+    /// Makes the job of an event again that its worker has not begun.
+    pub(crate) fn again(id: EventId, terms: Terms, line: Arc<Line>, event: V, tally: Tally) -> Self {
+        Self {
+            id,
+            session: terms.session,
+            accepted: terms.accepted,
+            deadline: terms.deadline,
+            priority: terms.priority,
+            depth: terms.depth,
+            line,
+            given: terms.given,
+            load: Some((event, tally)),
+        }
+    }
+
+    /// Returns what is needed to make it again.
+    pub(crate) const fn terms(&self) -> Terms {
+        Terms {
+            accepted: self.accepted,
+            deadline: self.deadline,
+            priority: self.priority,
+            depth: self.depth,
+            session: self.session,
+            given: self.given,
         }
     }
 

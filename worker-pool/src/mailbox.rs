@@ -87,6 +87,13 @@ impl<T> Mailbox<T> {
         taken.into()
     }
 
+    /// Puts a message back, in front of the first one that `is_later`, however full it is.
+    pub(crate) fn put_back(&self, mail: T, is_later: impl Fn(&T) -> bool) {
+        let mut inner = self.lock();
+        let at = inner.queue.iter().position(is_later).unwrap_or(inner.queue.len());
+        inner.queue.insert(at, mail);
+    }
+
     /// Returns the remaining mail. Called after the last post.
     pub(crate) fn drain(&self) -> VecDeque<T> {
         std::mem::take(&mut self.lock().queue)

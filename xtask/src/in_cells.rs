@@ -15,8 +15,10 @@ const LIST: &str = "tests/in-cells.toml";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// Beginnings of the names of the tests.
+    /// Beginnings of the names of the tests that run in CI.
     tests: Vec<String>,
+    /// Those of more tests, which take longer.
+    slow: Vec<String>,
     /// By the reason, the beginnings of the names of tests that are left out.
     excluded: BTreeMap<String, Vec<String>>,
 }
@@ -27,12 +29,13 @@ impl List {
         toml::from_str(&text).context(LIST)
     }
 
-    /// The filter of cargo-nextest for the tests whose names begin with one of these; those of the list if there are none.
+    /// All of the list.
+    fn all(&self) -> Vec<String> {
+        self.tests.iter().chain(&self.slow).cloned().collect()
+    }
+
+    /// The filter of cargo-nextest for the tests whose names begin with one of these.
     fn filter(&self, wanted: &[String]) -> String {
-        let wanted = match wanted.is_empty() {
-            true => &self.tests[..],
-            false => wanted,
-        };
         let begins = |names: &mut dyn Iterator<Item = &String>| {
             let each: Vec<_> = names.map(|name| format!("test(/^{name}/)")).collect();
             each.join(" or ")
@@ -51,12 +54,18 @@ pub(crate) fn command(workspace: &Workspace, wanted: &[String]) -> Result<()> {
     v8::make_ready(workspace)?;
     setup::for_tests(workspace)?;
     test::programs(workspace)?;
-    run(workspace, &List::read(workspace)?.filter(wanted))
+    let list = List::read(workspace)?;
+    let wanted = match wanted.is_empty() {
+        true => list.all(),
+        false => wanted.to_vec(),
+    };
+    run(workspace, &list.filter(&wanted))
 }
 
-/// Runs those of the list, for which all is set up.
+/// Runs those that run in CI, for which all is set up.
 pub(crate) fn in_ci(workspace: &Workspace) -> Result<()> {
-    run(workspace, &List::read(workspace)?.filter(&[]))
+    let list = List::read(workspace)?;
+    run(workspace, &list.filter(&list.tests))
 }
 
 fn run(workspace: &Workspace, filter: &str) -> Result<()> {
@@ -79,11 +88,13 @@ mod tests {
     fn excluded_tests_are_in_no_selection() {
         let list = List {
             tests: vec!["a::".to_owned()],
+            slow: vec!["e::".to_owned()],
             excluded: BTreeMap::from([("slow".to_owned(), vec!["a::b".to_owned(), "c".to_owned()])]),
         };
-        for (wanted, chosen) in [(vec![], "a::"), (vec!["d".to_owned()], "d")] {
+        assert_eq!(list.all(), ["a::", "e::"]);
+        for chosen in ["a::", "d"] {
             assert_eq!(
-                list.filter(&wanted),
+                list.filter(&[chosen.to_owned()]),
                 format!("binary(it) and (test(/^{chosen}/)) and not (test(/^a::b/) or test(/^c/))")
             );
         }
@@ -93,7 +104,7 @@ mod tests {
     fn the_list_is_read_and_its_tests_are_there() {
         let workspace = Workspace::find().unwrap();
         let list = List::read(&workspace).unwrap();
-        for name in list.tests.iter().chain(list.excluded.values().flatten()) {
+        for name in list.all().iter().chain(list.excluded.values().flatten()) {
             let module = name.split("::").next().unwrap_or_default();
             let path = workspace.root.join("tests/it").join(module);
             let file = path.with_extension("rs");

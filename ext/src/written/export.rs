@@ -10,14 +10,16 @@ use super::bodies::{Sent, body_of};
 use super::frame::{
     FrameError, WrittenAnswer, WrittenArgument, WrittenArguments, WrittenEvent, WrittenItem, WrittenKind,
 };
+use super::import::import_to;
 use super::message::{message_of, written_message};
+use super::owed::{Owing, Waiting};
 use super::parts::{headers_of, item_of, written_caller, written_cf, written_data, written_headers};
 use crate::bindings::Lent;
-use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, Reply, RequestCf, RequestUrl, TaskItem, set_reason};
+use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, RequestCf, RequestUrl, TaskItem, set_reason};
 use crate::handlers::{Event, EventKind, HandlerInput as _};
 use crate::rpc::{RpcCall, RpcMessage};
 use crate::unwind;
-use crate::values::{Answer, Argument, Arguments, Encoded, NativeFunction, ToScript, ValueError};
+use crate::values::{Argument, Arguments, Encoded, NativeFunction, ToScript, ValueError};
 use crate::websocket::Upgrade;
 
 /// An event in written form, with the parts that go with it.
@@ -143,6 +145,28 @@ pub fn export(event: Event) -> Result<Exported, ValueError> {
     })
 }
 
+impl Exported {
+    /// Makes the event again, which answers the same caller: for one that was not begun where it was sent. The parts of a
+    /// message's data may count `bytes_max`.
+    ///
+    /// # Errors
+    /// A part is missing. The caller has been told.
+    pub fn restore(self, bytes_max: usize) -> Result<Event, FrameError> {
+        let Recipient { waiting, items } = self.recipient;
+        let mut bodies: Vec<_> = self.bodies.into_iter().map(Some).collect();
+        let mut stubs: Vec<_> = self.stubs.into_iter().map(Some).collect();
+        let functions = self.functions;
+        import_to(
+            Owing { items, to: waiting },
+            self.event,
+            |number| bodies.get_mut(number as usize)?.take(),
+            |number| functions.get(number as usize).cloned(),
+            |number| stubs.get_mut(number as usize)?.take(),
+            bytes_max,
+        )
+    }
+}
+
 #[derive(Default)]
 struct Parts {
     sent: Sent,
@@ -178,11 +202,6 @@ fn value(mut value: Box<dyn ToScript>) -> WrittenArgument {
         Some(Err(error)) => WrittenArgument::Failed(error.to_string()),
         None => WrittenArgument::Failed("cannot convert a value for the script: its Serialize panicked".to_owned()),
     }
-}
-
-enum Waiting {
-    Response(Reply<Response<Body>>),
-    Value(Box<dyn Answer>),
 }
 
 /// The side of an event that waits for its answer. Dropped without one, the event is lost.
@@ -244,12 +263,12 @@ impl Recipient {
             (Waiting::Value(reply), WrittenAnswer::Message(message)) => {
                 match message_of(message, &mut stream, &mut stub, bytes_max) {
                     Ok(message) => Ok(reply.give_any(Box::new(message))?),
-                    Err(error) => Err(Waiting::Value(reply).lost(error)),
+                    Err(error) => Err(lost(Waiting::Value(reply), error)),
                 }
             }
             (Waiting::Value(reply), WrittenAnswer::Stream(body)) => match body_of(body, &mut stream) {
                 Ok(body) => Ok(reply.stream(body)?),
-                Err(error) => Err(Waiting::Value(reply).lost(error)),
+                Err(error) => Err(lost(Waiting::Value(reply), error)),
             },
             (
                 Waiting::Response(reply),
@@ -279,10 +298,13 @@ impl Recipient {
                         drop(reply.send(Ok(response)));
                         Ok(())
                     }
-                    Err(error) => Err(Waiting::Response(reply).lost(error)),
+                    Err(error) => Err(lost(Waiting::Response(reply), error)),
                 }
             }
-            (waiting, _) => Err(waiting.lost(FrameError::invalid("kind", "it answers an event of another kind"))),
+            (waiting, _) => Err(lost(
+                waiting,
+                FrameError::invalid("kind", "it answers an event of another kind"),
+            )),
         }
     }
 
@@ -292,16 +314,8 @@ impl Recipient {
     }
 }
 
-impl Waiting {
-    fn fail(self, fault: Fault) {
-        match self {
-            Self::Response(reply) => drop(reply.send(Err(fault))),
-            Self::Value(reply) => reply.fail(fault),
-        }
-    }
-
-    fn lost(self, error: FrameError) -> AnswerError {
-        self.fail(Fault::new(FaultKind::WorkerLost, error.to_string()));
-        error.into()
-    }
+/// Tells the caller that an answer cannot be read.
+fn lost(waiting: Waiting, error: FrameError) -> AnswerError {
+    waiting.fail(Fault::new(FaultKind::WorkerLost, error.to_string()));
+    error.into()
 }

@@ -26,6 +26,7 @@ mod fault;
 mod frame;
 mod import;
 mod message;
+mod owed;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -39,5 +40,6 @@ pub use self::frame::{
     WrittenBody, WrittenCaller, WrittenCf, WrittenData, WrittenEvent, WrittenHeaders, WrittenItem, WrittenKind,
     WrittenMessage, WrittenPart,
 };
-pub use self::import::{Answered, Owed, import};
+pub use self::import::{import, import_to};
+pub use self::owed::{Answered, Owed, Owing, owe};
 pub(crate) use self::parts::{data_of, headers_of, written_data, written_headers};

@@ -5,7 +5,7 @@
 mod script;
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -89,6 +89,9 @@ pub enum Does {
     Panic,
     /// Condemns the isolate with this outcome.
     Condemn(Outcome),
+    /// Has the isolate condemned with this outcome once the sender at the other end sends or is dropped. Events that come meanwhile
+    /// are not begun, and given back then.
+    Condemning(channel::Receiver<()>, Outcome),
     /// Runs a function on the worker's thread and answers with its result.
     Run(fn() -> u64),
     /// Spawns a local task that never ends, then answers 0.
@@ -206,6 +209,9 @@ impl Engine for FakeEngine {
             done: Vec::new(),
             answered: Vec::new(),
             condemned: None,
+            condemning: None,
+            unbegun: BTreeMap::new(),
+            returned: HashMap::new(),
             waker: None,
         })
     }
@@ -246,6 +252,11 @@ pub struct FakeWorker {
     answered: Vec<Turn>,
     /// Reported after earlier ends.
     condemned: Option<Outcome>,
+    /// It begins no event until it is condemned, with this outcome.
+    condemning: Option<(channel::RecvFut<()>, Outcome)>,
+    /// The events that came meanwhile, in the order of their slots, and those of them that it has reported.
+    unbegun: BTreeMap<(u32, u32), Call>,
+    returned: HashMap<SlotId, Call>,
     waker: Option<Waker>,
     #[expect(dead_code, reason = "counts while it lives")]
     alive: Counted,
@@ -289,6 +300,10 @@ impl Worker for FakeWorker {
     type Event = Call;
 
     fn begin(&mut self, slot: SlotId, Call { does, reply }: Call) {
+        if self.condemning.is_some() {
+            self.unbegun.insert((slot.index, slot.generation), Call { does, reply });
+            return;
+        }
         let running = match does {
             Does::Echo(value) => return self.ended(slot, Outcome::Ok, reply, value),
             Does::Version => return self.ended(slot, Outcome::Ok, reply, self.script.version),
@@ -333,6 +348,10 @@ impl Worker for FakeWorker {
                 self.condemned = Some(outcome);
                 return self.wake();
             }
+            Does::Condemning(until, outcome) => {
+                self.condemning = Some((until.into_recv_async(), outcome));
+                Running::Never(reply)
+            }
             Does::Wait(until) => Running::Waits(until.into_recv_async(), reply),
             Does::GoOn(until) => {
                 reply.send(Ok(0));
@@ -372,7 +391,18 @@ impl Worker for FakeWorker {
             });
             return Poll::Ready(Turn::Ended { slot, outcome });
         }
+        if let Some((until, outcome)) = &mut self.condemning
+            && std::pin::Pin::new(until).poll(cx).is_ready()
+        {
+            self.condemned = Some(*outcome);
+            self.condemning = None;
+        }
         if let Some(outcome) = self.condemned {
+            if let Some(((index, generation), call)) = self.unbegun.pop_first() {
+                let slot = SlotId { index, generation };
+                self.returned.insert(slot, call);
+                return Poll::Ready(Turn::Returned { slot });
+            }
             return Poll::Ready(Turn::Condemned {
                 outcome,
                 reason: "it was asked to".to_owned(),
@@ -417,6 +447,10 @@ impl Worker for FakeWorker {
             Trim::Io => &self.script.io_ends,
         };
         count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn take_back(&mut self, slot: SlotId) -> Option<Call> {
+        self.returned.remove(&slot)
     }
 
     fn abandon(&mut self, failure: Failure) {

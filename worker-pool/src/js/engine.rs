@@ -232,6 +232,13 @@ impl Worker for JsWorker {
         }
     }
 
+    fn take_back(&mut self, slot: SlotId) -> Option<JsEvent> {
+        match &mut self.0 {
+            Place::Thread(_) => None,
+            Place::Cell(worker) => worker.take_back(slot),
+        }
+    }
+
     fn abandon(&mut self, failure: Failure) {
         match &mut self.0 {
             Place::Thread(worker) => worker.abandon(failure),

@@ -206,6 +206,13 @@ impl<E: Engine> Worker for Host<E> {
         }
     }
 
+    fn take_back(&mut self, slot: SlotId) -> Option<Work<E>> {
+        match self {
+            Self::Script(worker) => worker.take_back(slot).map(Work::Event),
+            Self::Native(_) => None,
+        }
+    }
+
     fn abandon(&mut self, failure: Failure) {
         match self {
             Self::Script(worker) => worker.abandon(failure),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use isopod_outcome::Outcome;
 
 use crate::engine::SlotId;
-use crate::job::{EventId, Tally};
+use crate::job::{EventId, Tally, Terms};
 use crate::line::Line;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -22,6 +22,8 @@ pub(crate) struct Running {
     /// `None` if the event was counted already: see [`Slots::take_overdue`].
     pub(crate) tally: Option<Tally>,
     pub(crate) line: Arc<Line>,
+    /// For a worker that gives it back.
+    pub(crate) terms: Terms,
 }
 
 /// The running events of one worker. No foreign code runs under the lock.
@@ -48,9 +50,9 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// Inserts an event. Returns it if the worker was given up.
-    pub(crate) fn insert(&mut self, running: Running) -> Result<SlotId, Running> {
+    pub(crate) fn insert(&mut self, running: Running) -> Result<SlotId, Box<Running>> {
         if self.lost {
-            return Err(running);
+            return Err(Box::new(running));
         }
         let index = self.free.pop().unwrap_or_else(|| {
             self.entries.push((0, None));
@@ -189,15 +191,22 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::Call;
+    use crate::job::Job;
+    use crate::options::Meta;
 
     fn running() -> Running {
+        let tally = || Tally::accept(Default::default(), Default::default());
+        let meta = Meta::default();
+        let job = Job::new(EventId(1), None, Call::echo(1).0, Instant::now(), meta, tally());
         Running {
             id: EventId(1),
             started: Instant::now(),
             deadline: Instant::now(),
             canceled: None,
-            tally: Some(Tally::accept(Default::default(), Default::default())),
+            tally: Some(tally()),
             line: Arc::default(),
+            terms: job.terms(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A worker's event loop: reads mail in bursts, begins events, polls the worker, reports ended events, checks deadlines.
 
+mod returned;
 mod timing;
 
 use std::future::poll_fn;
@@ -226,7 +227,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     fn begin(&mut self, job: Job<E::Event>) -> Step {
         let (now, id) = (self.at, job.id);
         let deadline = job.due(self.assignment.version.limits.wall_timeout);
-        let line = Arc::clone(&job.line);
+        let (line, terms) = (Arc::clone(&job.line), job.terms());
         if self.cut {
             job.fail(Failure::new(Outcome::Canceled, "the pool was shut down"));
             self.ended.push(id);
@@ -254,6 +255,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             canceled: None,
             tally: Some(tally),
             line,
+            terms,
         };
         self.trimmed = None;
         let slot = self.slots().insert(running);
@@ -328,6 +330,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 }
                 Ok(())
             }
+            Turn::Returned { slot } => self.give_back(slot),
             Turn::Condemned { outcome, reason } => Err(self.condemn(outcome, &reason)),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::common::{LONG, assert_settled, builder, call, deploy, pool, send, until};
+use crate::common::{LONG, Pool, Sent, assert_settled, builder, call, deploy, pool, send, until};
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Options, Outcome, PoolEvent};
 
@@ -93,6 +93,44 @@ fn a_worker_that_ignores_a_cancellation_is_dropped() {
     let answer = stubborn.reply.recv_timeout(LONG).expect("an answer");
     assert_eq!(answer.expect_err("lost").outcome, Outcome::WorkerLost);
     assert_eq!(other.answer(), Err(Outcome::WorkerLost));
+    until(|| script.alive() == 0);
+    assert_settled(&pool);
+}
+
+/// A worker that is to be condemned once the sender is dropped, and the event that has it condemned.
+fn condemning(pool: &Pool) -> (flume::Sender<()>, Sent) {
+    let (open, gate) = flume::bounded(1);
+    (open, send(pool, "s", Does::Condemning(gate, Outcome::ExceededMemory)))
+}
+
+#[test]
+fn a_condemned_worker_gives_back_unbegun_events() {
+    let pool = pool(1);
+    let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
+    let (open, condemns) = condemning(&pool);
+    let behind: Vec<_> = (0..5).map(|n| send(&pool, "s", Does::Echo(n))).collect();
+    until(|| pool.stats().scripts["s"].in_flight == 6);
+    drop(open);
+    let answers: Vec<_> = behind.into_iter().map(Sent::answer).collect();
+    assert_eq!(answers, (0..5).map(Ok).collect::<Vec<_>>());
+    assert_eq!(condemns.answer(), Err(Outcome::ExceededMemory));
+    assert_eq!((script.boots(), pool.stats().threads.lost), (2, 0));
+    assert_settled(&pool);
+}
+
+#[test]
+fn a_canceled_event_that_is_given_back_ends() {
+    let pool = builder(1).cancel_grace(LONG).build().expect("threads");
+    let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
+    let (open, condemns) = condemning(&pool);
+    let behind = send(&pool, "s", Does::WorkerId);
+    until(|| pool.stats().scripts["s"].in_flight == 2);
+    drop(behind.ticket);
+    drop(open);
+    let answer = behind.reply.recv_timeout(LONG).expect("an answer");
+    assert_eq!(answer.expect_err("canceled").outcome, Outcome::Canceled);
+    assert_eq!(condemns.answer(), Err(Outcome::ExceededMemory));
+    assert_eq!(pool.stats().scripts["s"].outcomes["canceled"], 1);
     until(|| script.alive() == 0);
     assert_settled(&pool);
 }

@@ -23,6 +23,12 @@ struct Offered {
     is_closed: bool,
 }
 
+/// The parts that an event brought.
+pub(super) struct Brought {
+    pub(super) bodies: Vec<Body>,
+    pub(super) stubs: Vec<Arc<dyn Lent>>,
+}
+
 /// Something that the other side can call.
 struct Borrowed {
     /// The event or the question that brought it.
@@ -106,6 +112,18 @@ impl Offers {
         drop(taken);
     }
 
+    /// Takes back all that an event brought, which the other side has not begun. `None`: it has taken some of it.
+    pub(super) fn recall(&self, by: u64) -> Option<Brought> {
+        let mut offered = self.lock();
+        let bodies = offered.bodies.remove(&by).unwrap_or_default();
+        let mut lent: Vec<_> = offered.lent.extract_if(|_, borrowed| borrowed.by == by).collect();
+        drop(offered);
+        lent.sort_unstable_by_key(|(number, _)| *number);
+        let lent = lent.into_iter().map(|(_, borrowed)| borrowed.lent).collect();
+        let bodies = bodies.into_iter().collect::<Option<_>>()?;
+        Some(Brought { bodies, stubs: lent })
+    }
+
     /// Drops what is left of the bodies and the socket of an event or a question.
     pub(super) fn withdraw(&self, number: u64) {
         let mut offered = self.lock();
@@ -161,6 +179,20 @@ mod tests {
         fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
             Box::pin(std::future::ready(Ok(asked)))
         }
+    }
+
+    #[test]
+    fn unread_parts_of_an_event_can_be_recalled() {
+        let offers = Offers::default();
+        let lent = || vec![Arc::new(Nothing) as Arc<dyn Lent>; 2];
+        for event in [1, 2] {
+            offers.add(event, vec!["a".into(), "b".into()]);
+            assert_eq!(offers.lend(event, lent()).len(), 2);
+        }
+        let Brought { bodies, stubs } = offers.recall(1).unwrap();
+        assert_eq!((bodies[1].as_bytes().unwrap(), stubs.len()), (&b"b"[..].into(), 2));
+        assert!(offers.take("/body/1/0").is_none());
+        assert!(offers.take("/body/2/0").is_some() && offers.recall(2).is_none());
     }
 
     #[test]

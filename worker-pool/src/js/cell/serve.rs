@@ -9,16 +9,17 @@ use h2::server::SendResponse;
 use http::Request;
 use isopod_runtime::Script;
 use isopod_runtime::fetcher::Fetcher;
+use isopod_runtime::handlers::Body;
 use isopod_runtime::native::NativeFunction;
 use isopod_runtime::network::{Broker, Brokered};
-use isopod_runtime::remote::{Parcel, ParcelFuture, Target, serve_cache, serve_function, serve_own};
+use isopod_runtime::remote::{Lent, Parcel, ParcelFuture, Target, serve_cache, serve_function, serve_own};
 use isopod_runtime::sandbox::Confinement;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::line::Line;
-use super::offers::Offers;
+use super::offers::{Brought, Offers};
 use super::wire::{ASK, Broken, CONNECTION_BYTES, HEADER_BYTES_MAX, LogLine, Messages, WINDOW_BYTES};
 use super::{bodies, sockets};
 
@@ -38,6 +39,13 @@ pub(super) struct Served {
     confinement: watch::Sender<Option<Confinement>>,
     /// Connects for it, if it is a sandbox, and reads the files of its modules.
     keeper: Option<(Broker, Handle)>,
+}
+
+/// The parts that an event brought.
+pub(super) struct Recalled {
+    pub(super) bodies: Vec<Body>,
+    pub(super) functions: Vec<NativeFunction>,
+    pub(super) stubs: Vec<Arc<dyn Lent>>,
 }
 
 struct Runs {
@@ -102,6 +110,21 @@ impl Served {
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(event, functions);
         }
+    }
+
+    /// Takes back all that an event brought, which the cell has not begun. `None`: it has taken some of it.
+    pub(super) fn recall(&self, event: u64) -> Option<Recalled> {
+        let functions = self
+            .functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&event);
+        let Brought { bodies, stubs } = self.offers.recall(event)?;
+        Some(Recalled {
+            bodies,
+            functions: functions.unwrap_or_default(),
+            stubs,
+        })
     }
 
     /// Drops what is left of an event.

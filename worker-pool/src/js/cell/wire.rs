@@ -91,7 +91,10 @@ pub(super) enum Order {
         slot: (u32, u32),
         event: Box<WrittenEvent>,
         /// The numbers of the functions and objects that a call brings.
+        #[serde(deserialize_with = "bounded")]
         stubs: Vec<u64>,
+        /// Number of long turns that the pool has heard of.
+        long_turns: u64,
         /// The time after which its code is stopped by force.
         stop_in: Option<Duration>,
     },
@@ -111,6 +114,8 @@ pub(super) enum Report {
     Session,
     Streaming,
     Answered,
+    /// It has not been begun and will not be: the only message.
+    Unbegun,
     /// The last message.
     Ended {
         outcome: Outcome,

@@ -17,7 +17,7 @@ use isopod_outcome::{Failure, Outcome};
 use isopod_runtime::Script;
 use isopod_runtime::fetch::WrittenServers;
 use isopod_runtime::handlers::{Event as JsEvent, Fault, FaultKind};
-use isopod_runtime::written::{Exported, Recipient, export};
+use isopod_runtime::written::{Exported, Recipient, WrittenAnswer, export};
 
 use super::line::Line;
 use super::process::Launched;
@@ -57,6 +57,18 @@ struct State {
     is_condemning: Cell<bool>,
     condemned: RefCell<Option<(Outcome, String)>>,
     memory_bytes: Cell<usize>,
+    /// Number of long turns that it has told of.
+    long_turns: Cell<u64>,
+    /// Events that it has not begun, which the pool takes back.
+    returned: RefCell<HashMap<SlotId, JsEvent>>,
+    /// Answers of events because of which the worker is condemned.
+    parting: RefCell<Vec<Parting>>,
+}
+
+/// An answer that is given when the worker is gone for the pool: the next event of its caller is not for it.
+struct Parting {
+    recipient: Recipient,
+    answer: WrittenAnswer,
 }
 
 /// An open event.
@@ -132,6 +144,27 @@ impl State {
         }
     }
 
+    /// Gives back an event that the cell has not begun.
+    fn give_back(&self, slot: SlotId, event: JsEvent) {
+        let mut open = self.open.borrow_mut();
+        open.remove(&slot);
+        if self.last.get() == Some(slot) {
+            let last = open.iter().max_by_key(|(_, open)| open.number);
+            self.last.set(last.map(|(slot, _)| *slot));
+        }
+        drop(open);
+        self.returned.borrow_mut().insert(slot, event);
+        self.push(Turn::Returned { slot });
+    }
+
+    /// Tells the callers of events because of which the worker is condemned.
+    fn part(&self) {
+        for Parting { recipient, answer } in self.parting.take() {
+            // A failure has no other shape than was asked for.
+            drop(recipient.answer(answer, |_| None, |_| None, None, 0));
+        }
+    }
+
     /// Ends all events but the one to blame.
     fn spare_all_but(&self, blamed: Option<SlotId>) {
         let others: Vec<_> = self
@@ -178,6 +211,7 @@ impl CellWorker {
             slot: (slot.index, slot.generation),
             event: Box::new(event),
             stubs: offers.lend(number, stubs),
+            long_turns: self.state.long_turns.get(),
             stop_in: stop_at.map(|at| at.saturating_duration_since(Instant::now())),
         });
         let begin = match begin {
@@ -189,7 +223,7 @@ impl CellWorker {
         };
         offers.add(number, bodies);
         self.cell.served.add_functions(number, functions);
-        let (response, orders) = match self.ask(number, begin) {
+        let (response, orders) = match self.ask(number, begin.clone()) {
             Ok(asked) => asked,
             Err(error) => {
                 self.cell.served.withdraw(number);
@@ -211,6 +245,7 @@ impl CellWorker {
         tokio::task::spawn_local(event::carry(event::Carried {
             slot,
             open,
+            begin,
             state: Rc::clone(&self.state),
             response,
             line: self.line.clone(),
@@ -285,6 +320,10 @@ impl CellWorker {
         }
     }
 
+    pub(in crate::js) fn take_back(&mut self, slot: SlotId) -> Option<JsEvent> {
+        self.state.returned.borrow_mut().remove(&slot)
+    }
+
     pub(in crate::js) fn memory_bytes(&self) -> usize {
         self.state.memory_bytes.get()
     }
@@ -302,11 +341,15 @@ impl CellWorker {
         for open in open.into_values() {
             open.fail(fault(failure.clone()));
         }
+        for event in self.state.returned.take().into_values() {
+            event.fail(fault(failure.clone()));
+        }
     }
 }
 
 impl Drop for CellWorker {
     fn drop(&mut self) {
+        self.state.part();
         // A cell in order ends itself when its connection is closed.
         if self.is_condemned() {
             self.cell.life.kill();

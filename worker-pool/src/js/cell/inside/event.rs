@@ -10,10 +10,11 @@ use http::Response;
 use isopod_outcome::Outcome;
 use isopod_runtime::handlers::{Fault, FaultKind};
 use isopod_runtime::remote::function_of;
-use isopod_runtime::written::{Answered, Owed, WrittenAnswer, import};
+use isopod_runtime::written::{Answered, Owed, WrittenAnswer, import_to, owe};
 use tokio::sync::{Notify, mpsc};
 
 use super::shared::Inside;
+use super::waiting::Begin;
 use super::worker::{Mail, TURNS_MAX};
 use crate::engine::SlotId;
 use crate::js::cell::bodies::pull;
@@ -31,6 +32,7 @@ pub(super) async fn handle(
         slot,
         event,
         stubs,
+        long_turns,
         stop_in,
     }) = heard.next::<Order>().await?
     else {
@@ -41,37 +43,28 @@ pub(super) async fn handle(
         generation: slot.1,
     };
     let mut to = respond.send_response(Response::new(()), false)?;
-    let value_bytes_max = inside.line.value_bytes_max();
-    let stream = |body| pull(inside.line.requests(), number, body).map(|(body, _)| body);
-    let mut stubs: Vec<_> = inside.line.borrow(stubs).into_iter().map(Some).collect();
-    let stub = |number: u32| stubs.get_mut(number as usize)?.take();
-    let function = |function| Some(function_of(number, function, &inside.remote));
-    let (event, owed) = match import(*event, stream, function, stub, value_bytes_max) {
-        Ok(imported) => imported,
-        Err(error) => {
-            let fault = Fault::new(FaultKind::Exception, error.to_string());
-            let answer = Report::Answer(Box::new(WrittenAnswer::Failed((&fault).into())), Vec::new());
-            write(&mut to, encode(&answer)?).await?;
-            let outcome = Outcome::Exception;
-            write(
-                &mut to,
-                encode(&Report::Ended {
-                    outcome,
-                    memory_bytes: 0,
-                })?,
-            )
-            .await?;
-            return Ok(to.send_data(Bytes::new(), true)?);
-        }
+    let (owing, owed) = owe(&event);
+    let from = Arc::clone(inside);
+    // On the worker's thread: nothing of the event is asked for or released before it is begun.
+    let make = move || {
+        let line = &from.line;
+        let stream = |body| pull(line.requests(), number, body).map(|(body, _)| body);
+        let mut stubs: Vec<_> = line.borrow(stubs).into_iter().map(Some).collect();
+        let stub = |number: u32| stubs.get_mut(number as usize)?.take();
+        let function = |function| Some(function_of(number, function, &from.remote));
+        import_to(owing, *event, stream, function, stub, line.value_bytes_max()).ok()
     };
     let (turns, mut turned) = mpsc::channel(TURNS_MAX);
-    let begin = Mail::Begin {
-        slot,
-        event: Box::new(event),
+    let begin = Begin {
+        make: Box::new(make),
         stop_at: stop_in.and_then(|after| Instant::now().checked_add(after)),
         turns,
     };
-    if inside.mail.send(begin).await.is_err() {
+    if !inside.waiting.add(slot, long_turns, begin) {
+        write(&mut to, encode(&Report::Unbegun)?).await?;
+        return Ok(to.send_data(Bytes::new(), true)?);
+    }
+    if inside.mail.send(Mail::Begin(slot)).await.is_err() {
         return Err(Broken("the worker's thread has ended".to_owned()));
     }
     let closed = Arc::new(Notify::new());
@@ -91,6 +84,10 @@ pub(super) async fn handle(
                 }
             },
             turn = turned.recv(), if ended.is_none() => match turn {
+                Some(Report::Unbegun) => {
+                    write(&mut to, encode(&Report::Unbegun)?).await?;
+                    return Ok(to.send_data(Bytes::new(), true)?);
+                }
                 Some(turn @ Report::Ended { .. }) => {
                     ended = Some(turn);
                     continue;

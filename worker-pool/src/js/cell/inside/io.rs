@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::asks::Asks;
 use super::log::{self, Log};
 use super::shared::Inside;
+use super::waiting::Waiting;
 use super::worker::{Booting, Mail};
 use super::{event, worker};
 use crate::js::cell::line::{Limits, Line};
@@ -44,16 +45,18 @@ pub(super) fn run(
 ) -> Result<(), Broken> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mail, mailbox) = mpsc::channel(MAIL_WAITING_MAX);
+    let waiting = Arc::<Waiting>::default();
     // At once: V8 is ready when there is a script.
-    worker::spawn(mailbox, template)?;
+    worker::spawn(mailbox, Arc::clone(&waiting), template)?;
     let handle = runtime.handle().clone();
-    runtime.block_on(serve(down, up, mail, handle, confinement))
+    runtime.block_on(serve(down, up, mail, waiting, handle, confinement))
 }
 
 async fn serve(
     down: UnixStream,
     up: UnixStream,
     mail: mpsc::Sender<Mail>,
+    waiting: Arc<Waiting>,
     handle: Handle,
     confinement: Option<Confinement>,
 ) -> Result<(), Broken> {
@@ -93,6 +96,7 @@ async fn serve(
         remote: Arc::new(Asks(line.clone())),
         line,
         mail,
+        waiting,
         log: Arc::clone(&log),
         in_sandbox,
     });

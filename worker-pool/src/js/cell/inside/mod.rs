@@ -7,6 +7,7 @@ mod event;
 mod io;
 mod log;
 mod shared;
+mod waiting;
 mod worker;
 
 use std::os::fd::AsFd as _;

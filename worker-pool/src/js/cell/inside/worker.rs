@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use futures::task::AtomicWaker;
 use isopod_outcome::{Failure, Outcome};
 use isopod_runtime::fetcher::Loopback;
-use isopod_runtime::handlers::Event as JsEvent;
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::modules::ModulesLoaded;
 use isopod_runtime::{OsScheduling, Script, Watchdog, WorkerTemplate, WorkerThread, platform, run_in_short_slices};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+use super::waiting::{Begin, Waiting};
 use crate::engine::{BootContext, BootError, Noticed, SlotId, Trim, Turn, Worker as _, WorkerId, WorkerNotice};
 use crate::js::cell::wire::{FromCell, Report};
 use crate::js::fault::fault;
@@ -26,13 +26,8 @@ use crate::js::thread_worker::ThreadWorker;
 pub(super) enum Mail {
     /// The first.
     Boot(Box<Booting>),
-    Begin {
-        slot: SlotId,
-        event: Box<JsEvent>,
-        stop_at: Option<Instant>,
-        /// Gets each turn of the event; it has room for all.
-        turns: mpsc::Sender<Report>,
-    },
+    /// An event waits to be begun, unless it has been given back.
+    Begin(SlotId),
     StopAt(SlotId, Instant),
     Cancel(SlotId, Outcome),
     TrimMemory,
@@ -60,13 +55,17 @@ pub(super) struct Booting {
 pub(super) const TURNS_MAX: usize = 4;
 
 /// Starts the worker's thread, which initializes V8 and waits for a script.
-pub(super) fn spawn(mut mailbox: mpsc::Receiver<Mail>, template: WorkerTemplate) -> std::io::Result<()> {
+pub(super) fn spawn(
+    mut mailbox: mpsc::Receiver<Mail>,
+    waiting: Arc<Waiting>,
+    template: WorkerTemplate,
+) -> std::io::Result<()> {
     let body = move || {
         let Some(Mail::Boot(booting)) = mailbox.blocking_recv() else {
             return;
         };
         let said = booting.said.clone();
-        let run = || run(*booting, mailbox, template);
+        let run = || run(*booting, mailbox, waiting, template);
         if let Ok(Err(failure)) = catch_unwind(AssertUnwindSafe(run)) {
             drop(said.blocking_send(FromCell::BootFailed((&fault(failure)).into())));
         } else {
@@ -79,7 +78,12 @@ pub(super) fn spawn(mut mailbox: mpsc::Receiver<Mail>, template: WorkerTemplate)
     platform::spawn("isopod-0".to_owned(), Box::new(body)).map(drop)
 }
 
-fn run(booting: Booting, mailbox: mpsc::Receiver<Mail>, template: WorkerTemplate) -> Result<(), Failure> {
+fn run(
+    booting: Booting,
+    mailbox: mpsc::Receiver<Mail>,
+    waiting: Arc<Waiting>,
+    template: WorkerTemplate,
+) -> Result<(), Failure> {
     let lost = |error: String| Failure::new(Outcome::BootFailed, "the cell cannot start a worker").with_detail(error);
     let scheduling = match booting.is_tuned && !booting.in_sandbox {
         true => OsScheduling::Tuned,
@@ -108,7 +112,7 @@ fn run(booting: Booting, mailbox: mpsc::Receiver<Mail>, template: WorkerTemplate
             concurrency: booting.concurrency,
             deadline: None,
             stop_at: booting.stop_in.and_then(|after| Instant::now().checked_add(after)),
-            notice: notice(booting.said.clone(), Arc::clone(&watched)),
+            notice: notice(booting.said.clone(), Arc::clone(&watched), Arc::clone(&waiting)),
         };
         let modules = booting.script.modules_loaded();
         let booted = ThreadWorker::boot(&thread, &booting.script, ctx, Some(booting.loopback)).await;
@@ -120,6 +124,7 @@ fn run(booting: Booting, mailbox: mpsc::Receiver<Mail>, template: WorkerTemplate
         let mut running = Running {
             worker,
             mailbox,
+            waiting,
             turns: HashMap::new(),
             said: booting.said,
             watched,
@@ -149,16 +154,21 @@ impl Watched {
 }
 
 /// Tells the pool what the watchdog observes.
-fn notice(said: mpsc::Sender<FromCell>, watched: Arc<Watched>) -> WorkerNotice {
+fn notice(said: mpsc::Sender<FromCell>, watched: Arc<Watched>, waiting: Arc<Waiting>) -> WorkerNotice {
     WorkerNotice::new(move |noticed| {
+        let is_long = matches!(noticed, Noticed::LongTurn);
         let message = match noticed {
             Noticed::LongTurn => FromCell::LongTurn,
             Noticed::Stopping(stop) => FromCell::Stopping(stop.outcome),
         };
         let mut is_told = watched.is_told();
         // Full only if the pool does not read, which has a deadline of its own.
-        *is_told |= said.try_send(message).is_ok();
+        let is_said = said.try_send(message).is_ok();
+        *is_told |= is_said;
         drop(is_told);
+        if is_said && is_long {
+            waiting.long_turn();
+        }
         watched.waker.wake();
     })
 }
@@ -170,6 +180,7 @@ fn urls(modules: &ModulesLoaded) -> Vec<String> {
 struct Running {
     worker: ThreadWorker,
     mailbox: mpsc::Receiver<Mail>,
+    waiting: Arc<Waiting>,
     turns: HashMap<SlotId, mpsc::Sender<Report>>,
     said: mpsc::Sender<FromCell>,
     watched: Arc<Watched>,
@@ -204,6 +215,7 @@ impl Running {
             }
             if self.worker.is_condemned() && !std::mem::replace(&mut self.is_condemned, true) {
                 drop(self.said.try_send(FromCell::Condemning));
+                self.waiting.close();
             }
             match polled {
                 Poll::Pending => return Poll::Pending,
@@ -211,6 +223,8 @@ impl Running {
                 Poll::Ready(Turn::Session { slot }) => self.report(slot, Report::Session),
                 Poll::Ready(Turn::Answered { slot }) => self.report(slot, Report::Answered),
                 Poll::Ready(Turn::Ended { slot, outcome }) => self.end(slot, outcome),
+                // Its own mailbox is behind this one.
+                Poll::Ready(Turn::Returned { .. }) => {}
                 Poll::Ready(Turn::Condemned { outcome, reason }) => {
                     self.worker.abandon(Failure::new(outcome, &*reason));
                     let open: Vec<_> = self.turns.keys().copied().collect();
@@ -224,17 +238,18 @@ impl Running {
 
     fn read(&mut self, mail: Mail) {
         match mail {
-            Mail::Begin {
-                slot,
-                event,
-                stop_at,
-                turns,
-            } => {
+            Mail::Begin(slot) => {
+                let Some(Begin { make, stop_at, turns }) = self.waiting.take(slot) else {
+                    return;
+                };
                 self.turns.insert(slot, turns);
+                let Some(event) = make() else {
+                    return self.end(slot, Outcome::Exception);
+                };
                 if let Some(at) = stop_at {
                     self.worker.stop_at(slot, at);
                 }
-                self.worker.begin(slot, *event);
+                self.worker.begin(slot, event);
             }
             Mail::StopAt(slot, at) if self.turns.contains_key(&slot) => self.worker.stop_at(slot, at),
             Mail::Cancel(slot, outcome) if self.turns.contains_key(&slot) => self.worker.cancel(slot, outcome),

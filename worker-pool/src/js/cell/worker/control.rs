@@ -54,6 +54,7 @@ pub(super) async fn listen(
         match message {
             Ok(Some(FromCell::LongTurn)) => {
                 state.in_long_turn.set(true);
+                state.long_turns.set(state.long_turns.get() + 1);
                 notice.long_turn();
             }
             Ok(Some(FromCell::Stopping(outcome))) => stopping = Some((Instant::now() + lost_grace, outcome)),

@@ -4,26 +4,31 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
 use h2::client::ResponseFuture;
 use isopod_outcome::Outcome;
-use isopod_runtime::handlers::{Fault, FaultKind};
-use isopod_runtime::written::{AnswerError, WrittenAnswer};
+use isopod_runtime::handlers::{Event as JsEvent, Fault, FaultKind};
+use isopod_runtime::written::{AnswerError, Exported, Recipient, WrittenAnswer};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::{Open, State};
+use super::{Open, Parting, State};
 use crate::engine::{SlotId, Turn};
 use crate::js::cell::bodies::pull;
 use crate::js::cell::line::Line;
 use crate::js::cell::serve::Served;
-use crate::js::cell::wire::{Broken, Messages, Order, Report};
+use crate::js::cell::wire::{Broken, Messages, Order, Report, take};
+
+/// The time after which the caller of an event because of which a worker is condemned is told, should the worker not have gone.
+const PARTED_WITHIN: Duration = Duration::from_millis(100);
 
 /// An event on its way.
 pub(super) struct Carried {
     pub(super) slot: SlotId,
     pub(super) open: Rc<Open>,
+    /// The message with which it was begun.
+    pub(super) begin: Bytes,
     pub(super) state: Rc<State>,
     pub(super) response: ResponseFuture,
     pub(super) line: Line,
@@ -34,6 +39,8 @@ pub(super) struct Carried {
 /// The end of a cell's answers to an event.
 enum End {
     Ended(Outcome),
+    /// It has not been begun.
+    Unbegun,
     /// It was canceled, and the cell has not ended it.
     Ignored(Outcome),
 }
@@ -43,6 +50,7 @@ pub(super) async fn carry(carried: Carried) {
     let Carried { slot, open, state, .. } = &carried;
     let (slot, open, state) = (*slot, Rc::clone(open), Rc::clone(state));
     let (served, number) = (Arc::clone(&carried.served), open.number);
+    let (begin, bytes_max) = (carried.begin.clone(), carried.line.value_bytes_max());
     match carried.run().await {
         Ok(End::Ended(outcome)) => {
             // Of a cell that says so, every event has been answered.
@@ -51,6 +59,15 @@ pub(super) async fn carry(carried: Carried) {
                 "the worker's process ended the event without an answer",
             ));
             state.end(slot, outcome);
+        }
+        Ok(End::Unbegun) => {
+            let recipient = open.recipient.borrow_mut().take();
+            match recipient.map(|recipient| again(&begin, recipient, &served, number, bytes_max)) {
+                Some(Ok(event)) => state.give_back(slot, event),
+                Some(Err(fault)) => state.end(slot, fault.into()),
+                // It has been failed.
+                None => state.end(slot, Outcome::WorkerLost),
+            }
         }
         Ok(End::Ignored(outcome)) => {
             open.fail(Fault::new(
@@ -80,6 +97,30 @@ pub(super) async fn carry(carried: Carried) {
     served.withdraw(number);
 }
 
+/// Makes an event again that a cell has not begun. An error is the kind of its failure, which its caller has been told.
+fn again(
+    begin: &[u8],
+    recipient: Recipient,
+    served: &Served,
+    number: u64,
+    bytes_max: usize,
+) -> Result<JsEvent, FaultKind> {
+    let written = take::<Order>(&mut BytesMut::from(begin));
+    let (Ok(Some(Order::Begin { event, .. })), Some(recalled)) = (written, served.recall(number)) else {
+        let message = "the worker's process gave the event back, and had taken some of it";
+        recipient.fail(Fault::new(FaultKind::WorkerLost, message));
+        return Err(FaultKind::WorkerLost);
+    };
+    let exported = Exported {
+        event: *event,
+        bodies: recalled.bodies,
+        functions: recalled.functions,
+        stubs: recalled.stubs,
+        recipient,
+    };
+    exported.restore(bytes_max).map_err(|_| FaultKind::Exception)
+}
+
 impl Carried {
     async fn run(self) -> Result<End, Broken> {
         let open = Rc::clone(&self.open);
@@ -90,12 +131,12 @@ impl Carried {
             outcome
         };
         tokio::select! {
-            end = self.follow() => end.map(End::Ended),
+            end = self.follow() => end,
             outcome = ignored => Ok(End::Ignored(outcome)),
         }
     }
 
-    async fn follow(self) -> Result<Outcome, Broken> {
+    async fn follow(self) -> Result<End, Broken> {
         let mut said = Messages::new(self.response.await?.into_body());
         let mut bodies: Vec<oneshot::Receiver<()>> = Vec::new();
         let value_bytes_max = self.line.value_bytes_max();
@@ -141,6 +182,10 @@ impl Carried {
                     }
                 }
                 Some(Report::Session) => self.state.push(Turn::Session { slot: self.slot }),
+                Some(Report::Unbegun) => {
+                    drop(self.open.orders.borrow_mut().send_data(Bytes::new(), true));
+                    return Ok(End::Unbegun);
+                }
                 Some(Report::Streaming) => {
                     is_streaming = true;
                     self.state.push(Turn::Streaming { slot: self.slot });
@@ -158,8 +203,13 @@ impl Carried {
         if let Some(failed) = failed
             && let Some(recipient) = self.open.recipient.borrow_mut().take()
         {
-            // A failure has no other shape than was asked for.
-            drop(recipient.answer(failed, |_| None, |_| None, None, value_bytes_max));
+            let answer = failed;
+            self.state.parting.borrow_mut().push(Parting { recipient, answer });
+            let state = Rc::clone(&self.state);
+            tokio::task::spawn_local(async move {
+                sleep(PARTED_WITHIN).await;
+                state.part();
+            });
         }
         // The worker may be dropped once its event has ended, and its process with it: not before its answer has been read.
         bodies.retain_mut(|closed| closed.try_recv() == Err(oneshot::error::TryRecvError::Empty));
@@ -173,11 +223,11 @@ impl Carried {
             }
         }
         drop(self.open.orders.borrow_mut().send_data(Bytes::new(), true));
-        Ok(match (outcome, is_refused) {
+        Ok(End::Ended(match (outcome, is_refused) {
             // What its caller could not take, the worker cannot know of.
             (Outcome::Ok, true) => Outcome::Exception,
             (outcome, _) => outcome,
-        })
+        }))
     }
 }
 
