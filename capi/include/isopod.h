@@ -138,7 +138,7 @@ isopod_status isopod_stats(const isopod_pool *pool, char **stats_json);
  *   "concurrency": 64, "workers_min": 0, "workers_max": 4, "queue_len_max": 1024, "spread_at": 4, "weight": 1,
  *   "adapts": false
  *   "recycle": {"events": 1000, "age_ms": 3600000, "memory_bytes": 67108864}
- *   "wall_timeout_ms": 30000, "stream_timeout_ms": 3600000, "wait_until_timeout_ms": 30000
+ *   "boot_timeout_ms": 10000, "wall_timeout_ms": 30000, "stream_timeout_ms": 3600000, "wait_until_timeout_ms": 30000
  *   "cpu_ms": 10000, "cpu_soft_ms": 8000, "boot_cpu_ms": 5000, "memory_bytes": 134217728
  */
 isopod_status isopod_deploy_source(const isopod_pool *pool, const char *name, const char *source,

@@ -176,6 +176,7 @@ pub(crate) struct ScriptOptions {
     spread_at: Option<usize>,
     weight: Option<u32>,
     adapts: bool,
+    boot_timeout_ms: Option<u64>,
     wall_timeout_ms: Option<u64>,
     stream_timeout_ms: Option<u64>,
     wait_until_timeout_ms: Option<u64>,
@@ -297,6 +298,7 @@ impl ScriptOptions {
                     .age(self.recycle.age_ms.map(Duration::from_millis))
                     .memory_bytes(self.recycle.memory_bytes),
             )
+            .boot_timeout(self.boot_timeout_ms.map(Duration::from_millis))
             .wall_timeout(self.wall_timeout_ms.map(Duration::from_millis))
             .stream_timeout(self.stream_timeout_ms.map(Duration::from_millis))
             .wait_until_timeout(self.wait_until_timeout_ms.map(Duration::from_millis))

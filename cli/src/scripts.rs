@@ -94,6 +94,10 @@ fn with_main(
         options.reach.data_extensions = modules.data_extensions;
         options.reach.computed_data = modules.computed_data;
         options.reach.hard_links = modules.hard_links;
+        options.limits.module_bytes_max = modules.module_bytes_max;
+        options.limits.transpiled_bytes_max = modules.transpiled_bytes_max;
+        options.limits.modules_max = modules.modules_max;
+        options.limits.commonjs_bytes_max = usize::try_from(modules.commonjs_bytes_max).unwrap_or(usize::MAX);
         options.import_map = import_map;
         options.jsx.import_source = source;
         options.memory.extend(memory);
@@ -195,6 +199,7 @@ fn options(worker: &Worker) -> Options {
                 .events_per_worker(worker.sessions.events_per_worker)
                 .grace(worker.sessions.grace),
         )
+        .boot_timeout(worker.limits.boot)
         .wall_timeout(worker.limits.wall)
         .stream_timeout(worker.limits.stream)
         .wait_until_timeout(worker.limits.wait_until)

@@ -27,18 +27,50 @@ fn an_endless_loop_is_a_504_soon_after_its_limit() {
 #[test]
 fn a_loop_at_the_top_level_is_a_503_until_the_next_version() {
     let project = Project::new(&[
-        ("isopod.toml", "main = 'worker.js'\n[limits]\nboot = '100ms'"),
+        ("isopod.toml", "main = 'worker.js'\n[limits]\nboot = '1s'"),
         ("worker.js", "for (;;);"),
     ]);
     let mut server = Serving::start_with(project.path(), &["--watch"]);
     let answer = server.get("/");
     assert_eq!(answer.verdict(), (503, "boot_failed"));
-    assert!(answer.body.contains("top-level code exceeded"), "{}", answer.body);
+    assert!(answer.body.contains("top-level code"), "{}", answer.body);
     project.write("worker.js", "export default { fetch: () => new Response('mended') }");
     until("the next version answers", || {
         (server.get("/").body == "mended").then_some(())
     });
     assert!(server.lives());
+}
+
+/// Parsers cannot be interrupted, so a start does not wait for them any longer than it may take.
+#[test]
+fn a_module_that_takes_too_long_to_parse_is_named_and_costs_no_thread() {
+    let lines: String = (0..60_000)
+        .map(|at| format!("export const a{at}: number = {at} as number;\n"))
+        .collect();
+    let project = Project::new(&[
+        (
+            "isopod.toml",
+            "threads = 1\nroutes = [{ pattern = '/slow', worker = 'slow' }, { pattern = '/*', worker = 'good' }]\n\
+             [pool]\nlost_threads_max = 0\n[workers.slow]\nmain = 'slow.js'\nlimits = { boot = '300ms' }\n\
+             [workers.good]\nmain = 'good.js'",
+        ),
+        (
+            "slow.js",
+            "import './large.ts'; export default { fetch: () => new Response('slow') }",
+        ),
+        ("large.ts", &lines),
+        ("good.js", "export default { fetch: () => new Response('good') }"),
+    ]);
+    let server = Serving::start(project.path());
+    let answer = server.get("/slow");
+    assert_eq!(answer.verdict(), (503, "boot_failed"));
+    assert!(
+        answer.body.contains("large.ts") && answer.body.contains("was being parsed"),
+        "{}",
+        answer.body
+    );
+    assert_eq!(server.get("/good").body, "good");
+    assert_eq!(server.metric("isopod_threads_lost_total"), 0);
 }
 
 #[test]

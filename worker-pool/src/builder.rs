@@ -164,7 +164,8 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the maximum time of a boot. Default: 10 s.
+        /// Sets the maximum time of a boot, unless the script has its own
+        /// ([`Options::boot_timeout`](crate::Options::boot_timeout)). Default: 10 s.
         pub const fn boot_timeout(mut self, boot_timeout: std::time::Duration) -> Self {
             self.base.settings.boot_timeout = boot_timeout;
             self

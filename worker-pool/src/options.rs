@@ -103,6 +103,8 @@ pub struct Options {
     pub workers_min: usize,
     /// Conditions for replacing a worker.
     pub recycle: Recycle,
+    /// Time for the start of a worker. Default: the pool's.
+    pub boot_timeout: Option<Duration>,
     /// Time until an event must be answered, or the stream of its answer must begin. Default: the pool's.
     pub wall_timeout: Option<Duration>,
     /// Time for producing the stream of an answer. Default: the pool's.
@@ -130,6 +132,7 @@ isopod_outcome::setters!(Options {
     workers_max: impl Into<Option<usize>>,
     workers_min: usize,
     recycle: Recycle,
+    boot_timeout: impl Into<Option<Duration>>,
     wall_timeout: impl Into<Option<Duration>>,
     stream_timeout: impl Into<Option<Duration>>,
     wait_until_timeout: impl Into<Option<Duration>>,
@@ -148,6 +151,7 @@ impl Default for Options {
             workers_max: None,
             workers_min: 0,
             recycle: Recycle::default(),
+            boot_timeout: None,
             wall_timeout: None,
             stream_timeout: None,
             wait_until_timeout: None,
@@ -243,6 +247,7 @@ pub(crate) struct Limits {
     pub(crate) events_max: Option<u64>,
     pub(crate) age_max: Option<Duration>,
     pub(crate) memory_bytes_max: Option<usize>,
+    pub(crate) boot_timeout: Duration,
     pub(crate) wall_timeout: Duration,
     pub(crate) stream_timeout: Duration,
     pub(crate) wait_until_timeout: Duration,
@@ -273,6 +278,7 @@ impl Limits {
             },
             age_max: options.recycle.age,
             memory_bytes_max: options.recycle.memory_bytes,
+            boot_timeout: options.boot_timeout.unwrap_or(settings.boot_timeout),
             wall_timeout: options.wall_timeout.unwrap_or(settings.wall_timeout),
             stream_timeout: options.stream_timeout.unwrap_or(settings.stream_timeout),
             wait_until_timeout: options.wait_until_timeout.unwrap_or(settings.wait_until_timeout),

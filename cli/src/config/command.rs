@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::Node;
 use super::file::{File, Var, WorkerFile};
-use super::sections::Jsx;
+use super::modules::Jsx;
 use super::source::Source;
 use super::{ConfigError, invalid, problems_of, typed};
 

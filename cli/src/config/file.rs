@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::bindings::{Assets, Sections};
 use super::cron::Cron;
+use super::modules::{Jsx, Modules};
 use super::pool::{Pool, THREADS_MAX};
 use super::sections::{
-    Ingress, Isolation, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Sessions as SessionsSection,
-    Shutdown, Tls, WorkerNetwork,
+    Ingress, Isolation, Limits, Log, Mode, Network, Policy, Recycle, Sessions as SessionsSection, Shutdown, Tls,
+    WorkerNetwork,
 };
 use super::storage::Storage;
 use super::values::{Listen, RoutePattern, Secret, WorkerName};

@@ -28,6 +28,7 @@ mod document;
 mod engines;
 mod env_file;
 mod file;
+mod modules;
 mod overrides;
 mod place;
 mod pool;
@@ -60,6 +61,7 @@ pub use cron::Cron;
 pub use discover::{Located, discover};
 pub use env_file::read_env_file;
 pub use file::Var;
+pub use modules::{Jsx, Modules};
 pub use overrides::Overrides;
 pub(crate) use overrides::threads;
 pub use place::Place;
@@ -67,8 +69,8 @@ pub use pool::{OsScheduling, Pool};
 pub use problem::{ConfigError, Fault, Note, Problem, Weight};
 pub use schema::schema;
 pub use sections::{
-    Ingress, Isolation, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Sandbox,
-    Sessions, Shutdown, Tls,
+    Ingress, Isolation, Limits, Log, LogFormat, LogLevel, Mode, Network, Policy, Recycle, Sandbox, Sessions, Shutdown,
+    Tls,
 };
 pub(crate) use settings::BoundAs;
 pub use settings::{Admin, Config, Route, Worker};

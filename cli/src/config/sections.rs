@@ -257,34 +257,6 @@ impl Default for Shutdown {
     }
 }
 
-/// Files that scripts may import other than code.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Modules {
-    /// Additional file extensions for imports of text, bytes and JSON.
-    pub data_extensions: Vec<String>,
-    /// Allow `import()` of text and bytes with a computed name.
-    pub computed_data: bool,
-    /// Allow imports of JSON, text and bytes from files with several hard links outside `node_modules`.
-    pub hard_links: bool,
-}
-
-/// JSX in .jsx and .tsx files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Jsx {
-    /// The package whose `jsx-runtime` is imported.
-    pub import_source: String,
-}
-
-impl Default for Jsx {
-    fn default() -> Self {
-        Self {
-            import_source: "react".to_owned(),
-        }
-    }
-}
-
 /// Limits of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

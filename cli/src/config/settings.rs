@@ -10,11 +10,10 @@ use isopod::storage::NatsServer;
 use super::bindings::{Assets, Bound, Configured, Consumer, Events};
 use super::cron::Cron;
 use super::file::Var;
+use super::modules::{Jsx, Modules};
 use super::pool::Pool;
 use super::problem::Note;
-use super::sections::{
-    Ingress, Isolation, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Sessions, Shutdown, Tls,
-};
+use super::sections::{Ingress, Isolation, Limits, Log, Mode, Network, Policy, Recycle, Sessions, Shutdown, Tls};
 use super::storage::Engine;
 use super::values::{Listen, RoutePattern, Secret};
 

@@ -65,7 +65,14 @@ impl Helpers {
                 .sum::<Duration>()
     }
 
-    /// Counts the current thread's CPU time until the guard is dropped.
+    /// Counts no further CPU time of the running helpers, whose work is not waited for any longer.
+    pub(crate) fn let_go(&self) {
+        let mut helped = self.helped();
+        let running = std::mem::take(&mut helped.running);
+        helped.done += running.into_iter().filter_map(ThreadClock::elapsed).sum::<Duration>();
+    }
+
+    /// Counts the current thread's CPU time until the guard is dropped, or the helper is let go.
     pub(crate) fn count_this_thread(&self) -> Option<Helping<'_>> {
         let clock = ThreadClock::of_this_thread().ok()?;
         self.helped().running.push(clock);
@@ -82,8 +89,10 @@ pub(crate) struct Helping<'a> {
 impl Drop for Helping<'_> {
     fn drop(&mut self) {
         let mut helped = self.helpers.helped();
-        helped.done += self.clock.elapsed().unwrap_or_default();
-        helped.running.retain(|clock| *clock != self.clock);
+        if let Some(at) = helped.running.iter().position(|clock| *clock == self.clock) {
+            helped.running.swap_remove(at);
+            helped.done += self.clock.elapsed().unwrap_or_default();
+        }
     }
 }
 
@@ -144,5 +153,23 @@ mod tests {
         assert!(clock.elapsed().unwrap() - before >= time);
         let others = thread::spawn(|| CpuClock::of_this_thread().unwrap().elapsed().unwrap());
         assert!(others.join().unwrap() < time);
+    }
+
+    #[test]
+    fn a_helper_that_was_let_go_is_not_counted_any_longer() {
+        let clock = CpuClock::of_this_thread().unwrap();
+        let helpers = Helpers::of_this_thread();
+        let time = Duration::from_millis(50);
+        thread::scope(|scope| {
+            let helper = scope.spawn(|| {
+                let _counted = helpers.count_this_thread();
+                helpers.let_go();
+                let before = helpers.elapsed();
+                spin(time);
+                assert_eq!(helpers.elapsed(), before);
+            });
+            helper.join().unwrap();
+        });
+        assert!(clock.elapsed().unwrap() < time);
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! [`Limits`] has the settings. `watchdog` ends code that exceeds its CPU time or its deadline, and `memory` keeps a
 //! worker within its memory limit; both refer to an isolate by the watchdog's `Watched`. [`OnNotice`] is called when a
-//! worker is told to stop. `cpu_clock` and `os_priority` are the watchdog's interfaces to the operating system. `sqlite`
-//! makes SQLite end calls that the watchdog has ended.
+//! worker is told to stop. `cpu_clock` and `os_priority` are the watchdog's interfaces to the operating system. `sqlite` makes
+//! SQLite end what the watchdog has ended, and `patience` tells that to code that loads modules.
 
 mod cpu_clock;
 mod memory;
 mod on_notice;
 mod os_priority;
+mod patience;
 #[cfg(feature = "sql")]
 mod sqlite;
 mod watchdog;
@@ -24,6 +25,7 @@ pub(crate) use self::memory::{Gauge, capped_allocator, count_icu, handle_fatal_e
 pub use self::memory::{MemoryMeter, give_back_memory};
 pub use self::on_notice::{Noticed, OnNotice};
 pub use self::os_priority::{OsScheduling, run_in_short_slices};
+pub(crate) use self::patience::{Start, follow, has_to_stop};
 #[cfg(feature = "sql")]
 pub(crate) use self::sqlite::install as make_sqlite_stoppable;
 pub use self::watchdog::Watchdog;

@@ -16,7 +16,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use deno_core::url::Url;
 use deno_core::{
@@ -25,6 +24,7 @@ use deno_core::{
 };
 use deno_error::JsErrorBox;
 
+use crate::limits::has_to_stop;
 use crate::modules::{
     BUILTIN, Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, file_of, is_data, is_node,
     may_name_map,
@@ -39,9 +39,12 @@ use self::require::NewFunction;
 /// Maximum length of a specifier in bytes. Errors repeat it, and several copies are made.
 const SPECIFIER_BYTES_MAX: usize = 64 << 10;
 
-/// The error of a start whose modules are not loaded by its deadline.
-pub(crate) const LOADS_TOO_LONG: &str =
-    "loading the script's modules takes longer than a start may take (`limits.boot`)";
+/// The error of a start whose modules are not loaded by its deadline, with the largest of them.
+pub(crate) fn loads_too_long(largest: Option<(&Url, usize)>) -> String {
+    let largest = largest.map(|(url, bytes)| format!("; the largest of them is {url} ({bytes} bytes)"));
+    let largest = largest.unwrap_or_default();
+    format!("the script's modules were not loaded within the time to start (`limits.boot`){largest}")
+}
 
 /// A comment that overrides the code's own `sourceMappingURL`: deno_core would decode a map of any size. It gets the maps
 /// of `source_maps.rs` instead.
@@ -56,8 +59,8 @@ pub(crate) struct ScriptLoader {
     template: WorkerTemplate,
     /// The original source of each module with code.
     originals: RefCell<HashMap<String, Arc<str>>>,
-    /// The deadline of the worker's start, while it starts.
-    until: Cell<Option<Instant>>,
+    /// The largest module that was loaded, and its size.
+    largest: RefCell<Option<(Url, usize)>>,
     /// V8 compiled a module whose code is worth caching.
     compiled_anew: Cell<bool>,
     /// CommonJS modules that were compiled without cached code while the worker starts.
@@ -68,14 +71,13 @@ pub(crate) struct ScriptLoader {
 }
 
 impl ScriptLoader {
-    /// Creates the loader of a worker that starts and has to load its modules by a deadline. The deadline is checked between
-    /// modules.
-    pub(crate) fn new(script: Arc<Script>, template: WorkerTemplate, until: Option<Instant>) -> Rc<Self> {
+    /// Creates the loader of a worker.
+    pub(crate) fn new(script: Arc<Script>, template: WorkerTemplate) -> Rc<Self> {
         Rc::new(Self {
             script,
             template,
             originals: RefCell::default(),
-            until: Cell::new(until),
+            largest: RefCell::default(),
             compiled_anew: Cell::new(false),
             functions: RefCell::new(Some(Vec::new())),
             #[cfg(feature = "node")]
@@ -83,9 +85,10 @@ impl ScriptLoader {
         })
     }
 
-    /// Called when the worker has started.
-    pub(crate) fn has_started(&self) {
-        self.until.set(None);
+    /// The error of a start whose modules are not loaded by its deadline.
+    pub(crate) fn loads_too_long(&self) -> String {
+        let largest = self.largest.borrow();
+        loads_too_long(largest.as_ref().map(|(url, bytes)| (url, *bytes)))
     }
 
     /// Returns true if a module was loaded without cached code since the last call.
@@ -142,8 +145,9 @@ impl ScriptLoader {
         requested: &RequestedModuleType,
         referrer: Option<&Url>,
     ) -> Result<ModuleSource, JsErrorBox> {
-        if self.until.get().is_some_and(|until| Instant::now() >= until) {
-            return Err(JsErrorBox::generic(LOADS_TOO_LONG));
+        // Between modules; while one is parsed, its parser asks.
+        if has_to_stop() {
+            return Err(JsErrorBox::generic(self.loads_too_long()));
         }
         let request = requested_type(requested);
         let mut file = url.clone();
@@ -157,6 +161,15 @@ impl ScriptLoader {
             .module_cache
             .get_or_read(&file, request, read)
             .map_err(to_js)?;
+        let bytes = module.code.len();
+        if self
+            .largest
+            .borrow()
+            .as_ref()
+            .is_none_or(|(_, largest)| *largest < bytes)
+        {
+            self.largest.replace(Some((file.clone(), bytes)));
+        }
         // Errors show no lines of facades.
         if let (false, ModuleKind::JavaScript, ModuleCode::Text(code)) = (is_facade, module.kind, &module.code) {
             let text = module.original.as_ref().unwrap_or(code).clone();
@@ -242,6 +255,7 @@ fn requested_type(requested: &RequestedModuleType) -> RequestedType<'_> {
 fn to_js(error: ModuleError) -> JsErrorBox {
     match error {
         ModuleError::Syntax { .. } => JsErrorBox::new("SyntaxError", error.to_string()),
+        ModuleError::TakesTooLong { .. } => JsErrorBox::generic(error.to_string()),
         other => JsErrorBox::type_error(other.to_string()),
     }
 }

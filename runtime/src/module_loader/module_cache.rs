@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use deno_core::url::Url;
 
-use crate::modules::{Module, ModuleCode, ModuleError, RequestedType};
+#[cfg(feature = "node")]
+use crate::modules::ModuleCode;
+use crate::modules::{Module, ModuleError, RequestedType};
 
 /// The requested type of a module; the same file can be code, text and bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,9 +94,7 @@ impl ModuleCache {
 }
 
 fn bytes(module: &Module) -> usize {
-    let code = match &module.code {
-        ModuleCode::Text(text) => text.len(),
-        ModuleCode::Bytes(bytes) => bytes.len(),
-    };
-    code + module.source_map.as_ref().map_or(0, |map| map.len()) + module.original.as_ref().map_or(0, |text| text.len())
+    module.code.len()
+        + module.source_map.as_ref().map_or(0, |map| map.len())
+        + module.original.as_ref().map_or(0, |text| text.len())
 }

@@ -1,10 +1,11 @@
 //! Decides whether a script uses Node.js: a worker without Node.js modules starts faster and is smaller.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use deno_core::url::Url;
 
+use super::loads_too_long;
+use crate::limits::has_to_stop;
 use crate::modules::{ModuleCode, ModuleKind, PROVIDED, RequestedType, file_of, is_node};
 use crate::{NodeCompat, Script};
 
@@ -12,34 +13,43 @@ use crate::{NodeCompat, Script};
 const GLOBALS: &[&str] = &["Buffer", "process", "global", "setImmediate", "clearImmediate"];
 
 /// Returns true if the script imports a Node.js module, or contains the name of one of its globals. Follows literal imports
-/// and reads these modules, as loading them does. Errors are left to loading. `None`: the deadline passed before the answer
-/// was known.
-pub(crate) fn uses_node(script: &Script, until: Option<Instant>) -> Option<bool> {
+/// and reads these modules, as loading them does. Errors are left to loading, except that the start takes too long.
+pub(crate) fn uses_node(script: &Script) -> Result<bool, String> {
     if script.compatibility.node < NodeCompat::Prefixed {
-        return Some(false);
+        return Ok(false);
     }
+    let mut largest: Option<(Url, usize)> = None;
     let has_globals = script.compatibility.node == NodeCompat::Full;
     let mut seen = HashSet::from([script.entry.clone()]);
     let mut left = vec![script.entry.clone()];
     while let Some(url) = left.pop() {
-        if until.is_some_and(|until| Instant::now() >= until) {
-            return None;
+        if has_to_stop() {
+            return Err(loads_too_long(largest.as_ref().map(|(url, bytes)| (url, *bytes))));
         }
         if is_node(&url) {
             // This module is in every worker.
             if url.path() == "async_hooks" {
                 continue;
             }
-            return Some(true);
+            return Ok(true);
         }
         let file = file_of(&url);
-        if let Ok(Some(module)) = script.loader.commonjs(&file) {
+        let commonjs = match script.loader.commonjs(&file) {
+            Err(error) if error.is_for_lack_of_time() => return Err(error.to_string()),
+            commonjs => commonjs.ok().flatten(),
+        };
+        if let Some(module) = commonjs {
             let mut named = false;
             let imports = script
                 .loader
                 .visit_graph(&file, module, |module| named |= names_global(&module.code));
+            if let Err(error) = &imports
+                && error.is_for_lack_of_time()
+            {
+                return Err(error.to_string());
+            }
             if has_globals && named {
-                return Some(true);
+                return Ok(true);
             }
             let imports = imports.into_iter().flatten().filter_map(|url| Url::parse(&url).ok());
             left.extend(imports.filter(|found| seen.insert(found.clone())));
@@ -47,15 +57,23 @@ pub(crate) fn uses_node(script: &Script, until: Option<Instant>) -> Option<bool>
         }
         let read = || script.loader.load(&url, RequestedType::Unspecified, None);
         let module = script.module_cache.get_or_read(&url, RequestedType::Unspecified, read);
-        let Ok(module) = module else { continue };
+        let module = match module {
+            Ok(module) => module,
+            Err(error) if error.is_for_lack_of_time() => return Err(error.to_string()),
+            Err(_) => continue,
+        };
+        let bytes = module.code.len();
+        if largest.as_ref().is_none_or(|(_, largest)| *largest < bytes) {
+            largest = Some((url.clone(), bytes));
+        }
         let (ModuleKind::JavaScript, ModuleCode::Text(code)) = (module.kind, &module.code) else {
             continue;
         };
         if has_globals && names_global(code) {
-            return Some(true);
+            return Ok(true);
         }
         if code.contains("require") && names_module(code) {
-            return Some(true);
+            return Ok(true);
         }
         if code.contains("import") || code.contains("export") {
             left.extend(
@@ -67,7 +85,7 @@ pub(crate) fn uses_node(script: &Script, until: Option<Instant>) -> Option<bool>
             );
         }
     }
-    Some(false)
+    Ok(false)
 }
 
 fn names_global(code: &str) -> bool {
@@ -125,7 +143,7 @@ mod tests {
             .module("./common.cjs", "exports.a = require('./other.cjs')")
             .module("./other.cjs", other)
             .compatibility(Compatibility::default().node(node));
-        uses_node(&script.build().expect("it has code"), None).expect("no deadline")
+        uses_node(&script.build().expect("it has code")).expect("no deadline")
     }
 
     #[test]

@@ -1,22 +1,26 @@
 //! Detects the language of code without a file name.
 
+use std::sync::Arc;
+
 use oxc::allocator::Allocator;
 use oxc::parser::Parser;
 use oxc::span::SourceType;
 
-use super::nesting::on_large_stack;
+use super::parsers::Parsers;
 
 /// The extension for code: `mjs`; `ts` if it is not JavaScript; `tsx` if it only parses with JSX. TypeScript would
 /// parse JavaScript too, but drop unused imports.
 pub fn source_extension(code: &str) -> &'static str {
+    let (parsers, code) = (Parsers::default(), Arc::<str>::from(code));
     let is = |source_type: SourceType| {
-        let parses = || {
+        let source = Arc::clone(&code);
+        let parses = move || {
             let allocator = Allocator::default();
-            let parsed = Parser::new(&allocator, code, source_type.with_module(true)).parse();
+            let parsed = Parser::new(&allocator, &source, source_type.with_module(true)).parse();
             parsed.diagnostics.errors().next().is_none()
         };
         // Excessive nesting is reported when the code is loaded.
-        on_large_stack(code, parses).unwrap_or(false)
+        parsers.run(&code, parses).unwrap_or(false)
     };
     let extensions = [
         ("mjs", SourceType::mjs()),

@@ -172,7 +172,9 @@ pub enum ModuleError {
         language: &'static str,
     },
     /// The module's source exceeds the limit.
-    #[error("module {file} has {bytes} bytes, over the limit of {limit}: make it smaller, or raise `module_bytes_max`")]
+    #[error(
+        "module {file} has {bytes} bytes, over the limit of {limit}: make it smaller, or raise `modules.module_bytes_max`"
+    )]
     TooLarge {
         /// The module.
         file: String,
@@ -181,14 +183,42 @@ pub enum ModuleError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// TypeScript or JSX exceeds the limit on what is compiled.
+    #[error(
+        "module {file} has {bytes} bytes of {language}, over the limit of {limit}: put large data into a JSON file, compile the \
+         module to JavaScript beforehand, or raise `modules.transpiled_bytes_max`"
+    )]
+    TooLargeToTranspile {
+        /// The module.
+        file: String,
+        /// The module's language.
+        language: &'static str,
+        /// Its size in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The time of the worker's start, or of the event that imports the module, ended while it was parsed.
+    #[error(
+        "the script's modules were not loaded within the time to start (`limits.boot`): {file} ({bytes} bytes) was being parsed. \
+         Make it smaller, or compile it to JavaScript beforehand"
+    )]
+    TakesTooLong {
+        /// The module.
+        file: String,
+        /// Its size in bytes.
+        bytes: usize,
+    },
     /// The script exceeds the limit on modules.
-    #[error("the script loads more than {limit} modules: bundle it, or raise `modules_max`")]
+    #[error("the script loads more than {limit} modules: bundle it, or raise `modules.modules_max`")]
     TooManyModules {
         /// The limit.
         limit: usize,
     },
     /// The script's CommonJS modules exceed the limit on their size.
-    #[error("the script's CommonJS modules have more than {limit} bytes: bundle it, or raise `commonjs_bytes_max`")]
+    #[error(
+        "the script's CommonJS modules have more than {limit} bytes: bundle it, or raise `modules.commonjs_bytes_max`"
+    )]
     TooMuchCommonJs {
         /// The limit in bytes.
         limit: usize,
@@ -334,7 +364,15 @@ impl From<WrittenModuleError> for ModuleError {
 impl ModuleError {
     /// Returns true if the script as a whole exceeds a limit.
     pub(super) fn is_limit(&self) -> bool {
-        matches!(self, Self::TooManyModules { .. } | Self::TooMuchCommonJs { .. })
+        matches!(
+            self,
+            Self::TooManyModules { .. } | Self::TooMuchCommonJs { .. } | Self::TakesTooLong { .. }
+        )
+    }
+
+    /// Returns true if the module would be loaded with more time.
+    pub(crate) fn is_for_lack_of_time(&self) -> bool {
+        matches!(self, Self::TakesTooLong { .. })
     }
 
     /// The `code` of the error that `require` throws, as in Node.js.

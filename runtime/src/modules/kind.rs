@@ -42,6 +42,16 @@ pub(super) enum Dialect {
     Tsx,
 }
 
+impl Dialect {
+    /// The name of the language, in errors.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Jsx => "JSX",
+            Self::TypeScript | Self::Tsx => "TypeScript",
+        }
+    }
+}
+
 /// The module format that a file's extension determines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {

@@ -1,7 +1,7 @@
 //! The loader of a script version: from specifiers to code.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use ::import_map::ImportMap;
 use isopod_ext::remote::Remote;
@@ -16,19 +16,16 @@ use super::files::Files;
 use super::helpers;
 use super::import_map;
 use super::jail::Jail;
-use super::kind::{Dialect, Format, ModuleKind, RequestedType, Treatment, treatment};
+use super::kind::{Format, ModuleKind, RequestedType, Treatment, treatment};
 use super::literals;
 use super::loaded::ModulesLoaded;
-use super::nesting::on_large_stack;
 use super::node_builtins;
-use super::node_env;
 use super::options::{Jsx, LoaderLimits, LoaderOptions};
+use super::parsers::Parsers;
 use super::source_maps::SourceMaps;
 use super::sources::Sources;
 use super::specifier::Specifier;
-use super::transpile::transpile;
-use super::transpile_cache::{TranspileCache, Transpiled};
-use super::tsconfig::{self, Settings};
+use super::transpile_cache::TranspileCache;
 use crate::NodeCompat;
 
 /// Finds and reads the modules of one version of one script. Synchronous; shared between threads in an `Arc`.
@@ -47,11 +44,12 @@ pub struct Loader {
     pub(super) registry: Registry,
     /// The script's main module.
     entry: OnceLock<Url>,
-    jsx: Jsx,
-    node_env: String,
+    pub(super) jsx: Jsx,
+    pub(super) node_env: String,
     node: NodeCompat,
-    limits: LoaderLimits,
-    transpiled: Mutex<TranspileCache>,
+    pub(super) limits: LoaderLimits,
+    pub(super) transpiled: Arc<Mutex<TranspileCache>>,
+    pub(super) parsers: Parsers,
     loaded: ModulesLoaded,
     pub(super) source_maps: Arc<SourceMaps>,
 }
@@ -76,6 +74,16 @@ pub enum ModuleCode {
     Text(Arc<str>),
     /// Bytes, WebAssembly.
     Bytes(Arc<[u8]>),
+}
+
+impl ModuleCode {
+    /// The size in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+        }
+    }
 }
 
 impl Loader {
@@ -117,7 +125,10 @@ impl Loader {
             jsx: options.jsx,
             node_env: options.node_env,
             node: options.node,
-            transpiled: Mutex::new(TranspileCache::new(options.limits.transpile_cache_bytes_max)),
+            transpiled: Arc::new(Mutex::new(TranspileCache::new(
+                options.limits.transpile_cache_bytes_max,
+            ))),
+            parsers: Parsers::default(),
             registry: Registry::new(options.limits.commonjs_bytes_max),
             entry: OnceLock::new(),
             limits: options.limits,
@@ -173,19 +184,23 @@ impl Loader {
 
     /// Returns true if an import of `referrer` literally names the module at `url`. Otherwise the specifier was
     /// computed.
-    pub fn names(&self, referrer: &Url, code: &str, url: &Url) -> bool {
-        let specifiers = on_large_stack(code, || literals::specifiers(code));
-        let mut specifiers = specifiers.into_iter().flatten();
+    pub fn names(&self, referrer: &Url, code: &Arc<str>, url: &Url) -> bool {
+        let mut specifiers = self.literals(code);
         specifiers.any(|specifier| self.resolve(&specifier, referrer).is_ok_and(|named| named == *url))
     }
 
     /// The modules that the imports of `referrer` literally name, as far as they can be resolved.
-    pub(crate) fn imports(&self, referrer: &Url, code: &str) -> Vec<Url> {
-        let specifiers = on_large_stack(code, || literals::specifiers(code));
-        let specifiers = specifiers.into_iter().flatten();
-        specifiers
+    pub(crate) fn imports(&self, referrer: &Url, code: &Arc<str>) -> Vec<Url> {
+        self.literals(code)
             .filter_map(|specifier| self.resolve(&specifier, referrer).ok())
             .collect()
+    }
+
+    /// The literal specifiers of imports. None if the code cannot be parsed.
+    fn literals(&self, code: &Arc<str>) -> impl Iterator<Item = String> + use<> {
+        let source = Arc::clone(code);
+        let specifiers = self.parsers.run(code, move || literals::specifiers(&source));
+        specifiers.into_iter().flatten()
     }
 
     /// Returns true if `import()` accepts computed specifiers for text and bytes.
@@ -286,11 +301,11 @@ impl Loader {
             }
             Treatment::Transpile(dialect, _) => {
                 let module = self.transpiled(url, utf8(url, &bytes)?, dialect)?;
-                Ok(self.with_require(url, module))
+                self.with_require(url, module)
             }
             Treatment::JavaScript(_) | Treatment::Unknown => {
                 let text = utf8(url, &bytes)?;
-                let module = match self.replace_node_env(&text, SourceType::mjs()) {
+                let module = match self.replace_node_env(url, &text, SourceType::mjs())? {
                     Some(code) => Module {
                         original: Some(text),
                         ..Module::javascript(code)
@@ -300,16 +315,9 @@ impl Loader {
                 if let ModuleCode::Text(code) = &module.code {
                     self.source_maps.add_javascript(url, code);
                 }
-                Ok(self.with_require(url, module))
+                self.with_require(url, module)
             }
         }
-    }
-
-    /// JavaScript with `process.env.NODE_ENV` replaced; `None` if it does not contain it.
-    pub(super) fn replace_node_env(&self, text: &str, source_type: SourceType) -> Option<Arc<str>> {
-        let replace = || node_env::replace(text, source_type, &self.node_env);
-        let replaced = node_env::is_named(text).then(|| on_large_stack(text, replace).ok().flatten());
-        replaced.flatten().map(Arc::from)
     }
 
     /// The value of `process.env.NODE_ENV`.
@@ -356,71 +364,6 @@ impl Loader {
     #[cfg(feature = "node")]
     pub(crate) fn registered(&self, url: &Url) -> Option<Arc<super::commonjs::CommonJs>> {
         self.registry.get(url).flatten()
-    }
-
-    fn transpiled(&self, url: &Url, source: Arc<str>, dialect: Dialect) -> Result<Module, ModuleError> {
-        let key = (url.clone(), self.settings(url)?);
-        let cached = self
-            .transpiled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key, &source);
-        let Transpiled {
-            original,
-            code,
-            source_map,
-        } = match cached {
-            Some(transpiled) => transpiled,
-            None => {
-                // Outside of the lock: two threads may do the same work once, but none waits for another's.
-                let transpiled = self.transpile_with(url, &source, (dialect, Format::Module), &key.1)?;
-                self.transpiled
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(key, transpiled.clone());
-                transpiled
-            }
-        };
-        self.source_maps
-            .add_transpiled(url, Arc::clone(&source_map), Arc::clone(&original));
-        Ok(Module {
-            kind: ModuleKind::JavaScript,
-            code: ModuleCode::Text(code),
-            source_map: Some(source_map),
-            original: Some(original),
-        })
-    }
-
-    fn settings(&self, url: &Url) -> Result<Settings, ModuleError> {
-        match &self.sources.disk {
-            Some(disk) if url.scheme() == "file" => disk.settings(url, &self.jsx),
-            _ => Ok(tsconfig::settings(&self.jsx, None)),
-        }
-    }
-
-    /// Compiles TypeScript or JSX to JavaScript of the same format. Not cached.
-    pub(super) fn transpile(
-        &self,
-        url: &Url,
-        source: &Arc<str>,
-        dialect: Dialect,
-        format: Format,
-    ) -> Result<Transpiled, ModuleError> {
-        self.transpile_with(url, source, (dialect, format), &self.settings(url)?)
-    }
-
-    fn transpile_with(
-        &self,
-        url: &Url,
-        source: &Arc<str>,
-        (dialect, format): (Dialect, Format),
-        settings: &Settings,
-    ) -> Result<Transpiled, ModuleError> {
-        let work = || transpile(url, source, (dialect, format), settings, &self.node_env);
-        on_large_stack(source, work).map_err(|deep| ModuleError::TooDeep {
-            file: display_url(url),
-            reason: deep.reason(),
-        })?
     }
 
     pub(super) fn count(&self, url: &Url) -> Result<(), ModuleError> {

@@ -5,9 +5,9 @@
 //! written), `import_map`, `node_builtins`, `in_memory` and `disk` with `browser` (the location; `jail` and `linked` determine the
 //! accessible folders, `project` their upper end, `refusal` the files in them that are not modules), `sources` (the
 //! bytes), `kind` (the type), `builtin` (the modules
-//! in the snapshot), `commonjs` with `package_type` (`require`, and imports of CommonJS modules), `node_env`, `transpile` with `tsconfig` and `accessors`,
+//! in the snapshot), `commonjs` with `package_type` (`require`, and imports of CommonJS modules), `compile` with `node_env`, `transpile`, `tsconfig` and `accessors`,
 //! `helpers` and `transpile_cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (back to the
-//! source). All parsing happens on a stack sized by `nesting`.
+//! source). All parsing happens on threads of `parsers`, with a stack sized by `nesting`.
 //!
 //! It must not fetch modules over the network, nor read outside of the folders it was given.
 
@@ -17,6 +17,7 @@ mod browser;
 mod builtin;
 mod code_frame;
 mod commonjs;
+mod compile;
 mod dialect;
 mod disk;
 mod error;
@@ -38,6 +39,7 @@ mod node_builtins;
 mod node_env;
 mod options;
 mod package_type;
+mod parsers;
 mod project;
 mod refusal;
 mod require_graph;

@@ -1,4 +1,4 @@
-//! A stack for code that recurses as deeply as source code is nested.
+//! The stack that the parser needs for code.
 //!
 //! The parser, and everything that walks its tree, use stack for every level of nesting without a limit, and a stack
 //! overflow aborts the process. A level takes at least one token, so the number of tokens bounds the depth: the work
@@ -7,64 +7,24 @@
 //!
 //! To bound their number, code with more tokens than [`LEVELS_MAX`] is scanned first, see [`levels`].
 
-use std::{io, thread};
-
-use crate::limits::Helpers;
-
 /// Maximum levels to parse. V8's own parser has stack for about as many, and the time that TypeScript takes grows
 /// faster than its levels.
-const LEVELS_MAX: usize = 5_000;
+pub(super) const LEVELS_MAX: usize = 5_000;
 /// Stack per token at most. Measured in a development build to be less than a quarter of this, see `tests/deep.rs`.
 const LEVEL_BYTES: usize = 16 << 10;
 /// Stack in addition to that of levels.
-const BASE_BYTES: usize = 1 << 20;
+pub(super) const BASE_BYTES: usize = 1 << 20;
 /// Maximum stack size: far more than `LEVELS_MAX` levels need, because [`levels`] is an estimate.
 const STACK_BYTES_MAX: usize = 1 << 30;
 
-/// The reason why code was not processed.
-#[derive(Debug)]
-pub(super) enum TooDeep {
-    /// It may be nested deeper than the limit.
-    Levels,
-    /// The stack could not be allocated.
-    NoStack(io::Error),
-    /// The work panicked.
-    Panicked,
-}
-
-impl TooDeep {
-    pub(super) fn reason(&self) -> String {
-        match self {
-            Self::Levels => format!(
-                "it is nested deeper than {LEVELS_MAX} levels; split its expressions and statements, or put large data into a \
-                 JSON file"
-            ),
-            Self::NoStack(error) => format!("no memory for the parser's stack ({error}); give the process more"),
-            Self::Panicked => "the parser panicked; split the module, or compile it beforehand".to_owned(),
-        }
-    }
-}
-
-/// Runs `work`, which recurses over `source`, on a sufficiently large stack.
-pub(super) fn on_large_stack<T: Send>(source: &str, work: impl FnOnce() -> T + Send) -> Result<T, TooDeep> {
+/// The bytes of stack with which `source` can be parsed. `None`: it may be nested deeper than the limit.
+pub(super) fn stack_for(source: &str) -> Option<usize> {
     let tokens = tokens(source);
     if tokens > LEVELS_MAX && levels(source) > LEVELS_MAX {
-        return Err(TooDeep::Levels);
+        return None;
     }
     let stack = tokens.saturating_mul(LEVEL_BYTES).saturating_add(BASE_BYTES);
-    // Its CPU time is charged to the event that loads the code.
-    let helpers = Helpers::of_this_thread();
-    thread::scope(|scope| {
-        let spawned = thread::Builder::new()
-            .name("isopod-parser".into())
-            .stack_size(stack.min(STACK_BYTES_MAX))
-            .spawn_scoped(scope, || {
-                let _counted = helpers.count_this_thread();
-                work()
-            });
-        let parser = spawned.map_err(TooDeep::NoStack)?;
-        parser.join().map_err(|_| TooDeep::Panicked)
-    })
+    Some(stack.min(STACK_BYTES_MAX))
 }
 
 fn is_word(byte: u8) -> bool {
@@ -94,7 +54,8 @@ struct Group {
 }
 
 /// A conservative estimate of the depth: brackets, and within each, tokens that may nest without brackets. A data table
-/// of a megabyte counts as shallow, ten thousand `!` do not.
+/// of a megabyte counts as shallow, ten thousand `!` do not. Ends as soon as it is above [`LEVELS_MAX`], and takes time that is
+/// linear in the code.
 fn levels(source: &str) -> usize {
     let bytes = source.as_bytes();
     let mut groups = vec![Group::default()];
@@ -102,8 +63,12 @@ fn levels(source: &str) -> usize {
     // The last byte of code, to tell a regular expression from a division.
     let mut last = b';';
     let mut line_is_new = true;
+    // The open brackets, by what closes them.
+    let mut open = [0_usize; 256];
+    // The end of the line in which a quote is not closed, by quote: no other one is looked for there.
+    let mut unclosed = [0_usize; 256];
     let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
+    while let Some(&byte) = bytes.get(at).filter(|_| deepest <= LEVELS_MAX) {
         let rest = &bytes[at..];
         let group = groups.last_mut().expect("the outermost is never closed");
         let before = group.chain + group.kept;
@@ -114,11 +79,11 @@ fn levels(source: &str) -> usize {
             b'/' if rest.starts_with(b"//") => length = until(rest, b"\n"),
             b'/' if rest.starts_with(b"/*") => length = until(rest, b"*/"),
             b'/' if !is_word(last) && !b")]}".contains(&last) => {
-                length = quoted(rest, b'/');
+                length = quoted(bytes, at, &mut unclosed);
                 group.chain += 1;
             }
             b'"' | b'\'' => {
-                length = quoted(rest, byte);
+                length = quoted(bytes, at, &mut unclosed);
                 group.chain += usize::from(last == b'`');
             }
             b'(' | b'[' | b'{' => {
@@ -128,6 +93,7 @@ fn levels(source: &str) -> usize {
                     _ => b'}',
                 };
                 total += 1;
+                open[usize::from(closed_by)] += 1;
                 groups.push(Group {
                     closed_by,
                     ..Group::default()
@@ -139,9 +105,12 @@ fn levels(source: &str) -> usize {
                 continue;
             }
             b')' | b']' | b'}' => {
-                if let Some(opened) = groups.iter().rposition(|group| group.closed_by == byte) {
+                let is_open = open[usize::from(byte)] > 0;
+                let opened = is_open.then(|| groups.iter().rposition(|group| group.closed_by == byte));
+                if let Some(opened) = opened.flatten() {
                     for closed in groups.drain(opened..) {
                         total -= closed.chain + closed.kept + 1;
+                        open[usize::from(closed.closed_by)] -= 1;
                     }
                     let outer = groups.last_mut().expect("the outermost is never closed");
                     outer.chain += 1;
@@ -186,18 +155,27 @@ fn until(bytes: &[u8], end: &[u8]) -> usize {
     found.map_or(bytes.len(), |at| at + 2 + end.len())
 }
 
-/// The length of a quoted string on one line; one without a closing quote.
-fn quoted(bytes: &[u8], quote: u8) -> usize {
+/// The length of the quoted string at a position, which ends on its line; one without a closing quote.
+fn quoted(bytes: &[u8], start: usize, unclosed: &mut [usize; 256]) -> usize {
+    let quote = bytes[start];
+    if start < unclosed[usize::from(quote)] {
+        return 1;
+    }
     let mut escaped = false;
-    for (at, &byte) in bytes.iter().enumerate().skip(1) {
+    let mut end = bytes.len();
+    for (at, &byte) in bytes.iter().enumerate().skip(start + 1) {
         match byte {
-            b'\n' => break,
+            b'\n' => {
+                end = at;
+                break;
+            }
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
-            _ if byte == quote => return at + 1,
+            _ if byte == quote => return at - start + 1,
             _ => {}
         }
     }
+    unclosed[usize::from(quote)] = end;
     1
 }
 
@@ -242,6 +220,18 @@ mod tests {
         ] {
             let code = format!("x = {}1{}", before.repeat(1000), after.repeat(1000));
             assert!(levels(&code) >= 1000, "{before}: {}", levels(&code));
+        }
+    }
+
+    #[test]
+    fn the_time_is_linear_in_the_code() {
+        // Each of these would take hours if every quote or bracket were searched for to the end.
+        for code in [
+            r"'\".repeat(4 << 20),
+            r"/\".repeat(4 << 20),
+            format!("{}{}", "(".repeat(4_000), "]".repeat(8 << 20)),
+        ] {
+            levels(&code);
         }
     }
 

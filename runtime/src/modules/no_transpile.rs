@@ -18,9 +18,6 @@ pub(super) fn transpile(
 ) -> Result<Transpiled, ModuleError> {
     Err(ModuleError::NoCompiler {
         file: display_url(url),
-        language: match dialect {
-            Dialect::Jsx => "JSX",
-            Dialect::TypeScript | Dialect::Tsx => "TypeScript",
-        },
+        language: dialect.name(),
     })
 }

@@ -181,6 +181,8 @@ impl Default for Jsx {
 pub struct LoaderLimits {
     /// Bytes of one module's source, and of one source map. Default: 16 MiB.
     pub module_bytes_max: u64,
+    /// Bytes of one module in TypeScript or JSX, which takes more time and memory to compile than to run. Default: 4 MiB.
+    pub transpiled_bytes_max: u64,
     /// Number of modules that a loader loads, including dynamic imports. Default: 10,000.
     pub modules_max: usize,
     /// Bytes of transpiled code in memory. Default: 64 MiB.
@@ -193,6 +195,7 @@ impl Default for LoaderLimits {
     fn default() -> Self {
         Self {
             module_bytes_max: 16 << 20,
+            transpiled_bytes_max: 4 << 20,
             modules_max: 10_000,
             transpile_cache_bytes_max: 64 << 20,
             commonjs_bytes_max: 64 << 20,

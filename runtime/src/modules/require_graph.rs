@@ -19,7 +19,6 @@ use super::helpers;
 use super::import_map;
 use super::kind::{Dialect, Format, RequestedType, Treatment, treatment};
 use super::loader::{Loader, Module, ModuleCode, check_json, utf8};
-use super::nesting::on_large_stack;
 use super::node_builtins::is_node;
 use super::specifier::{Specifier, package_of};
 
@@ -41,11 +40,16 @@ impl Loader {
             Ok(None) | Err(_) => return Ok(url),
         };
         self.read_graph(&file, Arc::clone(&module))?;
-        let parse = || {
-            let code = code()?;
-            on_large_stack(&code, || asked(&code)).ok()
-        };
-        let asked = self.registry.asked(referrer, || parse().unwrap_or_else(Asked::new));
+        let asked = self.registry.asked(referrer, || {
+            let Some(code) = code() else {
+                return Ok(Asked::new());
+            };
+            let source = Arc::clone(&code);
+            let found = self
+                .parsers
+                .run_or_leave_to_v8(referrer, &code, move || asked(&source))?;
+            Ok(found.unwrap_or_default())
+        })?;
         let known = self.exported_names(&module);
         let names = asked.get(specifier).into_iter().flatten();
         let facade = Facade {
@@ -66,24 +70,27 @@ impl Loader {
 
     /// Gives an ES module of the script's own that calls `require`, as bundlers allow, that function: by an import, which is added
     /// below its code. Imports are hoisted, so no position changes.
-    pub(super) fn with_require(&self, url: &Url, module: Module) -> Module {
+    pub(super) fn with_require(&self, url: &Url, module: Module) -> Result<Module, ModuleError> {
         let ModuleCode::Text(code) = &module.code else {
-            return module;
+            return Ok(module);
         };
-        let is_own = package_of(url.path()).is_none();
-        if !is_own || !code.contains("require(") || !on_large_stack(code, || calls_require(code)).unwrap_or(false) {
-            return module;
+        if package_of(url.path()).is_some() || !code.contains("require(") {
+            return Ok(module);
         }
+        let source = Arc::clone(code);
+        let find = move || calls_require(&source).then(|| scan(&source, SourceType::mjs()));
+        let Some(found) = self.parsers.run_or_leave_to_v8(url, code, find)?.flatten() else {
+            return Ok(module);
+        };
         let file = file_of(url);
-        let found = on_large_stack(code, || scan(code, SourceType::mjs())).unwrap_or_default();
         let bound = format!("{code}\nimport require from {:?};\n", require_url(&file).as_str());
         self.registry
             .insert_requirer(&file, CommonJs::new("".into(), None, None, found));
-        Module {
+        Ok(Module {
             code: ModuleCode::Text(bound.into()),
             original: module.original.or_else(|| Some(Arc::clone(code))),
             ..module
-        }
+        })
     }
 
     /// The module that gives an ES module its `require` function.
@@ -258,7 +265,10 @@ impl Loader {
             .sources
             .read(file, RequestedType::Unspecified, &Importer::default())?;
         let text = utf8(file, &bytes)?;
-        if self.syntax_of(file, &text, dialect, format) == Syntax::Module {
+        if let Some(dialect) = dialect {
+            self.refuse_large(file, &text, dialect)?;
+        }
+        if self.syntax_of(file, &text, dialect, format)? == Syntax::Module {
             self.registry.insert_other(file);
             return Ok(None);
         }
@@ -271,22 +281,29 @@ impl Loader {
                 (transpiled.code, Some(text), Some(transpiled.source_map))
             }
             None => {
-                let replaced = self.replace_node_env(&text, SourceType::cjs());
+                let replaced = self.replace_node_env(file, &text, SourceType::cjs())?;
                 let original = replaced.is_some().then(|| Arc::clone(&text));
                 let code = replaced.unwrap_or(text);
                 self.source_maps.add_javascript(file, &code);
                 (code, original, None)
             }
         };
-        let found = on_large_stack(&code, || scan(&code, SourceType::cjs())).map_err(|deep| ModuleError::TooDeep {
-            file: display_url(file),
-            reason: deep.reason(),
-        })?;
+        let source = Arc::clone(&code);
+        let found = self
+            .parsers
+            .run(&code, move || scan(&source, SourceType::cjs()))
+            .map_err(|unparsed| unparsed.of(file, &code))?;
         let module = CommonJs::new(code, original, source_map, found);
         self.registry.insert(file, module).map(Some)
     }
 
-    fn syntax_of(&self, file: &Url, text: &str, dialect: Option<Dialect>, format: Format) -> Syntax {
+    fn syntax_of(
+        &self,
+        file: &Url,
+        text: &Arc<str>,
+        dialect: Option<Dialect>,
+        format: Format,
+    ) -> Result<Syntax, ModuleError> {
         let source_type = match dialect {
             None => SourceType::mjs(),
             Some(Dialect::Jsx) => SourceType::jsx(),
@@ -295,17 +312,20 @@ impl Loader {
         };
         let is_packaged = match (format, dialect) {
             // The name decides.
-            (Format::CommonJs, None) => return Syntax::CommonJs,
+            (Format::CommonJs, None) => return Ok(Syntax::CommonJs),
             // TypeScript allows `import` and `export` in such files, and so do bundlers.
             (Format::CommonJs, Some(_)) => true,
             _ => package_of(file.path()).is_some() && !self.sources.is_in_module_package(file),
         };
         let has_keyword = text.contains("import") || text.contains("export");
         if !may_be_commonjs(text) && (has_keyword && format != Format::CommonJs || !is_packaged) {
-            return Syntax::Module;
+            return Ok(Syntax::Module);
         }
-        // V8 reports excessive nesting.
-        on_large_stack(text, || syntax(text, source_type, is_packaged)).unwrap_or(Syntax::Module)
+        let source = Arc::clone(text);
+        let found = self
+            .parsers
+            .run_or_leave_to_v8(file, text, move || syntax(&source, source_type, is_packaged))?;
+        Ok(found.unwrap_or(Syntax::Module))
     }
 
     /// The text of a required JSON file.

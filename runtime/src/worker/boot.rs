@@ -24,8 +24,8 @@ use serde::Serialize;
 
 use super::entry_points::JsEntryPoints;
 use super::{Worker, console, traces};
-use crate::limits::{Ended, Gauge, Limit, Sampler, capped_allocator};
-use crate::module_loader::{LOADS_TOO_LONG, ScriptLoader, uses_node};
+use crate::limits::{Ended, Gauge, Limit, Sampler, Start, capped_allocator, follow, has_to_stop};
+use crate::module_loader::{ScriptLoader, uses_node};
 use crate::modules::PROVIDED;
 use crate::platform;
 use crate::{Console, MemoryMeter, NodeCompat, OnNotice, Script, WorkerThread};
@@ -87,9 +87,9 @@ impl Worker {
     /// # Errors
     /// The script's modules cannot be loaded, or its top-level code threw, never settled, or exceeded a limit.
     pub async fn boot(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
+        let _start = Start::until(options.stop_at);
         let mut worker = Self::new(thread, script, options)?;
         worker.evaluate().await?;
-        worker.loader.has_started();
         Ok(worker)
     }
 
@@ -99,14 +99,13 @@ impl Worker {
         let uses_node = match script.uses_node.get() {
             Some(known) => *known,
             None => {
-                let known = uses_node(script, options.stop_at);
-                let known = known.ok_or_else(|| Fault::new(FaultKind::BootFailed, LOADS_TOO_LONG))?;
+                let known = uses_node(script).map_err(|message| Fault::new(FaultKind::BootFailed, message))?;
                 *script.uses_node.get_or_init(|| known)
             }
         };
         let with_node = uses_node.then(|| template.image().with_node()).flatten();
         let image = with_node.unwrap_or_else(|| template.image());
-        let loader = ScriptLoader::new(script.clone(), template.clone(), options.stop_at);
+        let loader = ScriptLoader::new(script.clone(), template.clone());
         let mut extensions = (image.extensions)();
         let not_in_snapshot: Vec<_> = template.extends().flat_map(|extend| extend.extensions()).collect();
         let has_all_ops = not_in_snapshot.is_empty();
@@ -140,6 +139,7 @@ impl Worker {
                 options.on_notice,
             )
             .map_err(|error| Fault::new(FaultKind::BootFailed, format!("the thread has no CPU clock: {error}")))?;
+        follow(watch.watched());
         if let Some(at) = options.stop_at {
             watch.watched().accounts().stop_boot_at(at);
         }
@@ -232,6 +232,10 @@ impl Worker {
                 thrown: None,
                 ..fault(&error, Some(&self.frames))
             })?;
+        // V8 compiles a module without a look at the time.
+        if has_to_stop() {
+            return Err(Fault::new(FaultKind::BootFailed, self.loader.loads_too_long()));
+        }
         self.expose_bindings_of_a_service_worker(main)?;
         self.watch.arm_for_boot();
         let evaluated = self.runtime.mod_evaluate(main);

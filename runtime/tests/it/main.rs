@@ -11,6 +11,7 @@ mod extend;
 mod handlers;
 mod in_memory;
 mod limits;
+mod module_time;
 mod modules;
 mod node;
 mod node_dns;

@@ -350,14 +350,17 @@ impl<E: Engine> State<E> {
             table: Arc::clone(&table),
             memory: Arc::clone(&memory),
             room: Arc::clone(&room),
-            boot_ends: after(now, self.settings.boot_timeout),
+            boot_ends: after(now, version.limits.boot_timeout),
             told: None,
             pins: Pins::default(),
             attached: Arc::clone(&attached),
         });
         self.rehome(thread, name);
         self.look_by(
-            after(now, self.settings.boot_timeout.saturating_add(self.settings.lost_grace)),
+            after(
+                now,
+                version.limits.boot_timeout.saturating_add(self.settings.lost_grace),
+            ),
             fx,
         );
         let (script, number) = (Arc::clone(&version.name), version.number);

@@ -128,7 +128,7 @@ async fn boot<E: Engine>(
     started: Instant,
 ) -> Result<E::Worker, Departure> {
     let version = &assignment.version;
-    let limit = shared.settings.boot_timeout;
+    let limit = version.limits.boot_timeout;
     let ctx = BootContext {
         worker: assignment.worker,
         script_name: Arc::clone(&version.name),

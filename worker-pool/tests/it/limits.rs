@@ -107,6 +107,14 @@ fn a_hanging_boot_ends_at_its_timeout() {
 }
 
 #[test]
+fn a_script_may_have_less_time_to_start_than_others() {
+    let pool = pool(1);
+    let options = Options::default().boot_timeout(Duration::from_millis(20));
+    deploy(&pool, "s", FakeScript::new().boot(Boot::Hangs), &options);
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Err(Outcome::BootFailed));
+}
+
+#[test]
 fn a_disconnected_caller_frees_its_place_or_slot() {
     let pool = pool(1);
     let options = Options::default().concurrency(1).queue_len_max(1);

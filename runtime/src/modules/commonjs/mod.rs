@@ -147,13 +147,17 @@ impl Registry {
     }
 
     /// The names that the module at a URL expects of its imports.
-    pub(super) fn asked(&self, url: &Url, find: impl FnOnce() -> Asked) -> Arc<Asked> {
+    pub(super) fn asked(
+        &self,
+        url: &Url,
+        find: impl FnOnce() -> Result<Asked, ModuleError>,
+    ) -> Result<Arc<Asked>, ModuleError> {
         if let Some(known) = self.with(|inner| inner.asked.get(url).cloned()) {
-            return known;
+            return Ok(known);
         }
         // Outside of the lock: it parses the module.
-        let found = Arc::new(find());
-        self.with(|inner| Arc::clone(inner.asked.entry(url.clone()).or_insert(found)))
+        let found = Arc::new(find()?);
+        Ok(self.with(|inner| Arc::clone(inner.asked.entry(url.clone()).or_insert(found))))
     }
 
     fn reserve(&self, inner: &mut Inner, bytes: usize) -> Result<(), ModuleError> {

@@ -1,9 +1,12 @@
+use std::time::{Duration, Instant};
+
 use oxc_sourcemap::{SourceMap, Token};
 use url::Url;
 
 use super::super::transpile_cache::{TranspileCache, Transpiled};
 use super::super::{Loader, LoaderOptions, ModuleError, RequestedType, helpers, tsconfig};
 use super::{Project, original, text};
+use crate::limits::Start;
 
 #[test]
 fn types_enums_and_namespaces_become_javascript() {
@@ -318,4 +321,30 @@ fn a_loader_is_shared_between_threads() {
             });
         }
     });
+}
+
+#[test]
+fn a_parser_that_was_left_alone_keeps_what_it_compiles() {
+    let lines: String = (0..5_000)
+        .map(|at| format!("export const a{at}: number = {at} as number;\n"))
+        .collect();
+    let project = Project::new(&[("a.mts", &lines)]);
+    let loader = project.loader();
+    let load = |time| {
+        let _start = Start::until(Instant::now().checked_add(time));
+        loader.load(&project.url("a.mts"), RequestedType::Unspecified, None)
+    };
+    let mut stopped = 0;
+    loop {
+        // A parser alone takes longer than that.
+        match load(Duration::from_millis(20)) {
+            Err(ModuleError::TakesTooLong { file, bytes }) => {
+                assert!(file.ends_with("a.mts"));
+                assert_eq!(bytes, lines.len());
+                stopped += 1;
+            }
+            loaded => break drop(loaded.unwrap()),
+        }
+    }
+    assert!(stopped > 0);
 }
