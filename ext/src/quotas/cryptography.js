@@ -74,6 +74,29 @@ function copiedAlgorithm(algorithm) {
   return copy;
 }
 
+/** The parameters of Argon2, which only `supports` looks at. */
+const costs = ["memory", "passes", "parallelism"];
+
+/** The arguments of `SubtleCrypto.supports`, converted. `undefined`: an algorithm cannot be, and is not supported. */
+function supportsArguments(args) {
+  const converted = [textOf(args[0])];
+  try {
+    for (let i = 1; i < args.length && i < 3; i++) {
+      const copy = copiedAlgorithm(args[i]);
+      if (isObject(copy)) {
+        for (const cost of new SafeArrayIterator(costs)) {
+          const value = args[i][cost];
+          if (value !== undefined) copy[cost] = +value;
+        }
+      }
+      converted[i] = copy;
+    }
+  } catch {
+    return undefined;
+  }
+  return converted;
+}
+
 /** Other values are converted by the op, without calls of a script's code. */
 const textOf = (value) => isObject(value) ? `${value}` : value;
 
@@ -200,5 +223,5 @@ function limitCryptography(prototype) {
   }
 }
 
-return { limitCryptography };
+return { limitCryptography, supportsArguments };
 })();

@@ -39,6 +39,7 @@ const { copyOfJwk } = core.loadExtScript("ext:isopod_web/keys.js");
 const { copyOf, isBufferSource, isJwk, parsed, replace, unwrappedBytes } = core.loadExtScript(
   "ext:isopod_web/subtle.js",
 );
+const { supportsArguments } = core.loadExtScript("ext:isopod_quotas/cryptography.js");
 const { CryptoKey, SubtleCrypto } = core.loadExtScript("ext:deno_crypto/00_crypto.js");
 
 const getterOf = (name) => {
@@ -281,7 +282,9 @@ const withDouble = (args) => {
 };
 const supportsOurs = {
   supports(...args) {
-    return ReflectApply(supports, SubtleCrypto, withDouble(args));
+    // Too few arguments are the method's error.
+    const converted = args.length < 2 ? args : supportsArguments(args);
+    return converted !== undefined && ReflectApply(supports, SubtleCrypto, withDouble(converted));
   },
 }.supports;
 ObjectDefineProperty(supportsOurs, "length", { __proto__: null, value: supports.length, configurable: true });

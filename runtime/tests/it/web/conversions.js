@@ -82,6 +82,12 @@ export const cryptography = async () => {
     deriveBits: async () => (await subtle.deriveBits(derive, pair.privateKey, number(128))).byteLength === 16,
     deriveKey: async () => (await subtle.deriveKey(derive, pair.privateKey, aes, true, list("encrypt"))).type === "secret",
     getPublicKey: async () => (await subtle.getPublicKey(pair.privateKey, list()))?.type === "public",
+    supports: () =>
+      SubtleCrypto.supports(text("encrypt"), gcm) && SubtleCrypto.supports("importKey", hmac)
+      && SubtleCrypto.supports("deriveKey", derive, aes) && !SubtleCrypto.supports("digest", members({ name: text("none") }))
+      && !SubtleCrypto.supports("deriveBits", members({ name: text("Argon2id"), memory: number(0) }), 8),
+    // https://wicg.github.io/webcrypto-modern-algos/#dfn-check-support-for-an-algorithm: what cannot be normalized is not supported.
+    "supports of what throws": () => SubtleCrypto.supports("digest", { get name() { throw new Error("mine"); } }) === false,
     "usages that are no list": async () => {
       const refused = await subtle.generateKey(aes, true, members({ length: 1 })).catch((error) => error);
       return refused instanceof TypeError;
