@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use isopod_outcome::{Failure, Outcome};
 use serde::Serialize;
@@ -144,15 +145,18 @@ pub enum PoolEvent {
         /// Its name.
         thread: String,
     },
-    /// More scripts are in use than there are threads, so that they displace each other and most events need a boot.
-    /// Reported at most once a minute.
+    /// More scripts are in use than there are threads, so that they displace each other and many events wait for a boot: a
+    /// hundred within ten seconds, or twenty within five minutes if that is every other event. Reported at most once a minute, or
+    /// every five minutes.
     ThreadsScarce {
         /// Number of scripts that displace each other.
         scripts: usize,
         /// Maximum number of threads.
         threads: usize,
-        /// Number of workers displaced within the last ten seconds.
+        /// Number of displaced workers.
         displaced: usize,
+        /// The time within which they were displaced.
+        within: Duration,
     },
     /// The pool accepts no more events and finishes the accepted ones.
     Draining,

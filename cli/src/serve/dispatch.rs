@@ -246,7 +246,8 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         ),
         by_script(
             "isopod_workers_displaced_total",
-            "Workers displaced by other scripts; if it keeps rising, increase `pool.workers_max` or `pool.memory`",
+            "Workers displaced by other scripts; if it keeps rising, increase `threads` if it is set, else `pool.workers_max` or \
+             `pool.memory`",
             Counter,
             &|script| script.retired.get("displaced").copied().unwrap_or_default() as f64,
         ),

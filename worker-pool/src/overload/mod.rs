@@ -11,7 +11,7 @@ mod memory;
 mod pace;
 mod room;
 
-pub(crate) use crowd::{Crowd, WINDOW as CROWD_WINDOW};
+pub(crate) use crowd::Crowd;
 pub(crate) use delay::Delay;
 pub(crate) use memory::{Budget, Pressure};
 pub(crate) use pace::Pace;

@@ -9,7 +9,6 @@ use isopod_outcome::{Failure, Outcome};
 use crate::engine::{Engine, WorkerId};
 use crate::job::Job;
 use crate::observe::{PoolEvent, RetireReason};
-use crate::overload::CROWD_WINDOW;
 use crate::state::{Assignment, Closing, Effects, Hosted, Life, Mail, Phase, State, Version};
 
 /// End of a worker.
@@ -181,28 +180,30 @@ impl<E: Engine> State<E> {
 
     /// Counts a displacement, and reports when many of them show that there are too few threads.
     fn displaced(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
-        let Some((displaced, scripts)) = self.crowd.displaced(name, now) else {
+        let Some(report) = self.crowd.displaced(name, self.events, now) else {
             return;
         };
+        let (displaced, scripts, within) = (report.displaced, report.scripts, report.within);
         let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
         let hosted: HashSet<_> = hosted.map(|hosted| Arc::clone(&hosted.version.name)).collect();
         let (scripts, threads) = (scripts.union(&hosted).count(), self.settings.size.threads_max);
         let setting = if self.settings.size.threads_are_set {
-            "`threads` or `workers_max`"
+            "`threads` or `pool.workers_max`"
         } else {
-            "`workers_max`, or give workers more memory (`memory`),"
+            "`pool.workers_max`, or give workers more memory (`pool.memory`),"
         };
         tracing::warn!(
             scripts,
             threads,
             displaced,
-            "more scripts are in use than there are threads for their workers: within {CROWD_WINDOW:?} {displaced} workers were \
+            "more scripts are in use than there are threads for their workers: within {within:?} {displaced} workers were \
              displaced by another script, and each of those had to start; raise {setting} to {scripts}"
         );
         fx.tell(PoolEvent::ThreadsScarce {
             scripts,
             threads,
             displaced,
+            within,
         });
     }
 
