@@ -293,4 +293,7 @@ ObjectDefineProperty(SubtleCrypto, "supports", {
   ...ObjectGetOwnPropertyDescriptor(SubtleCrypto, "supports"),
   value: supportsOurs,
 });
+// When a worker first loads a script that is not in the snapshot, deno_core sets the fast functions of the classes that it finds
+// here once more, over what replaces them.
+delete Deno.core.ops.SubtleCrypto;
 })();

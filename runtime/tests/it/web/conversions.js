@@ -83,6 +83,8 @@ export const cryptography = async () => {
     deriveKey: async () => (await subtle.deriveKey(derive, pair.privateKey, aes, true, list("encrypt"))).type === "secret",
     getPublicKey: async () => (await subtle.getPublicKey(pair.privateKey, list()))?.type === "public",
     supports: () =>
+      // Its script is not in the snapshot.
+      typeof BroadcastChannel === "function" && SubtleCrypto.supports("sign", "Ed448") &&
       SubtleCrypto.supports(text("encrypt"), gcm) && SubtleCrypto.supports("importKey", hmac)
       && SubtleCrypto.supports("deriveKey", derive, aes) && !SubtleCrypto.supports("digest", members({ name: text("none") }))
       && !SubtleCrypto.supports("deriveBits", members({ name: text("Argon2id"), memory: number(0) }), 8),
