@@ -61,7 +61,8 @@ fn a_module_that_takes_too_long_to_parse_is_named_and_costs_no_thread() {
         ("large.ts", &lines),
         ("good.js", "export default { fetch: () => new Response('good') }"),
     ]);
-    let server = Serving::start(project.path());
+    // Without it, the server would not start.
+    let server = Serving::start_with(project.path(), &["--watch"]);
     let answer = server.get("/slow");
     assert_eq!(answer.verdict(), (503, "boot_failed"));
     assert!(

@@ -76,13 +76,8 @@ pub(crate) fn uses_node(script: &Script) -> Result<bool, String> {
             return Ok(true);
         }
         if code.contains("import") || code.contains("export") {
-            left.extend(
-                script
-                    .loader
-                    .imports(&url, code)
-                    .into_iter()
-                    .filter(|found| seen.insert(found.clone())),
-            );
+            let imports = script.loader.imports(&url, code).map_err(|error| error.to_string())?;
+            left.extend(imports.into_iter().filter(|found| seen.insert(found.clone())));
         }
     }
     Ok(false)

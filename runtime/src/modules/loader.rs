@@ -28,6 +28,9 @@ use super::specifier::Specifier;
 use super::transpile_cache::TranspileCache;
 use crate::NodeCompat;
 
+/// Bytes of JSON that are checked faster than a thread is started.
+const SMALL_JSON_BYTES: usize = 64 << 10;
+
 /// Finds and reads the modules of one version of one script. Synchronous; shared between threads in an `Arc`.
 ///
 /// ```ignore
@@ -185,22 +188,28 @@ impl Loader {
     /// Returns true if an import of `referrer` literally names the module at `url`. Otherwise the specifier was
     /// computed.
     pub fn names(&self, referrer: &Url, code: &Arc<str>, url: &Url) -> bool {
-        let mut specifiers = self.literals(code);
-        specifiers.any(|specifier| self.resolve(&specifier, referrer).is_ok_and(|named| named == *url))
+        let specifiers = self.literals(referrer, code).unwrap_or_default();
+        let mut specifiers = specifiers.iter();
+        specifiers.any(|specifier| self.resolve(specifier, referrer).is_ok_and(|named| named == *url))
     }
 
     /// The modules that the imports of `referrer` literally name, as far as they can be resolved.
-    pub(crate) fn imports(&self, referrer: &Url, code: &Arc<str>) -> Vec<Url> {
-        self.literals(code)
+    ///
+    /// # Errors
+    ///
+    /// The worker has to stop.
+    pub(crate) fn imports(&self, referrer: &Url, code: &Arc<str>) -> Result<Vec<Url>, ModuleError> {
+        let specifiers = self.literals(referrer, code)?.into_iter();
+        Ok(specifiers
             .filter_map(|specifier| self.resolve(&specifier, referrer).ok())
-            .collect()
+            .collect())
     }
 
-    /// The literal specifiers of imports. None if the code cannot be parsed.
-    fn literals(&self, code: &Arc<str>) -> impl Iterator<Item = String> + use<> {
+    /// The literal specifiers of imports; none if the code cannot be parsed.
+    fn literals(&self, url: &Url, code: &Arc<str>) -> Result<Vec<String>, ModuleError> {
         let source = Arc::clone(code);
-        let specifiers = self.parsers.run(code, move || literals::specifiers(&source));
-        specifiers.into_iter().flatten()
+        let find = move || literals::specifiers(&source);
+        Ok(self.parsers.run_or_leave_to_v8(url, code, find)?.unwrap_or_default())
     }
 
     /// Returns true if `import()` accepts computed specifiers for text and bytes.
@@ -296,7 +305,7 @@ impl Loader {
             Treatment::Text => Ok(Module::text(ModuleKind::Text, utf8(url, &bytes)?)),
             Treatment::Json => {
                 let text = utf8(url, &bytes)?;
-                check_json(url, &text)?;
+                self.check_json(url, &text)?;
                 Ok(Module::text(ModuleKind::Json, text))
             }
             Treatment::Transpile(dialect, _) => {
@@ -366,6 +375,16 @@ impl Loader {
         self.registry.get(url).flatten()
     }
 
+    /// Checks the syntax of JSON. V8's errors do not say where the text is from.
+    pub(super) fn check_json(&self, url: &Url, text: &Arc<str>) -> Result<(), ModuleError> {
+        if text.len() <= SMALL_JSON_BYTES {
+            return check_json(url, text);
+        }
+        let (file, source) = (url.clone(), Arc::clone(text));
+        let checked = self.parsers.run_flat(move || check_json(&file, &source));
+        checked.map_err(|unparsed| unparsed.of(url, text))?
+    }
+
     pub(super) fn count(&self, url: &Url) -> Result<(), ModuleError> {
         let limit = self.limits.modules_max;
         match self.loaded.insert(url, limit) {
@@ -417,7 +436,7 @@ pub(super) fn utf8(url: &Url, bytes: &[u8]) -> Result<Arc<str>, ModuleError> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into())
 }
 
-pub(super) fn check_json(url: &Url, text: &str) -> Result<(), ModuleError> {
+fn check_json(url: &Url, text: &str) -> Result<(), ModuleError> {
     let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) else {
         return Ok(());
     };

@@ -76,35 +76,37 @@ impl Parsers {
         source: &Arc<str>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unparsed> {
-        let is_measured = source.len() <= MEASURED_HERE_BYTES_MAX;
-        let stack = if is_measured {
-            stack_for(source).ok_or(Unparsed::TooDeep)?
-        } else {
-            BASE_BYTES
-        };
+        if source.len() <= MEASURED_HERE_BYTES_MAX {
+            let stack = stack_for(source).ok_or(Unparsed::TooDeep)?;
+            return self.run_on(stack, work);
+        }
+        let (code, helpers) = (Arc::clone(source), Helpers::of_this_thread());
+        self.run_on(BASE_BYTES, move || measured(&code, &helpers, work))?
+    }
+
+    /// Runs `work`, which takes time but recurses over nothing.
+    pub(super) fn run_flat<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Unparsed> {
+        self.run_on(BASE_BYTES, work)
+    }
+
+    fn run_on<T: Send + 'static>(
+        &self,
+        stack: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Unparsed> {
         self.wait_for_room()?;
         // Its CPU time is charged to the start or event that loads the code.
         let helpers = Helpers::of_this_thread();
         let (done, result) = mpsc::sync_channel(1);
-        let (code, counted) = (Arc::clone(source), Arc::clone(&helpers));
+        let counted = Arc::clone(&helpers);
         let parser = spawn(stack, move || {
             let _counted = counted.count_this_thread();
-            let parsed = if is_measured {
-                Ok(work())
-            } else {
-                measured(&code, &counted, work)
-            };
             // It may be left alone by now.
-            drop(done.send(parsed));
+            drop(done.send(work()));
         })?;
         loop {
             match result.recv_timeout(LOOK) {
-                Ok(parsed) => {
-                    return match parser.join() {
-                        Ok(()) => parsed,
-                        Err(_) => Err(Unparsed::Panicked),
-                    };
-                }
+                Ok(parsed) => return parser.join().map(|()| parsed).map_err(|_| Unparsed::Panicked),
                 Err(RecvTimeoutError::Disconnected) => {
                     drop(parser.join());
                     return Err(Unparsed::Panicked);

@@ -18,7 +18,7 @@ use super::error::{Importer, ModuleError, display_url};
 use super::helpers;
 use super::import_map;
 use super::kind::{Dialect, Format, RequestedType, Treatment, treatment};
-use super::loader::{Loader, Module, ModuleCode, check_json, utf8};
+use super::loader::{Loader, Module, ModuleCode, utf8};
 use super::node_builtins::is_node;
 use super::specifier::{Specifier, package_of};
 
@@ -338,7 +338,7 @@ impl Loader {
             .sources
             .read(file, RequestedType::Unspecified, &Importer::default())?;
         let text = utf8(file, &bytes)?;
-        check_json(file, &text)?;
+        self.check_json(file, &text)?;
         self.registry.insert_json(file, text)
     }
 }
