@@ -19,7 +19,12 @@ const WORKER: &str = r#"
         highlight: ["SELECT length(highlight(t, 0, '<', '>')) FROM t WHERE t MATCH ?", "a"],
         phrases: ["SELECT snippet(t, 0, '<', '>', '...', 64) FROM t WHERE t MATCH ?", words("a OR", 30) + "a"],
         rank: ["SELECT rowid FROM t WHERE t MATCH ? ORDER BY rank", words("a OR", 2000) + "a"],
+        // Commands that rewrite the index, and tables of its words.
+        rebuild: ["INSERT INTO many(many) VALUES ('rebuild')"],
+        remove: ["DELETE FROM many"],
+        vocabulary: ["SELECT count(*) FROM vocabulary a, vocabulary b WHERE a.term > b.term"],
     };
+    const rows = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 200000)";
     const fill = ["INSERT INTO t VALUES (?)", words("a", 250_000)];
     export class Thing extends DurableObject {
         run(statement, ...values) { return this.ctx.storage.sql.exec(statement, ...values).toArray().length; }
@@ -34,6 +39,9 @@ const WORKER: &str = r#"
             if (act === "fill") {
                 await run("CREATE VIRTUAL TABLE t USING fts5(a)");
                 await run(...fill);
+                await run("CREATE VIRTUAL TABLE many USING fts5(a)");
+                await run("CREATE VIRTUAL TABLE vocabulary USING fts5vocab(many, instance)");
+                await run(`${rows} INSERT INTO many SELECT 'w' || i || ' x' || (i % 7) || ' ' || hex(i * 7919) FROM c`);
             }
             return new Response(String(await run(...(hostile[act] ?? ["SELECT 1 AS one"]))));
         },
@@ -67,6 +75,9 @@ fn a_search_ends_with_its_event() {
         "highlight",
         "phrases",
         "rank",
+        "rebuild",
+        "remove",
+        "vocabulary",
     ];
     project.write(
         "isopod.toml",
@@ -79,7 +90,9 @@ fn a_search_ends_with_its_event() {
         for act in hostile {
             let asked = Instant::now();
             let answer = server.get(&format!("/{place}/{act}"));
-            assert_ne!(answer.status, 200, "{act} was to take too long");
+            // A fast machine rewrites the index in time.
+            let may_end = ["rebuild", "remove"].contains(&act);
+            assert!(may_end || answer.status != 200, "{act} was to take too long");
             until("the next statement runs", || {
                 (server.get(&format!("/{place}/next")).body == "1").then_some(())
             });

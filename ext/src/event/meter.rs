@@ -24,6 +24,10 @@ pub trait CpuAccount: Send + Sync {
 
     /// Returns true if the code that runs in the worker is being ended, so that native code for it should return.
     fn is_ending(&self) -> bool;
+
+    /// Sets what interrupts native code on the worker's thread: called from another thread, and more than once, while the code that
+    /// runs in the worker is being ended. Not called any longer once this returns for `None`.
+    fn interrupt_with(&self, interrupt: Option<Box<dyn Fn() + Send>>);
 }
 
 /// The error of an event that has reached its CPU limit.
@@ -70,6 +74,26 @@ impl CpuMeter {
     #[cfg(feature = "sql")]
     pub(crate) fn is_ending(&self) -> bool {
         self.payer.as_ref().is_some_and(|(account, _)| account.is_ending())
+    }
+
+    /// Runs native code on the worker's thread, which `interrupt` ends from another thread.
+    #[cfg(feature = "sql")]
+    pub(crate) fn interruptible<T>(&self, interrupt: impl Fn() + Send + 'static, run: impl FnOnce() -> T) -> T {
+        /// Holds no interrupt for longer than the code runs, even if it panics.
+        struct Running<'a>(Option<&'a dyn CpuAccount>);
+        impl Drop for Running<'_> {
+            fn drop(&mut self) {
+                if let Some(account) = self.0 {
+                    account.interrupt_with(None);
+                }
+            }
+        }
+        let account = self.payer.as_ref().map(|(account, _)| &**account);
+        let _running = Running(account);
+        if let Some(account) = account {
+            account.interrupt_with(Some(Box::new(interrupt)));
+        }
+        run()
     }
 
     /// The total that was charged.
@@ -146,6 +170,8 @@ mod tests {
         fn is_ending(&self) -> bool {
             false
         }
+
+        fn interrupt_with(&self, _: Option<Box<dyn Fn() + Send>>) {}
     }
 
     #[test]

@@ -85,6 +85,8 @@ fn errors_have_the_shape_of_d1() {
         await sql('INSERT INTO t VALUES (1)');
         return [
             await sql('SELECT * FROM nope'),
+            await sql('SELECT nope FROM t'),
+            await sql('SELECT nope(1)'),
             await sql('INSERT INTO t VALUES (1)'),
             await sql('SELECT ?', 1, 2),
             await sql('SELECT ?', undefined),
@@ -98,6 +100,8 @@ fn errors_have_the_shape_of_d1() {
     );
     for (got, expected) in got.as_array().unwrap().iter().zip([
         "D1_ERROR: no such table: nope: SQLITE_ERROR",
+        "D1_ERROR: no such column: nope at offset 7: SQLITE_ERROR",
+        "D1_ERROR: no such function: nope at offset 7: SQLITE_ERROR",
         "D1_ERROR: UNIQUE constraint failed: t.id: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_PRIMARYKEY)",
         "D1_ERROR: Wrong number of parameter bindings for SQL query.",
         "D1_TYPE_ERROR: Type 'undefined' not supported for value 'undefined'",

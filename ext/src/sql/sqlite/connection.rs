@@ -218,15 +218,20 @@ fn limit(db: &rusqlite::Connection, config: &SqlConfig) -> rusqlite::Result<()> 
 
 /// Converts an error of SQLite to D1's form: the message and the name of the code.
 pub(super) fn failed(error: &rusqlite::Error) -> SqlError {
-    match error {
-        rusqlite::Error::SqliteFailure(error, message) => SqlError::Database {
-            message: message.clone().unwrap_or_else(|| error.to_string()),
-            code: match constraint(error.extended_code) {
-                Some(kind) => format!("{} (extended: {kind})", code(error.extended_code)),
-                None => code(error.extended_code).to_owned(),
-            },
+    let (error, message) = match error {
+        rusqlite::Error::SqliteFailure(error, message) => {
+            (error, message.clone().unwrap_or_else(|| error.to_string()))
+        }
+        // Where in the statement, as D1 says it: https://developers.cloudflare.com/d1/observability/debug-d1/.
+        rusqlite::Error::SqlInputError { error, msg, offset, .. } => (error, format!("{msg} at offset {offset}")),
+        error => return SqlError::Connection(error.to_string()),
+    };
+    SqlError::Database {
+        message,
+        code: match constraint(error.extended_code) {
+            Some(kind) => format!("{} (extended: {kind})", code(error.extended_code)),
+            None => code(error.extended_code).to_owned(),
         },
-        error => SqlError::Connection(error.to_string()),
     }
 }
 

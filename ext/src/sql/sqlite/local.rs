@@ -111,7 +111,7 @@ impl LocalDatabase {
             }
         };
         let mut budget = Budget::new(&self.config, memory);
-        let ending = cpu.clone();
+        let (ending, interrupted) = (cpu.clone(), cpu.clone());
         // They run on the event's own thread, so the limit on the event's time applies.
         let stop = Stop::new(Instant::now() + FOREVER, CpuBudget::new(cpu, Duration::MAX));
         let stop = Arc::new(stop);
@@ -123,16 +123,23 @@ impl LocalDatabase {
             Some(move || ending.is_ending() || asked.reason().is_some()),
         )
         .map_err(|error| failed(&error))?;
-        let result = on_stack(stack, || {
-            let mut result = ResultSet::default();
-            let mut changes = 0;
-            for work in checked.0 {
-                result = self.one(work, &mut budget, &stop)?;
-                changes += result.changes;
-            }
-            result.changes = changes;
-            Ok(result)
-        });
+        // Full-text search runs so few instructions for much work that the handler is rarely called.
+        let handle = self.connection.db.get_interrupt_handle();
+        let result = interrupted.interruptible(
+            move || handle.interrupt(),
+            || {
+                on_stack(stack, || {
+                    let mut result = ResultSet::default();
+                    let mut changes = 0;
+                    for work in checked.0 {
+                        result = self.one(work, &mut budget, &stop)?;
+                        changes += result.changes;
+                    }
+                    result.changes = changes;
+                    Ok(result)
+                })
+            },
+        );
         stop.end();
         // The owner's own statements are short.
         let cleared = self.connection.db.progress_handler(0, None::<fn() -> bool>);

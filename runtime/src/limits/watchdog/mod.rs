@@ -9,6 +9,7 @@
 //! The samples also serve to lower the priority of threads in long turns (`os_priority.rs`).
 
 mod account;
+mod native;
 mod sampler;
 mod watched;
 
@@ -165,6 +166,7 @@ impl<'a> Rounds<'a> {
             match watched.seen() {
                 Seen::Idle => watched.accounts().glance(Instant::now(), watched.entered()),
                 Seen::Fired => {
+                    watched.native.call();
                     if watched.blame_is_overdue() {
                         watched.isolate.terminate_execution();
                     }

@@ -12,12 +12,13 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use deno_core::v8::{IsolateHandle, UnsafeRawIsolatePtr};
-use isopod_ext::event::{CpuAccount, EventKey, FaultKind};
+use isopod_ext::event::{EventKey, FaultKind};
 
 use super::super::cpu_clock::CpuClock;
 use super::super::on_notice::{Noticed, OnNotice};
 use super::super::os_priority::OsPriority;
 use super::account::{Accounts, Answer, Entered, SoftCpu};
+use super::native::Interrupt as NativeInterrupt;
 
 const BUSY: u64 = 1;
 const FIRED: u64 = 2;
@@ -115,6 +116,7 @@ pub(crate) struct Watched {
     pub(super) isolate: IsolateHandle,
     interrupt: Interrupt,
     pub(super) clock: CpuClock,
+    pub(super) native: NativeInterrupt,
     on_notice: Option<OnNotice>,
     priority: OsPriority,
     /// Number of samples since the turn was ended.
@@ -123,20 +125,6 @@ pub(crate) struct Watched {
     last_turn: AtomicU64,
     /// The isolate's thread.
     thread: ThreadId,
-}
-
-impl CpuAccount for Watched {
-    fn charge(&self, event: EventKey, used: Duration) -> bool {
-        self.charge_event(event, used)
-    }
-
-    fn renew(&self, event: EventKey) {
-        self.accounts().renew(event);
-    }
-
-    fn is_ending(&self) -> bool {
-        self.state.load(Ordering::SeqCst) & FIRED != 0
-    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -178,6 +166,7 @@ impl Watched {
             isolate,
             interrupt,
             clock,
+            native: NativeInterrupt::default(),
             on_notice,
             priority,
             end_looks: AtomicU32::new(0),
@@ -187,7 +176,7 @@ impl Watched {
     }
 
     /// Charges an event for time spent for it on this thread, outside of its code.
-    fn charge_event(&self, event: EventKey, used: Duration) -> bool {
+    pub(super) fn charge_event(&self, event: EventKey, used: Duration) -> bool {
         let mut accounts = self.accounts();
         if self.thread == thread::current().id() {
             accounts.was_charged(used);
