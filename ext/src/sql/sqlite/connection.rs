@@ -219,9 +219,7 @@ fn limit(db: &rusqlite::Connection, config: &SqlConfig) -> rusqlite::Result<()> 
 /// Converts an error of SQLite to D1's form: the message and the name of the code.
 pub(super) fn failed(error: &rusqlite::Error) -> SqlError {
     let (error, message) = match error {
-        rusqlite::Error::SqliteFailure(error, message) => {
-            (error, message.clone().unwrap_or_else(|| error.to_string()))
-        }
+        rusqlite::Error::SqliteFailure(error, message) => (error, message.clone().unwrap_or_else(|| error.to_string())),
         // Where in the statement, as D1 says it: https://developers.cloudflare.com/d1/observability/debug-d1/.
         rusqlite::Error::SqlInputError { error, msg, offset, .. } => (error, format!("{msg} at offset {offset}")),
         error => return SqlError::Connection(error.to_string()),

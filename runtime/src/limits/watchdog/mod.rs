@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use deno_core::v8::IsolateHandle;
+use isopod_ext::event::{CpuAccount, EventKey};
 use isopod_ext::handlers::FaultKind;
 
 use self::account::{Accounts, Entered, Sample, Standing};
@@ -37,6 +38,24 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// Idle time after which the watchdog sleeps. Without this delay, arming would often pay for a wake-up.
 const LINGER: Duration = Duration::from_millis(100);
+
+impl CpuAccount for Watched {
+    fn charge(&self, event: EventKey, used: Duration) -> bool {
+        self.charge_event(event, used)
+    }
+
+    fn renew(&self, event: EventKey) {
+        self.accounts().renew(event);
+    }
+
+    fn is_ending(&self) -> bool {
+        self.seen() == Seen::Fired
+    }
+
+    fn interrupt_with(&self, interrupt: Option<Box<dyn Fn() + Send>>) {
+        self.native.set(interrupt);
+    }
+}
 
 struct Shared {
     workers: Mutex<Vec<Weak<Watched>>>,
