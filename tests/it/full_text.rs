@@ -24,7 +24,7 @@ const WORKER: &str = r#"
         remove: ["DELETE FROM many"],
         vocabulary: ["SELECT count(*) FROM vocabulary a, vocabulary b WHERE a.term > b.term"],
     };
-    const rows = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 200000)";
+    const rows = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 50000)";
     const fill = ["INSERT INTO t VALUES (?)", words("a", 250_000)];
     export class Thing extends DurableObject {
         run(statement, ...values) { return this.ctx.storage.sql.exec(statement, ...values).toArray().length; }
