@@ -20,6 +20,12 @@ pub trait Files: fmt::Debug + Send + Sync + 'static {
     /// It cannot be read.
     fn open(&self, path: &str) -> std::io::Result<Option<Box<dyn OpenFile>>>;
 
+    /// Opens the file at this path if that takes no disk or network access. `None`: that is unknown without. Reading may
+    /// fail with [`WouldBlock`](std::io::ErrorKind::WouldBlock); then [`open`](Self::open) is called. Default: `None`.
+    fn open_cached(&self, _path: &str) -> Option<Option<Box<dyn OpenFile>>> {
+        None
+    }
+
     /// Reads a file with rules as text; empty if there is none.
     ///
     /// # Errors

@@ -63,6 +63,13 @@ impl Folder {
 }
 
 impl Files for Folder {
+    /// The kernel is asked only for what it has in memory. Paths with links are left to [`open`](Files::open), which looks
+    /// where they lead.
+    #[cfg(target_os = "linux")]
+    fn open_cached(&self, path: &str) -> Option<Option<Box<dyn OpenFile>>> {
+        cached::open(&self.root.join(path.strip_prefix('/')?))
+    }
+
     fn has(&self, path: &str) -> bool {
         self.find(path).is_some()
     }
@@ -127,6 +134,69 @@ impl OpenFile for Opened {
     }
 }
 
+/// Files that are in the kernel's caches.
+#[cfg(target_os = "linux")]
+mod cached {
+    use std::fs::File;
+    use std::path::Path;
+
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    use rustix::io::{Errno, IoSliceMut, ReadWriteFlags, preadv2};
+
+    use super::{Opened, SMALL_BYTES};
+    use crate::files::{FileBytes, OpenFile};
+
+    /// Opens a file without links in its path. `None`: it may have to be read from a disk first, or the system cannot tell.
+    ///
+    /// Source: <https://man7.org/linux/man-pages/man2/openat2.2.html>.
+    pub(super) fn open(path: &Path) -> Option<Option<Box<dyn OpenFile>>> {
+        // Without waiting for the writer of a named pipe.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let resolve = ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS;
+        let file = match openat2(CWD, path, flags, Mode::empty(), resolve) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT | Errno::NOTDIR) => return Some(None),
+            Err(_) => return None,
+        };
+        let metadata = file.metadata().ok()?;
+        Some(
+            metadata
+                .is_file()
+                .then(|| Box::new(Cached(Opened { file, metadata })) as Box<dyn OpenFile>),
+        )
+    }
+
+    struct Cached(Opened);
+
+    impl OpenFile for Cached {
+        fn length(&self) -> u64 {
+            self.0.length()
+        }
+
+        fn etag(&self) -> String {
+            self.0.etag()
+        }
+
+        fn read(self: Box<Self>, from: u64, length: u64) -> std::io::Result<FileBytes> {
+            // A large one is read in chunks on other threads.
+            if length > SMALL_BYTES {
+                return Box::new(self.0).read(from, length);
+            }
+            let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+            let read = preadv2(
+                &self.0.file,
+                &mut [IoSliceMut::new(&mut bytes)],
+                from,
+                ReadWriteFlags::NOWAIT,
+            );
+            match read {
+                Ok(read) if read == bytes.len() => Ok(FileBytes::Whole(bytes.into())),
+                _ => Err(std::io::ErrorKind::WouldBlock.into()),
+            }
+        }
+    }
+}
+
 /// The files of a site that may be served.
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -155,6 +225,14 @@ impl Site {
     /// Returns whether there is a public file at a decoded path of a URL.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.public.relative(path).is_some() && self.files.has(path)
+    }
+
+    /// Like [`open`](Self::open), without disk or network access. `None`: that takes one.
+    pub(crate) fn open_cached(&self, path: &str) -> Option<Option<Box<dyn OpenFile>>> {
+        match self.public.relative(path) {
+            Some(_) => self.files.open_cached(path),
+            None => Some(None),
+        }
     }
 
     /// Opens the public file at a decoded path of a URL, if any.
@@ -229,6 +307,42 @@ mod tests {
         ] {
             assert_eq!(folder.has(path), is_found, "{path}");
             assert_eq!(folder.open(path).unwrap().is_some(), is_found, "{path}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernels_caches_never_say_otherwise_than_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("folder")).unwrap();
+        std::fs::write(root.join("folder/file.txt"), "text").unwrap();
+        std::fs::write(root.join("large.txt"), vec![b'a'; 200_000]).unwrap();
+        std::os::unix::fs::symlink("folder", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("/etc", root.join("out")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, root.join("pipe"), rustix::fs::Mode::RUSR).unwrap();
+        let site = Folder { root };
+        for path in [
+            "/folder/file.txt",
+            "/large.txt",
+            "/folder",
+            "/pipe",
+            "/missing.txt",
+            "/folder/file.txt/below",
+            "/link/file.txt",
+            "/out/hostname",
+        ] {
+            let is_linked = path.starts_with("/link") || path.starts_with("/out");
+            let cached = site.open_cached(path);
+            assert!(!is_linked || cached.is_none(), "{path}");
+            let Some(cached) = cached else { continue };
+            let opened = site.open(path).unwrap();
+            let told = |file: &Option<Box<dyn OpenFile>>| file.as_ref().map(|file| (file.length(), file.etag()));
+            assert_eq!(told(&cached), told(&opened), "{path}");
+        }
+        let small = site.open_cached("/folder/file.txt").flatten();
+        if let Some(Ok(FileBytes::Whole(bytes))) = small.map(|file| file.read(1, 2)) {
+            assert_eq!(bytes, "ex");
         }
     }
 }

@@ -29,6 +29,7 @@ mod first;
 mod folder;
 mod headers;
 mod html;
+mod look;
 mod paths;
 mod pattern;
 #[doc(hidden)]
@@ -47,6 +48,7 @@ use self::first::Goes;
 use self::folder::Site;
 use self::headers::Headers;
 use self::html::Found;
+use self::look::Look;
 use self::pattern::Target;
 use self::redirects::{Redirect, Redirects};
 
@@ -172,8 +174,8 @@ impl Assets {
 impl Inner {
     async fn answer_always(self: Arc<Self>, asked: Asked) -> Response<AssetBody> {
         let not_found = self.options.not_found_handling;
-        let answer = self.run(asked, move |inner, asked| {
-            let answer = inner.answer(asked, not_found);
+        let answer = self.run(asked, move |inner, asked, look| {
+            let answer = inner.answer(asked, not_found, look);
             Some(answer.unwrap_or_else(|| inner.finish(asked, bare(StatusCode::NOT_FOUND))))
         });
         answer.await.unwrap_or_else(|| bare(StatusCode::NOT_FOUND))
@@ -194,23 +196,30 @@ impl Inner {
             Goes::ToWorker => None,
             Goes::ToAssets => Some(self.answer_always(asked).await),
             Goes::Either => {
-                self.run(asked, move |inner, asked| inner.answer(asked, not_found))
+                self.run(asked, move |inner, asked, look| inner.answer(asked, not_found, look))
                     .await
             }
         }
     }
 
-    /// Looks up and opens files on a blocking thread.
+    /// Answers from the system's caches. If they lack a file, answers on a blocking thread.
     async fn run(
         self: Arc<Self>,
         asked: Asked,
-        body: impl FnOnce(&Self, &Asked) -> Option<Response<AssetBody>> + Send + 'static,
+        body: impl Fn(&Self, &Asked, &Look<'_>) -> Option<Response<AssetBody>> + Send + 'static,
     ) -> Option<Response<AssetBody>> {
+        {
+            let look = Look::cached(&self.site);
+            let answer = body(&self, &asked, &look);
+            if !look.has_missed() {
+                return answer;
+            }
+        }
         #[expect(
             clippy::disallowed_methods,
             reason = "on the runtime that polls it, the server's or that of a worker, which lives as long as the answer is wanted"
         )]
-        let done = tokio::task::spawn_blocking(move || body(&self, &asked));
+        let done = tokio::task::spawn_blocking(move || body(&self, &asked, &Look::blocking(&self.site)));
         done.await.unwrap_or_else(|error| {
             tracing::error!(target: "isopod::assets", "cannot answer: {error}");
             Some(bare(StatusCode::INTERNAL_SERVER_ERROR))
@@ -218,14 +227,14 @@ impl Inner {
     }
 
     /// Answers a request for which there is an asset or a redirect.
-    fn answer(&self, asked: &Asked, not_found: NotFoundHandling) -> Option<Response<AssetBody>> {
+    fn answer(&self, asked: &Asked, not_found: NotFoundHandling, look: &Look<'_>) -> Option<Response<AssetBody>> {
         let (path, is_proxied) = match self.redirects.find(&asked.target, &asked.host, asked.query.as_deref()) {
             Some(Redirect::To(to, status)) => return Some(self.finish(asked, redirect(&to, status))),
             Some(Redirect::Proxy(path)) => (path, true),
             None => (asked.target.path.clone(), false),
         };
         let decoded = paths::decode(&path);
-        let mut exists = |file: &str| self.site.has(file);
+        let mut exists = |file: &str| look.has(file);
         let found = html::find(&decoded, self.options.html_handling, not_found, &mut exists);
         let Some(found) = found else {
             return is_proxied.then(|| self.finish(asked, bare(StatusCode::NOT_FOUND)));
@@ -247,12 +256,15 @@ impl Inner {
             let to = format!("{to}{}", query.unwrap_or_default());
             return Some(self.finish(asked, redirect(&to, StatusCode::TEMPORARY_REDIRECT)));
         }
-        let response = match self.site.open(&file) {
+        let response = match look.open(&file) {
             Ok(Some(opened)) => with_file(&file, opened, status, &asked.method, &asked.headers),
             // The file was removed meanwhile.
             Ok(None) => return None,
             Err(error) => Err(error),
         };
+        if response.is_err() && look.misses() {
+            return None;
+        }
         let response = response.unwrap_or_else(|error| {
             tracing::error!(target: "isopod::assets", "cannot read {file}: {error}");
             bare(StatusCode::INTERNAL_SERVER_ERROR)
