@@ -85,7 +85,8 @@ impl SqliteKv {
         })
     }
 
-    /// Sets the maximum number of threads that read. Default: 2.
+    /// Sets the maximum number of threads that read. Default: 2. Each opens a second connection, on which small values are read
+    /// by the threads of workers themselves.
     #[must_use]
     pub fn readers_max(self, readers_max: usize) -> Self {
         Self::of(Options {
@@ -122,6 +123,11 @@ impl KvStore for SqliteKv {
     }
 
     fn get(&self, keys: Vec<String>, room: ReadRoom) -> StorageFuture<Vec<Option<KvEntry>>> {
+        if let [key] = &keys[..]
+            && let Some(found) = self.database.read_near(|db| find_small(db, key, &room))
+        {
+            return Box::pin(std::future::ready(Ok(vec![found])));
+        }
         self.database
             .read(move |db| keys.iter().map(|key| find(db, key, &room)).collect())
     }
@@ -164,29 +170,46 @@ struct Found {
     small: Option<Vec<u8>>,
 }
 
+fn look_up(db: &Connection, key: &str) -> Result<Option<Found>, Failed> {
+    let mut select = db.prepare_cached(
+        "SELECT length(value), expiration, metadata, CASE WHEN length(value) <= ?3 THEN value END
+         FROM entries WHERE key = ?1 AND (expiration IS NULL OR expiration > ?2)",
+    )?;
+    let found = |row: &Row<'_>| {
+        Ok(Found {
+            length: usize::try_from(row.get::<_, i64>(0)?).unwrap_or(usize::MAX),
+            entry: KvEntry::default()
+                .expiration(row.get::<_, Option<i64>>(1)?.map(i64::unsigned_abs))
+                .metadata(row.get::<_, Option<String>>(2)?),
+            small: row.get(3)?,
+        })
+    };
+    let found = select.query_row(params![key, signed(now()), signed(SMALL_BYTES as u64)], found);
+    Ok(found.optional()?)
+}
+
+/// Returns the entry of a key if its value is small, or that there is none. `None`: it is large.
+fn find_small(db: &Connection, key: &str, room: &ReadRoom) -> Result<Option<Option<KvEntry>>, Failed> {
+    let Some(Found {
+        mut entry,
+        small,
+        length,
+    }) = look_up(db, key)?
+    else {
+        return Ok(Some(None));
+    };
+    let Some(value) = small else { return Ok(None) };
+    entry.value = room.reserve(length)?.keep(Bytes::from(value));
+    Ok(Some(Some(entry)))
+}
+
 fn find(db: &Connection, key: &str, room: &ReadRoom) -> Result<Option<KvEntry>, Failed> {
     loop {
-        let mut select = db.prepare_cached(
-            "SELECT length(value), expiration, metadata, CASE WHEN length(value) <= ?3 THEN value END
-             FROM entries WHERE key = ?1 AND (expiration IS NULL OR expiration > ?2)",
-        )?;
-        let found = |row: &Row<'_>| {
-            Ok(Found {
-                length: usize::try_from(row.get::<_, i64>(0)?).unwrap_or(usize::MAX),
-                entry: KvEntry::default()
-                    .expiration(row.get::<_, Option<i64>>(1)?.map(i64::unsigned_abs))
-                    .metadata(row.get::<_, Option<String>>(2)?),
-                small: row.get(3)?,
-            })
-        };
-        let found = select
-            .query_row(params![key, signed(now()), signed(SMALL_BYTES as u64)], found)
-            .optional()?;
         let Some(Found {
             length,
             mut entry,
             small,
-        }) = found
+        }) = look_up(db, key)?
         else {
             return Ok(None);
         };

@@ -49,6 +49,35 @@ fn large_values_are_read_as_they_were_put() {
 }
 
 #[test]
+fn a_read_on_the_callers_thread_gives_what_the_readers_give() {
+    let (_folder, store) = store();
+    let near = |store: &SqliteKv, key: &str| store.database.read_near(|db| find_small(db, key, &room()));
+    put(&store, "a", KvEntry::new("one")).unwrap();
+    assert_eq!(near(&store, "a"), None, "no connection is open yet");
+    let begun = std::time::Instant::now();
+    while near(&store, "a").is_none() {
+        // Each read may start another reader, which opens a connection for callers.
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        assert_eq!(get(&store, "a"), Some(KvEntry::new("one")));
+    }
+    for value in ["two", "three"] {
+        put(&store, "a", KvEntry::new(value)).unwrap();
+        assert_eq!(near(&store, "a"), Some(Some(KvEntry::new(value))));
+    }
+    assert_eq!(near(&store, "b"), Some(None));
+    put(&store, "a", KvEntry::new(vec![0; SMALL_BYTES + 1])).unwrap();
+    assert_eq!(near(&store, "a"), None, "it is large");
+    assert!(
+        store
+            .database
+            .read_near(|_| -> Result<Option<()>, Failed> { Err(rusqlite::Error::InvalidQuery.into()) })
+            .is_none()
+    );
+    put(&store, "a", KvEntry::new("four").expiration(1)).unwrap();
+    assert_eq!(near(&store, "a"), Some(None), "it has expired");
+}
+
+#[test]
 fn a_value_is_not_read_without_room_for_it() {
     let (_folder, store) = store();
     put(&store, "a", KvEntry::new(vec![0; 100_000])).unwrap();

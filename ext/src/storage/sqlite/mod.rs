@@ -1,4 +1,4 @@
-//! A SQLite file with its own threads: one writer and a few readers.
+//! A SQLite file with its own threads: one writer and a few readers. Small reads run on the caller's thread.
 //!
 //! A write is acknowledged when it is on disk. Waiting writes are committed together, so that one sync acknowledges all of
 //! them. Other processes may use the same file; SQLite's locks isolate their transactions.
@@ -56,7 +56,11 @@ struct Shared {
     started: Mutex<Started>,
     /// The number of idle readers.
     idle: Arc<AtomicUsize>,
+    near: Arc<Near>,
 }
+
+/// Idle connections for reads on callers' threads.
+type Near = Mutex<Vec<Connection>>;
 
 /// Waiting operations. Each thread has a receiver, and ends when the sender is dropped.
 type Queue<J> = (Sender<J>, Receiver<J>);
@@ -77,6 +81,7 @@ impl Database {
             writes: flume::bounded(len_max),
             started: Mutex::default(),
             idle: Arc::default(),
+            near: Arc::default(),
             options,
         }))
     }
@@ -96,6 +101,18 @@ impl Database {
         });
         let given = self.start_reader().and_then(|()| self.give(&self.0.reads.0, job));
         Box::pin(async move { given.map(|()| answer)?.await.unwrap_or_else(|_| Err(ended())) })
+    }
+
+    /// Runs a read of a few pages on the caller's thread, which saves two thread switches. `None`: no connection is idle, or
+    /// `body` declined or failed; the caller falls back to [`read`](Self::read). It never opens the file.
+    pub(crate) fn read_near<T>(&self, body: impl FnOnce(&Connection) -> Result<Option<T>, Failed>) -> Option<T> {
+        let near = &self.0.near;
+        let connection = near.try_lock().ok()?.pop()?;
+        let found = body(&connection);
+        if let Ok(mut idle) = near.lock() {
+            idle.push(connection);
+        }
+        found.ok().flatten()
     }
 
     /// Runs `body` on the writer, in a transaction that is rolled back if it fails, and resolves when the transaction is on
@@ -161,7 +178,8 @@ impl Database {
         }
         let name = format!("{}-{}", self.0.options.threads, started.readers);
         let (options, jobs, idle) = (self.0.options.clone(), self.0.reads.1.clone(), self.0.idle.clone());
-        let spawned = thread(name, move || read::serve(&options, &jobs, &idle));
+        let near = Arc::downgrade(&self.0.near);
+        let spawned = thread(name, move || read::serve(&options, &jobs, &idle, &near));
         match spawned {
             Ok(()) => started.readers += 1,
             // If it cannot start, the other threads continue to read.
