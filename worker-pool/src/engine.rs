@@ -113,6 +113,12 @@ pub trait Worker {
         false
     }
 
+    /// Returns whether an event waits for an answer from another thread that may come at once, as that of another worker. If the
+    /// last ones did, the loop looks for it for a moment before it sleeps. Default: false.
+    fn awaits_answer(&self) -> bool {
+        false
+    }
+
     /// Ends a running event: its wall deadline passed (`ExceededWall`), or its caller left or the pool is shutting down
     /// (`Canceled`). The worker answers the caller and then reports the slot by [`Turn::Ended`]; a worker that does not
     /// within the grace period is dropped.
@@ -268,6 +274,8 @@ pub struct BootContext {
     pub version: u64,
     /// Maximum number of concurrent events.
     pub concurrency: usize,
+    /// Maximum number of events of the worker's life. `None`: no limit.
+    pub events_max: Option<u64>,
     /// Deadline of the boot.
     pub deadline: Option<Instant>,
     /// Time at which code of the boot must be stopped by force.

@@ -1,7 +1,7 @@
 //! `fetch`, with the classes of deno_fetch, on the HTTP client of the worker's thread.
 //!
 //! `fetch.js` handles redirects, aborting and integrity; the other scripts complete deno_fetch's classes. The runtime places
-//! an `Rc<Io>` and, unless the defaults apply, a [`FetchConfig`] in the worker's `OpState`.
+//! an `Rc<Io>`, an `Rc<EventLoopIo>` if it is to be used and, unless the defaults apply, a [`FetchConfig`] in the worker's `OpState`.
 //!
 //! The path of a request: ops (here) → [`guard`] → `service` (limits; the thread's client, on the I/O runtime) → `body`
 //! (bounded channels in both directions). An encoded response is decoded there, unless it is forwarded unchanged. The
@@ -46,7 +46,7 @@ use self::service::{Incoming, Opening, Outgoing, OutgoingBody, Payer};
 use crate::coding::{Coding, Codings, offered};
 use crate::context::{cpu_of, current_event, end_with_event, is_open};
 use crate::event::{CALL_DEPTH, EventEnded, EventKey, Tail};
-use crate::io::Io;
+use crate::io::{EventLoopIo, Io};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 use crate::values::Events;
@@ -295,8 +295,9 @@ fn service(state: &mut OpState) -> Result<Rc<FetchService>, FetchError> {
         return Ok(service.clone());
     }
     let io = state.try_borrow::<Rc<Io>>().ok_or(FetchError::NoIo)?.clone();
+    let own = state.try_borrow::<Rc<EventLoopIo>>().cloned();
     let config = state.try_borrow::<FetchConfig>().cloned().unwrap_or_default();
-    let service = Rc::new(FetchService::new(io, config));
+    let service = Rc::new(FetchService::new(io, own, config));
     state.put(service.clone());
     Ok(service)
 }

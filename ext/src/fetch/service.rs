@@ -27,7 +27,7 @@ use super::send_error::SendError;
 use crate::coding::decode::{ByteStream, capped, decode, flattened};
 use crate::coding::{Coding, Codings};
 use crate::event::{Body, CALL_DEPTH, CpuMeter, reason_of};
-use crate::io::Io;
+use crate::io::{EventLoopIo, Io};
 use crate::ledger::MemoryLedger;
 use crate::websocket::ClientOpening;
 
@@ -85,6 +85,7 @@ const SPOILERS_MAX: usize = 32;
 /// The `fetch` of a worker.
 pub(crate) struct FetchService {
     io: Rc<Io>,
+    own_io: Option<Rc<EventLoopIo>>,
     config: FetchConfig,
     requests: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
@@ -93,13 +94,14 @@ pub(crate) struct FetchService {
 }
 
 impl FetchService {
-    pub(crate) fn new(io: Rc<Io>, config: FetchConfig) -> Self {
+    pub(crate) fn new(io: Rc<Io>, own_io: Option<Rc<EventLoopIo>>, config: FetchConfig) -> Self {
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
             requests: semaphore(config.limits.requests_max),
             bodies: semaphore(config.limits.open_bodies_max),
             spoilers: RefCell::default(),
             io,
+            own_io,
             config,
         }
     }
@@ -187,7 +189,8 @@ impl FetchService {
         if self.spoilers.borrow().contains(origin) {
             key.connection.idle_per_host_max = 0;
         }
-        self.io.client(&key, client::build)
+        let own = self.own_io.as_ref().and_then(|own| own.used());
+        own.unwrap_or(&self.io).client(&key, client::build)
     }
 
     fn remember_spoiler(&self, origin: String) {

@@ -21,11 +21,12 @@
 mod bound;
 mod clients;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
+use deno_core::OpState;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use self::bound::{Bound, IoError};
@@ -68,22 +69,42 @@ impl Default for IoOptions {
 ///
 /// Created on the worker thread and bound to it (`!Send`). Dropping it [stops](Io::stop) the runtime.
 pub struct Io {
-    options: IoOptions,
-    /// The runtime, from its first use on.
-    runtime: RefCell<Option<Runtime>>,
+    runs: Runs,
     /// Identifies the runtime of a client; not an index, so it is unique across threads.
     id: Rc<()>,
     /// Raw pointers are neither `Send` nor `Sync`.
     not_send: PhantomData<*const ()>,
 }
 
+/// The runtime that tasks and clients run on.
+enum Runs {
+    /// One with threads of its own, from its first use on.
+    Beside(IoOptions, RefCell<Option<Runtime>>),
+    /// That of a worker's event loop, which ends with the worker.
+    Here(Handle),
+}
+
 impl Io {
     /// Creates the owner of a runtime that starts at its first use, so that a thread whose workers need no I/O has no runtime.
     #[must_use]
     pub fn new(options: IoOptions) -> Self {
+        Self::on(Runs::Beside(options, RefCell::new(None)))
+    }
+
+    /// Uses the runtime of the caller, a worker's event loop, for clients that end with that worker: nothing has to be passed
+    /// between threads for them. While JavaScript runs, they wait.
+    ///
+    /// # Panics
+    /// If the caller is not on a Tokio runtime.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the caller's runtime is what is asked for")]
+    pub fn of_event_loop() -> Self {
+        Self::on(Runs::Here(Handle::current()))
+    }
+
+    fn on(runs: Runs) -> Self {
         Self {
-            options,
-            runtime: RefCell::new(None),
+            runs,
             id: Rc::new(()),
             not_send: PhantomData,
         }
@@ -99,35 +120,51 @@ impl Io {
         Ok(io)
     }
 
-    /// Returns whether the runtime has been used, and has threads.
+    /// Returns whether the runtime has been used, and has threads of its own.
     #[must_use]
     pub fn is_started(&self) -> bool {
-        self.runtime.borrow().is_some()
+        match &self.runs {
+            Runs::Beside(_, runtime) => runtime.borrow().is_some(),
+            Runs::Here(_) => false,
+        }
     }
 
     /// Returns the handle of the runtime, which it starts if necessary.
     fn handle(&self) -> std::io::Result<Handle> {
-        let mut runtime = self.runtime.borrow_mut();
+        let (options, runtime) = match &self.runs {
+            Runs::Beside(options, runtime) => (options, runtime),
+            Runs::Here(handle) => return Ok(handle.clone()),
+        };
+        let mut runtime = runtime.borrow_mut();
         if let Some(runtime) = &*runtime {
             return Ok(runtime.handle().clone());
         }
         let started = Builder::new_multi_thread()
-            .worker_threads(self.options.threads.max(1))
-            .max_blocking_threads(self.options.blocking_threads_max.max(1))
-            .thread_keep_alive(self.options.blocking_thread_keep_alive)
-            .thread_name(self.options.name.clone())
+            .worker_threads(options.threads.max(1))
+            .max_blocking_threads(options.blocking_threads_max.max(1))
+            .thread_keep_alive(options.blocking_thread_keep_alive)
+            .thread_name(options.name.clone())
             .enable_all()
             .build()?;
         Ok(runtime.insert(started).handle().clone())
     }
 
     /// Drops the thread's clients, inside the runtime, so that their connections can close; then the runtime is shut down in
-    /// the background. Its tasks end with [`IoError::Stopped`]. It starts again at its next use.
+    /// the background. Its tasks end with [`IoError::Stopped`]. It starts again at its next use. A runtime of an event loop goes
+    /// on, without the clients.
     ///
     /// Neither blocks nor panics, not even in async code.
     pub fn stop(&self) {
+        let runtime = match &self.runs {
+            Runs::Here(handle) => {
+                let _entered = handle.enter();
+                clients::drop_all(&self.id);
+                return;
+            }
+            Runs::Beside(_, runtime) => runtime.take(),
+        };
         // Without a runtime there are no clients.
-        let Some(runtime) = self.runtime.take() else { return };
+        let Some(runtime) = runtime else { return };
         {
             let _entered = runtime.enter();
             clients::drop_all(&self.id);
@@ -175,6 +212,57 @@ impl Io {
             build(key)
         })?;
         Ok(Bound::new(Ok((handle, client))))
+    }
+}
+
+/// The [`Io`] of a worker's event loop, as an `Rc` in its `OpState`.
+///
+/// The worker's first uses of a client are on the I/O runtime of its thread, whose connections outlive it: many workers serve a
+/// few events each. One that goes on gets connections of its own.
+#[derive(Debug)]
+pub struct EventLoopIo {
+    own: Rc<Io>,
+    uses: Cell<u32>,
+}
+
+impl EventLoopIo {
+    /// Number of uses on the thread's I/O runtime.
+    const USES_BEFORE: u32 = 32;
+
+    /// Creates the `Io` of the caller's event loop.
+    ///
+    /// # Panics
+    /// As [`Io::of_event_loop`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            own: Rc::new(Io::of_event_loop()),
+            uses: Cell::new(0),
+        }
+    }
+
+    /// Drops the clients of the event loop.
+    pub fn stop(&self) {
+        self.own.stop();
+    }
+
+    /// Counts a use. Returns the event loop's `Io` if it is to be used.
+    pub(crate) fn used(&self) -> Option<&Rc<Io>> {
+        let uses = self.uses.get();
+        self.uses.set(uses.saturating_add(1));
+        (uses >= Self::USES_BEFORE).then_some(&self.own)
+    }
+
+    /// Counts a use. Returns the `Io` to use: that of the worker's event loop or of its thread.
+    pub(crate) fn or_of_thread(state: &OpState) -> Option<Rc<Io>> {
+        let own = state.try_borrow::<Rc<Self>>().and_then(|own| own.used());
+        own.or_else(|| state.try_borrow::<Rc<Io>>()).cloned()
+    }
+}
+
+impl Default for EventLoopIo {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -150,7 +150,7 @@ impl Thread {
         services.retain(|_, (worker, _)| worker.strong_count() > 0);
         let key = Arc::as_ptr(conditions) as usize;
         let (_, service) = services.entry(key).or_insert_with(|| {
-            let service = FetchService::new(Rc::clone(&self.io), conditions.fetch.clone());
+            let service = FetchService::new(Rc::clone(&self.io), None, conditions.fetch.clone());
             (Arc::downgrade(conditions), Rc::new(service))
         });
         Rc::clone(service)

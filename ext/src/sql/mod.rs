@@ -39,7 +39,7 @@ pub(crate) use self::value::{Param, ResultSet};
 use crate::bindings::Installed;
 use crate::context::cpu_of;
 use crate::event::{CpuMeter, EventEnded, EventKey};
-use crate::io::Io;
+use crate::io::{EventLoopIo, Io};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 use crate::values::Events;
@@ -161,6 +161,10 @@ fn service(state: &OpState, binding: String, payer: Payer) -> Result<Database, S
     }
     let config = Installed::<SqlConfig>::get(state, &binding).cloned();
     let config = config.ok_or(SqlOpError::NoBinding(binding))?;
-    let io = state.try_borrow::<Rc<Io>>().ok_or(SqlOpError::NoIo)?.clone();
+    let io = match sqlite::is_file(&config.url) {
+        true => EventLoopIo::or_of_thread(state),
+        false => state.try_borrow::<Rc<Io>>().cloned(),
+    };
+    let io = io.ok_or(SqlOpError::NoIo)?;
     Ok(Database::Here(SqlService::new(io, config, payer)?))
 }

@@ -143,3 +143,32 @@ fn a_runtime_starts_at_its_first_use() {
     // A runtime that was never used has no threads to end.
     drop(Io::new(IoOptions::default()));
 }
+
+#[test]
+fn clients_of_an_event_loop_run_on_its_thread_and_end_with_their_owner() {
+    let client = Rc::new(());
+    let event_loop = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    event_loop.block_on(async {
+        let io = Io::of_event_loop();
+        let own = io.client(&1, |_| Ok::<_, std::convert::Infallible>(7)).unwrap();
+        let ran_on = own
+            .run(|seven| async move { (seven, std::thread::current().id()) })
+            .await
+            .unwrap();
+        assert_eq!(ran_on, (7, std::thread::current().id()));
+        assert!(!io.is_started());
+        let panicked = own.run(|_| async { panic!("a bug") }).await;
+        assert_eq!(panicked, Err::<(), _>(IoError::Panicked("a bug".to_owned())));
+        drop(io.client(&2, |_| Ok::<_, std::convert::Infallible>(Held(client.clone()))));
+        assert_eq!(Rc::strong_count(&client), 2);
+        drop(io);
+        assert_eq!(Rc::strong_count(&client), 1);
+    });
+}
+
+/// A client that counts its copies.
+#[derive(Clone)]
+struct Held(#[expect(dead_code, reason = "it is counted")] Rc<()>);

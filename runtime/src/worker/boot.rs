@@ -16,6 +16,7 @@ use isopod_ext::cache::CacheAccess;
 use isopod_ext::commonjs::RequireHost;
 use isopod_ext::fetcher::Loopback;
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
+use isopod_ext::io::EventLoopIo;
 use isopod_ext::ledger::MemoryLedger;
 use isopod_ext::native::{Callbacks, Natives};
 use isopod_ext::process::{Exit, ProcessAccess};
@@ -45,6 +46,9 @@ pub struct BootOptions {
     pub on_notice: Option<OnNotice>,
     /// The entry points of the worker itself, for `ctx.exports`. Default: they cannot be called.
     pub loopback: Option<Loopback>,
+    /// True if the worker ends after its first event. Its `fetch` and SQLite then use connections of the thread alone, which
+    /// outlive it; otherwise, after some uses, the worker gets its own, on its event loop. Default: false.
+    pub is_single_use: bool,
 }
 
 #[derive(Serialize)]
@@ -158,6 +162,7 @@ impl Worker {
             inspected: script.command.is_some(),
         };
         let exit = Rc::new(Exit::new(runtime.v8_isolate().thread_safe_handle()));
+        let own_io = (!options.is_single_use).then(|| Rc::new(EventLoopIo::new()));
         let mut bound = Vec::with_capacity(script.bindings.len());
         {
             let state = runtime.op_state();
@@ -166,6 +171,9 @@ impl Worker {
             state.put(events.clone());
             state.put(frames.clone());
             state.put(thread.io.clone());
+            if let Some(io) = &own_io {
+                state.put(io.clone());
+            }
             Usage::new(limits.quotas.clone(), meter.ledger().clone()).install(&mut state);
             state.put(platform::wasm_type_room(&script.wasm_types));
             state.put(script.fetch.clone());
@@ -208,6 +216,7 @@ impl Worker {
             js,
             runtime,
             io: thread.io.clone(),
+            own_io,
             events,
             frames,
             loader,

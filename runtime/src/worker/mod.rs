@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use deno_core::JsRuntime;
 use isopod_ext::handlers::{CodeFrames, EVENTS_MAX, Event, EventKey, Events, Fault, FaultKind, Stage, take_back};
-use isopod_ext::io::Io;
+use isopod_ext::io::{EventLoopIo, Io};
 
 use self::entry_points::JsEntryPoints;
 use crate::limits::{Breach, Gauge, Limit, Watch};
@@ -74,6 +74,8 @@ pub struct Worker {
     runtime: JsRuntime,
     /// The state of its thread.
     io: Rc<Io>,
+    /// Its event loop's.
+    own_io: Option<Rc<EventLoopIo>>,
     events: Rc<RefCell<Events>>,
     /// Shows the code around the position of an error.
     frames: CodeFrames,
@@ -272,6 +274,9 @@ impl Worker {
     /// operations fail.
     pub fn stop_io(&mut self) {
         self.io.stop();
+        if let Some(io) = &self.own_io {
+            io.stop();
+        }
     }
 
     /// A meter of its memory for other threads.

@@ -134,6 +134,7 @@ async fn boot<E: Engine>(
         script_name: Arc::clone(&version.name),
         version: version.number,
         concurrency: version.limits.concurrency,
+        events_max: version.limits.events_max,
         deadline: Some(after(started, limit)),
         stop_at: Some(after(started, limit.saturating_add(shared.settings.wall_grace))),
         notice: worker_notice(shared, index, assignment.worker),

@@ -62,6 +62,11 @@ struct Job {
     permit: OwnedSemaphorePermit,
 }
 
+/// Returns whether a URL is that of a file, whose connections need no runtime and may end with the worker.
+pub(super) fn is_file(url: &str) -> bool {
+    url.starts_with("sqlite:") && matches!(Place::of(url), Ok(Place::File { .. }))
+}
+
 impl Pool {
     /// Creates a pool, which connects on first use.
     pub(super) fn new(config: &SqlConfig) -> Result<Self, SqlError> {

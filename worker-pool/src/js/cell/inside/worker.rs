@@ -110,6 +110,7 @@ fn run(
             script_name: booting.script_name.into(),
             version: booting.version,
             concurrency: booting.concurrency,
+            events_max: None,
             deadline: None,
             stop_at: booting.stop_in.and_then(|after| Instant::now().checked_add(after)),
             notice: notice(booting.said.clone(), Arc::clone(&watched), Arc::clone(&waiting)),
