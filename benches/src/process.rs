@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,7 @@ impl Running {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn();
         let mut child = child.with_context(|| format!("{command:?} did not start"))?;
         let stdin = child.stdin.take();
@@ -129,6 +131,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // miniflare starts another process, which does not end with it.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .stderr(Stdio::null())
+            .status();
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
