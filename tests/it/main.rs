@@ -49,6 +49,7 @@ mod many_workers;
 mod memory_bounds;
 mod memory_ops;
 mod messages;
+mod missing_servers;
 mod modules;
 mod native_memory;
 #[path = "../../ext/tests/it/common/nats.rs"]

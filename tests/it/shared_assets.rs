@@ -113,7 +113,7 @@ fn assets_of_a_bucket_are_served_as_those_of_a_folder() {
     );
     assert_eq!(none.code, Some(1), "{none:?}");
     assert!(
-        none.stderr.contains("cannot serve s3://company/sites/public/"),
+        none.stderr.contains("s3://company/sites/public/") && none.stderr.contains("assets of site"),
         "{none:?}"
     );
 }

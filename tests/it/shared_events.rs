@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::nats::Nats;
 use crate::process::until;
-use crate::program::{Serving, isopod_with};
+use crate::program::Serving;
 use crate::project::Project;
 
 const WORKER: &str = "const seen = [];
@@ -81,16 +81,4 @@ fn a_message_reaches_the_workers_of_all_processes_once() {
         assert_eq!(before, all.iter().collect::<Vec<_>>(), "each once");
     }
     assert_eq!(seen(&apart), Vec::<Json>::new(), "it is not linked");
-}
-
-#[test]
-fn a_missing_server_fails_the_start() {
-    let project = project("nats://app:hidden@127.0.0.1:1/shop", "a");
-    let folder = project.path().to_str().expect("UTF-8");
-    let ended = isopod_with(&["serve", folder, "--listen", "127.0.0.1:0"], &[], "");
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(
-        ended.stderr.contains("NATS at 127.0.0.1:1/shop") && !ended.stderr.contains("hidden"),
-        "{ended:?}"
-    );
 }

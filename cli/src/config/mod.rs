@@ -53,8 +53,8 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 pub use bindings::{
-    Assets, AssetsPlace, Bound, Configured, Consumer, Events, KvNamespace, Materials, OpenQueues, Producer, Queue,
-    R2Bucket, Service, SqlDatabase,
+    Assets, AssetsPlace, Bound, Configured, Consumer, Events, KvNamespace, LateAssets, Materials, OpenAssets,
+    OpenQueues, Producer, Queue, R2Bucket, Service, SqlDatabase,
 };
 pub use command::CommandSettings;
 pub use cron::Cron;
@@ -74,7 +74,7 @@ pub use sections::{
 };
 pub(crate) use settings::BoundAs;
 pub use settings::{Admin, Config, Route, Worker};
-pub use storage::{Engine, Kept, QueueKey, QueueServer, StorageOverrides};
+pub use storage::{Engine, Kept, QueueKey, QueueServer, Server, Shown, StorageOverrides, UsedServer};
 pub use values::{
     DatabaseUrl, Listen, NetworkRule, ProxyAddress, RoutePattern, S3Url, Secret, StorageUrl, TopicPattern,
 };

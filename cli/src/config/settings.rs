@@ -14,7 +14,7 @@ use super::modules::{Jsx, Modules};
 use super::pool::Pool;
 use super::problem::Note;
 use super::sections::{Ingress, Isolation, Limits, Log, Mode, Network, Policy, Recycle, Sessions, Shutdown, Tls};
-use super::storage::Engine;
+use super::storage::{Engine, Server, UsedServer};
 use super::values::{Listen, RoutePattern, Secret};
 
 /// The configuration of `serve`, created by [`load`](super::load).
@@ -147,6 +147,46 @@ impl Config {
                 })
             })
             .collect()
+    }
+
+    /// Returns the servers that bindings, static assets, cron ticks and messages use.
+    pub fn servers(&self) -> Vec<UsedServer> {
+        let mut all: Vec<UsedServer> = Vec::new();
+        let mut add = |server: Option<Server>, used: String| {
+            let Some(server) = server else { return };
+            match all.iter_mut().find(|known| known.server == server) {
+                Some(known) if known.uses.contains(&used) => {}
+                Some(known) => known.uses.push(used),
+                None => all.push(UsedServer {
+                    server,
+                    uses: vec![used],
+                }),
+            }
+        };
+        for (name, worker) in &self.workers {
+            for Bound { name: key, binding } in &worker.bindings {
+                add(binding.server(), format!("env.{key} of {name}"));
+            }
+            for consumer in &worker.consumers {
+                let queues = [Some(&consumer.queue), consumer.dead_letters.as_ref()];
+                for queue in queues.into_iter().flatten() {
+                    add(queue.kept.server(), format!("queue {} of {name}", queue.name));
+                }
+            }
+            let bucket = worker.assets.as_ref().and_then(|assets| assets.place.bucket());
+            add(bucket, format!("assets of {name}"));
+        }
+        add(
+            self.assets.as_ref().and_then(|assets| assets.place.bucket()),
+            "assets".to_owned(),
+        );
+        if let Engine::Server(server) = &self.ticks
+            && self.workers.values().any(|worker| !worker.crons.is_empty())
+        {
+            add(Some(Server::Postgres(server.clone())), "cron ticks".to_owned());
+        }
+        add(self.events.clone().map(Server::Nats), "events".to_owned());
+        all
     }
 
     /// Returns every file of the configuration, and those it names that are not modules: env files, keys, databases, import

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use isopod::bindings::r2::S3R2;
-use isopod::storage::{NatsServer, PostgresServer};
+use isopod::storage::{NatsServer, PostgresServer, StorageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -132,6 +132,74 @@ impl Shown for QueueServer {
         match self {
             Self::Postgres(server) => server.url(),
             Self::Nats(server) => format!("nats://{}", server.address()),
+        }
+    }
+}
+
+/// A server that a configuration uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// PostgreSQL.
+    Postgres(PostgresServer),
+    /// NATS, for messages.
+    Nats(NatsServer),
+    /// NATS with JetStream, for queues.
+    JetStream(NatsServer),
+    /// S3.
+    Bucket(S3R2),
+}
+
+impl Server {
+    /// Asks the server for a sign of life.
+    ///
+    /// # Errors
+    /// [`StorageError::Unreachable`] if it does not answer, and may later. Any other error is one of the configuration.
+    pub async fn reach(&self) -> Result<(), StorageError> {
+        match self {
+            Self::Postgres(server) => server.reach().await,
+            Self::Nats(server) => server.reach().await,
+            Self::JetStream(server) => server.reach_jetstream().await,
+            Self::Bucket(bucket) => bucket.reach().await,
+        }
+    }
+}
+
+impl Shown for Server {
+    fn url(&self) -> String {
+        match self {
+            Self::Postgres(server) => server.url(),
+            Self::Nats(server) | Self::JetStream(server) => format!("nats://{}", server.address()),
+            Self::Bucket(bucket) => bucket.address(),
+        }
+    }
+}
+
+/// A server, and what it is used for: `env.KV of shop`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedServer {
+    /// The server.
+    pub server: Server,
+    /// The uses, at least one.
+    pub uses: Vec<String>,
+}
+
+impl Kept<PostgresServer> {
+    /// The server, if there is one.
+    pub fn server(&self) -> Option<Server> {
+        match self {
+            Self::File(_) => None,
+            Self::Server(server) => Some(Server::Postgres(server.clone())),
+        }
+    }
+}
+
+impl Kept<QueueServer> {
+    /// The server, if there is one.
+    pub fn server(&self) -> Option<Server> {
+        match self {
+            Self::File(_) => None,
+            Self::Server(QueueServer::Postgres(server)) => Some(Server::Postgres(server.clone())),
+            Self::Server(QueueServer::Nats(server)) => Some(Server::JetStream(server.clone())),
         }
     }
 }

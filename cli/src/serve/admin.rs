@@ -15,6 +15,7 @@ use super::life::Life;
 use super::queues::Consumers;
 use super::sandbox;
 use super::scheduler::{self, Triggers};
+use super::servers::Servers;
 use crate::logging;
 
 pub(super) struct Admin {
@@ -58,6 +59,7 @@ impl Module for Admin {
             life: Arc::clone(&self.life),
             triggers: ctx.hub().get::<Triggers>()?,
             consumers: ctx.hub().get::<Consumers>()?,
+            servers: ctx.hub().get::<Servers>()?,
         };
         // The address is logged only once the listener answers.
         let serving = listener.serve(face)?;
@@ -80,6 +82,7 @@ struct Face {
     life: Arc<Life>,
     triggers: Arc<Triggers>,
     consumers: Arc<Consumers>,
+    servers: Arc<Servers>,
 }
 
 impl Status for Face {
@@ -90,11 +93,15 @@ impl Status for Face {
         if !self.life.is_serving() {
             return Readiness::NotReady("starting".to_owned());
         }
-        dispatch::readiness(&self.pool)
+        match (dispatch::readiness(&self.pool), self.servers.missing()) {
+            (Readiness::Ready, Some(missing)) => Readiness::NotReady(missing),
+            (readiness, _) => readiness,
+        }
     }
 
     fn details(&self) -> Vec<String> {
-        sandbox::detail(&self.pool).into_iter().collect()
+        let sandbox = sandbox::detail(&self.pool);
+        sandbox.into_iter().chain(self.servers.details()).collect()
     }
 
     fn figures(&self) -> Vec<Metric> {
@@ -102,6 +109,7 @@ impl Status for Face {
         figures.extend(dispatch::metrics(&self.pool.stats()));
         figures.extend(self.consumers.metrics());
         figures.extend(sandbox::metric(&self.pool));
+        figures.extend(self.servers.metric());
         figures.push(log_lines_dropped());
         figures
     }

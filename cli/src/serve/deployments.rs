@@ -99,7 +99,7 @@ impl Deployments {
         let hosts = config.routes.iter().filter_map(|route| route.pattern.host.as_deref());
         self.servers.set_hosts(hosts.map(str::to_ascii_lowercase).collect());
         let mut mistakes = Mistakes::default();
-        mistakes.0.extend(self.sites.set(config).err());
+        mistakes.0.extend(self.sites.set(config).await.err());
         for (name, worker) in &config.workers {
             let started = self.deploy_one(config, name, worker).await;
             if let Err(error) = started.with_context(|| format!("worker {name:?} cannot start")) {

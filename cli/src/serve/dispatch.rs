@@ -32,7 +32,8 @@ impl Dispatch for Workers {
             let (head, body) = request.into_parts();
             let asked = http::Request::from_parts(head, ());
             // Boxed, so that requests without assets do not reserve memory for this future.
-            if let Some(response) = Box::pin(self.sites.answer(worker, &asked)).await {
+            let answer = Box::pin(self.sites.answer(worker, &asked)).await;
+            if let Some(response) = answer.inspect_err(|failure| log(failure, worker, &meta.id))? {
                 return Ok(response);
             }
             request = asked.map(|()| body);

@@ -1,9 +1,20 @@
 //! Host modules that log the bus's messages, and pass them on to other processes.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
-use isopod::host::bus::{BusLink, Delivery, Heard, SubscribeOptions, Wire, WireFuture};
+use isopod::host::bus::{Bus, BusLink, Delivery, Heard, LinkError, SubscribeOptions, Wire, WireFuture};
 use isopod::host::{Context, Module, PhaseResult, async_trait};
 use isopod::storage::NatsServer;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::servers::{Lookout, START_WAIT};
+
+/// Time between two attempts to link the bus.
+const AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct EventLog;
 
@@ -40,7 +51,7 @@ impl Module for EventLog {
 /// Links the bus with those of other processes.
 pub(super) struct EventLink {
     server: Option<NatsServer>,
-    link: Option<BusLink>,
+    link: Option<JoinHandle<BusLink>>,
 }
 
 impl EventLink {
@@ -56,17 +67,48 @@ impl Module for EventLink {
         "event-link"
     }
 
+    fn depends_on(&self) -> Vec<String> {
+        vec![Lookout::NAME.to_owned()]
+    }
+
     async fn start(&mut self, ctx: &Context) -> PhaseResult {
-        if let Some(server) = &self.server {
-            let link = ctx.bus().link(ctx.runtime(), NatsWire(server.clone()));
-            self.link = Some(link.await?);
+        if let Some(server) = self.server.clone() {
+            let (bus, runtime) = (ctx.bus().clone(), ctx.runtime().clone());
+            let linked = Arc::new(Notify::new());
+            let tells = Arc::clone(&linked);
+            let link = ctx.runtime().spawn(async move {
+                let link = link(&bus, &runtime, &server, &tells).await;
+                tells.notify_one();
+                link
+            });
+            self.link = Some(link);
+            // Without the server, what is published is lost for other processes until it is there.
+            drop(tokio::time::timeout(START_WAIT, linked.notified()).await);
         }
         Ok(())
     }
 
     async fn close(&mut self, _ctx: &Context) -> PhaseResult {
-        self.link = None;
+        if let Some(link) = self.link.take() {
+            link.abort();
+        }
         Ok(())
+    }
+}
+
+/// Links the bus once the server is there. `missing` is told when it is not.
+async fn link(bus: &Bus, runtime: &Handle, server: &NatsServer, missing: &Notify) -> BusLink {
+    loop {
+        match bus.link(runtime, NatsWire(server.clone())).await {
+            Ok(link) => return link,
+            // The server is told of by the module that looks at it.
+            Err(LinkError::Wire(error)) => {
+                tracing::debug!(target: "isopod::events", "the bus is not linked yet: {error}");
+            }
+            Err(error) => tracing::error!(target: "isopod::events", "the bus is not linked: {error}"),
+        }
+        missing.notify_one();
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

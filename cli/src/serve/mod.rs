@@ -1,6 +1,6 @@
 //! `isopod serve`: runs a host with a pool and a server.
 //!
-//! The host's modules in order: `events` logs the bus; `admin` answers probes, before all others start and until all have
+//! The host's modules in order: `events` logs the bus; `servers` looks at the servers of bindings; `admin` answers probes, before all others start and until all have
 //! stopped; `pool` has the threads, and `deployments` the workers; `ingress` accepts requests; `scheduler` fires cron
 //! triggers; `queues` gives messages to their consumers; `objects` keeps Durable Objects; `watch` deploys changes, also on SIGHUP. They find each other's
 //! clients in the hub. `life` is the shared lifecycle state.
@@ -21,6 +21,7 @@ mod pool;
 mod queues;
 mod sandbox;
 mod scheduler;
+mod servers;
 mod signals;
 mod sites;
 mod source;
@@ -50,6 +51,7 @@ use self::objects::ObjectKeeper;
 pub(crate) use self::pool::pool_builder;
 use self::queues::Queues;
 use self::scheduler::Scheduler;
+use self::servers::{Lookout, START_WAIT};
 use self::sites::Sites;
 pub(crate) use self::source::{Environment, Source};
 use self::watch::Watch;
@@ -93,6 +95,8 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
         .limit(Phase::Start, start_limit(config))
         .limit(Phase::Drain, life.deadline().saturating_add(SLACK))
         .module(EventLog)
+        // Before those that use the servers.
+        .module(Lookout::new(Arc::clone(config), mistake == Mistake::Fatal))
         .module(EventLink::new(config.events.clone()));
     // Before the pool, on which it does not depend for its order: it is there first, and goes last.
     if let Some((address, access)) = http::admin(config)? {
@@ -129,7 +133,7 @@ fn key() -> Result<String> {
 /// Returns the time limit for starting all workers: they start one after the other, each with its own limit.
 fn start_limit(config: &Config) -> Duration {
     let workers = config.workers.values();
-    workers.fold(SLACK, |sum, worker| {
+    workers.fold(SLACK.saturating_add(START_WAIT), |sum, worker| {
         sum.saturating_add(worker.limits.boot).saturating_add(BOOT_SLACK)
     })
 }

@@ -2,6 +2,8 @@
 //! servers, threads for other files, and runtimes for clients; and the record of cron ticks, which scripts do not see. Free
 //! of V8.
 
+#[cfg(any(feature = "nats", feature = "postgres", feature = "s3"))]
+pub(crate) mod contact;
 #[cfg(feature = "sql")]
 pub(crate) mod files;
 #[cfg(any(feature = "nats", feature = "postgres", feature = "s3"))]
@@ -53,6 +55,9 @@ pub enum StorageError {
     /// The worker has no memory for the value.
     #[error(transparent)]
     Memory(#[from] QuotaError),
+    /// The server does not answer. It may later.
+    #[error("{0}")]
+    Unreachable(String),
     /// The operation failed.
     #[error("{0}")]
     Failed(String),

@@ -105,6 +105,12 @@ impl Tries {
         ended.unwrap_or_else(|_| Err(self.late(self.timeout, last.as_deref())))
     }
 
+    /// The error of a server that has not been reached within this time.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn missing(&self, timeout: Duration) -> StorageError {
+        StorageError::Unreachable(format!("{} has not answered within {timeout:?}", self.server))
+    }
+
     /// Returns the error of an operation that took too long.
     pub(crate) fn late(&self, timeout: Duration, last: Option<&str>) -> StorageError {
         let last = last.map(|last| format!("; the last error: {last}")).unwrap_or_default();

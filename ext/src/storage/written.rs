@@ -9,6 +9,7 @@ use super::StorageError;
 pub(crate) enum WrittenStorageError {
     Overloaded(usize),
     Full(u64),
+    Unreachable(String),
     Failed(String),
 }
 
@@ -18,6 +19,7 @@ impl From<StorageError> for WrittenStorageError {
             StorageError::Overloaded(operations) => Self::Overloaded(operations),
             StorageError::Full(bytes) => Self::Full(bytes),
             StorageError::Memory(error) => Self::Failed(error.to_string()),
+            StorageError::Unreachable(error) => Self::Unreachable(error),
             StorageError::Failed(error) => Self::Failed(error),
         }
     }
@@ -28,6 +30,7 @@ impl From<WrittenStorageError> for StorageError {
         match written {
             WrittenStorageError::Overloaded(operations) => Self::Overloaded(operations),
             WrittenStorageError::Full(bytes) => Self::Full(bytes),
+            WrittenStorageError::Unreachable(error) => Self::Unreachable(error),
             WrittenStorageError::Failed(error) => Self::Failed(error),
         }
     }

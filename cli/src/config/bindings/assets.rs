@@ -8,14 +8,16 @@ use anyhow::{Context as _, Result};
 use isopod::FetcherBinding;
 use isopod::assets::{self, HtmlHandling, NotFoundHandling, WorkerFirst};
 use isopod::bindings::Binding;
-use isopod::bindings::r2::{R2Files, S3R2};
+use isopod::bindings::r2::S3R2;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::late_assets::{LateAssets, told};
 use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
+use crate::config::storage::Server;
 use crate::config::values::StorageUrl;
 
 /// Maximum number of large files that are read at the same time.
@@ -48,6 +50,25 @@ impl fmt::Display for AssetsPlace {
     }
 }
 
+/// Static assets that requests are answered with.
+#[derive(Clone, Debug)]
+pub enum OpenAssets {
+    /// Those of a folder.
+    Folder(assets::Assets),
+    /// Those of a bucket, which may not be reached yet.
+    Bucket(LateAssets),
+}
+
+impl AssetsPlace {
+    /// The server that has them, if it is not a folder.
+    pub fn bucket(&self) -> Option<Server> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Bucket(bucket) => Some(Server::Bucket(bucket.clone())),
+        }
+    }
+}
+
 impl Assets {
     /// The files of a folder, with the default options.
     pub(in crate::config) fn of_folder(directory: PathBuf) -> Self {
@@ -57,21 +78,24 @@ impl Assets {
         }
     }
 
-    /// Opens the assets. Logs the lines of `_headers` and `_redirects` that have no effect.
+    /// Opens the assets of a folder; those of a bucket are opened later. Logs the lines of `_headers` and `_redirects` that have no
+    /// effect.
     ///
     /// # Errors
     /// The folder, or a file with rules in it, cannot be read.
-    pub fn open(&self) -> Result<assets::Assets> {
+    pub fn open(&self) -> Result<OpenAssets> {
         let (place, options) = (&self.place, self.options.clone());
-        let opened = match place {
-            AssetsPlace::Folder(folder) => assets::Assets::open(folder, options),
-            AssetsPlace::Bucket(bucket) => assets::Assets::of_files(R2Files::new(bucket.clone()), options),
-        };
-        let (assets, mistakes) = opened.with_context(|| format!("cannot serve {place}"))?;
-        for mistake in mistakes {
-            tracing::warn!(target: "isopod::assets", "{place}: {mistake}");
+        match place {
+            AssetsPlace::Folder(folder) => {
+                let opened = assets::Assets::open(folder, options);
+                let opened = opened.with_context(|| format!("cannot serve {place}"))?;
+                Ok(OpenAssets::Folder(told(opened, place)))
+            }
+            AssetsPlace::Bucket(bucket) => {
+                let late = LateAssets::new(bucket.clone(), options);
+                Ok(OpenAssets::Bucket(late))
+            }
         }
-        Ok(assets)
     }
 
     /// The files with rules in a folder, which may not exist.
@@ -136,7 +160,14 @@ impl Configured for Bound {
     }
 
     fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
-        Ok(Arc::new(FetcherBinding::new(self.0.open()?)))
+        Ok(Arc::new(match self.0.open()? {
+            OpenAssets::Folder(assets) => FetcherBinding::new(assets),
+            OpenAssets::Bucket(assets) => FetcherBinding::new(assets),
+        }))
+    }
+
+    fn server(&self) -> Option<Server> {
+        self.0.place.bucket()
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Configured, Materials, Row, WranglerKey, WranglerRow};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
-use crate::config::storage::{Engine, Kept};
+use crate::config::storage::{Engine, Kept, Server};
 use crate::config::text::Size;
 use crate::config::values::StorageUrl;
 
@@ -81,6 +81,10 @@ impl Configured for KvNamespace {
 
     fn withheld(&self) -> Vec<PathBuf> {
         self.kept.file().map(ToOwned::to_owned).into_iter().collect()
+    }
+
+    fn server(&self) -> Option<Server> {
+        self.kept.server()
     }
 }
 

@@ -11,6 +11,7 @@ mod durable_objects;
 mod events;
 mod hyperdrive;
 mod kv_namespaces;
+mod late_assets;
 mod queues;
 mod r2_buckets;
 mod rate_limits;
@@ -37,11 +38,13 @@ use serde_json::{Map, Value as Json};
 use super::document::KeyPath;
 use super::problem::Fault;
 use super::reading::Reading;
+use super::storage::Server;
 
-pub use self::assets::{Assets, AssetsPlace};
+pub use self::assets::{Assets, AssetsPlace, OpenAssets};
 pub use self::databases::SqlDatabase;
 pub use self::events::Events;
 pub use self::kv_namespaces::KvNamespace;
+pub use self::late_assets::LateAssets;
 pub use self::queues::{Consumer, OpenQueues, Producer, Queue};
 pub use self::r2_buckets::R2Bucket;
 pub use self::services::Service;
@@ -164,6 +167,11 @@ pub trait Configured: Any + fmt::Debug + Send + Sync {
     /// The files that it owns, which no module may be read from.
     fn withheld(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// The server that keeps its data, if there is one.
+    fn server(&self) -> Option<Server> {
+        None
     }
 
     /// The worker that it calls, if it is a service binding.

@@ -18,7 +18,7 @@ use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
-use crate::config::storage::{Engine, Kept, QueueKey, QueueServer};
+use crate::config::storage::{Engine, Kept, QueueKey, QueueServer, Server};
 use crate::config::text::{MaybeTime, Size, Time};
 use crate::config::values::StorageUrl;
 
@@ -149,6 +149,10 @@ impl Configured for Producer {
 
     fn withheld(&self) -> Vec<PathBuf> {
         self.queue.kept.file().map(ToOwned::to_owned).into_iter().collect()
+    }
+
+    fn server(&self) -> Option<Server> {
+        self.queue.kept.server()
     }
 }
 

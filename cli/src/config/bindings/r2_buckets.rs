@@ -14,6 +14,7 @@ use super::{Configured, Materials, Row, WranglerKey, WranglerRow};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
+use crate::config::storage::Server;
 use crate::config::text::Size;
 use crate::config::values::StorageUrl;
 
@@ -115,6 +116,13 @@ impl Configured for R2Bucket {
 
     fn withheld(&self) -> Vec<PathBuf> {
         self.store().files()
+    }
+
+    fn server(&self) -> Option<Server> {
+        match &self.place {
+            Place::Folder(_) => None,
+            Place::S3(bucket) => Some(Server::Bucket(bucket.clone())),
+        }
     }
 }
 

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
+use async_nats::connection::State;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, Context, ErrorCode};
-use async_nats::{Client, ConnectOptions, Event, Message, Request, StatusCode};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Request, StatusCode};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 
 use super::place::{Login, Place};
 use crate::fetch::tls_config;
 use crate::storage::StorageError;
+use crate::storage::contact::FirstContact;
 use crate::storage::tries::Tried;
 
 /// Time limit for connecting.
@@ -28,8 +30,8 @@ const VERSION: (i64, i64, i64) = (2, 12, 0);
 /// A connection, opened on first use.
 pub(super) struct Connection {
     place: Place,
-    client: OnceCell<Client>,
-    jetstream: OnceCell<JetStream>,
+    client: FirstContact<Client>,
+    jetstream: FirstContact<JetStream>,
     /// Number of times that it was lost.
     lost: watch::Sender<u64>,
 }
@@ -38,22 +40,28 @@ impl Connection {
     pub(super) fn new(place: Place) -> Self {
         Self {
             place,
-            client: OnceCell::new(),
-            jetstream: OnceCell::new(),
+            client: FirstContact::default(),
+            jetstream: FirstContact::default(),
             lost: watch::Sender::new(0),
         }
     }
 
     /// Returns the client, connecting on first use. `server` names the server in errors.
     pub(super) async fn client(&self, server: &str) -> Result<Client, StorageError> {
-        let connected = self.client.get_or_try_init(|| self.connect(server)).await;
-        connected.cloned()
+        self.client.get(|| self.connect(server)).await
     }
 
     /// Returns JetStream, connecting and checking its version on first use.
     pub(super) async fn jetstream(&self, server: &str) -> Result<JetStream, StorageError> {
-        let found = self.jetstream.get_or_try_init(|| self.find(server)).await;
-        found.cloned()
+        self.jetstream.get(|| self.find(server)).await
+    }
+
+    /// Asks the server for a sign of life.
+    pub(super) async fn reach(&self, server: &str) -> Result<(), StorageError> {
+        match self.client(server).await?.connection_state() {
+            State::Connected => Ok(()),
+            _ => Err(StorageError::Unreachable(format!("{server}: the connection was lost"))),
+        }
     }
 
     async fn connect(&self, server: &str) -> Result<Client, StorageError> {
@@ -84,8 +92,21 @@ impl Connection {
         };
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect(&*self.place.servers)).await;
         match connected {
-            Ok(client) => client.map_err(|error| failed(error.to_string())),
-            Err(_) => Err(failed(format!("it has not answered within {CONNECT_TIMEOUT:?}"))),
+            Ok(client) => client.map_err(|error| match error.kind() {
+                ConnectErrorKind::ServerParse
+                | ConnectErrorKind::Authentication
+                | ConnectErrorKind::AuthorizationViolation
+                | ConnectErrorKind::Tls => failed(error.to_string()),
+                // A name may be that of a machine that starts.
+                ConnectErrorKind::Dns
+                | ConnectErrorKind::TimedOut
+                | ConnectErrorKind::Io
+                | ConnectErrorKind::MaxReconnects => StorageError::Unreachable(format!("{server}: {error}")),
+            }),
+            Err(_) => {
+                let late = format!("{server} has not answered within {CONNECT_TIMEOUT:?}");
+                Err(StorageError::Unreachable(late))
+            }
         }
     }
 
@@ -107,6 +128,10 @@ impl Connection {
                 "its account has no JetStream; start the server with `-js`, or enable `jetstream` in its configuration"
                     .to_owned(),
             )),
+            // It starts, or chooses a leader.
+            Err(Failed::Refused(error)) if error.code() == 503 => {
+                Err(StorageError::Unreachable(format!("{server}: {error}")))
+            }
             Err(error) => Err(error.told(server)),
         }
     }

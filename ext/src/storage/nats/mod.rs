@@ -129,6 +129,40 @@ impl NatsServer {
         self.options.place.replicas
     }
 
+    /// Asks the server for a sign of life.
+    ///
+    /// # Errors
+    /// [`StorageError::Unreachable`] if the server does not answer, and may later. Any other error is one of the configuration, such
+    /// as credentials that are refused.
+    #[must_use = "the future tells whether there is one"]
+    pub fn reach(&self) -> StorageFuture<()> {
+        let server = self.name();
+        self.shared.operations.run(
+            || self.shared.connection(),
+            |connection| async move { connection.reach(&server).await },
+        )
+    }
+
+    /// Asks the server for a sign of life, and, the first time, whether it has JetStream for queues.
+    ///
+    /// # Errors
+    /// As [`reach`](Self::reach). A server that is too old, or has no JetStream, is an error of the configuration.
+    #[must_use = "the future tells whether there is one"]
+    pub fn reach_jetstream(&self) -> StorageFuture<()> {
+        let server = self.name();
+        self.shared.operations.run(
+            || self.shared.connection(),
+            |connection| async move {
+                connection.jetstream(&server).await?;
+                connection.reach(&server).await
+            },
+        )
+    }
+
+    fn name(&self) -> String {
+        format!("NATS at {}", self.address())
+    }
+
     /// Runs a repeatable operation on the server's runtime. It continues if its future is dropped.
     pub(crate) fn run<T, F>(&self, work: impl Fn(JetStream) -> F + Send + Sync + 'static) -> StorageFuture<T>
     where
@@ -136,7 +170,7 @@ impl NatsServer {
         F: Future<Output = Result<T, Failed>> + Send,
     {
         let tries = Tries {
-            server: format!("NATS at {}", self.address()),
+            server: self.name(),
             timeout: self.options.timeout,
         };
         self.shared.operations.run(
@@ -191,7 +225,7 @@ impl NatsServer {
     where
         F: Future<Output = Result<T, StorageError>> + Send,
     {
-        let (server, timeout) = (format!("NATS at {}", self.address()), self.options.timeout);
+        let (server, timeout) = (self.name(), self.options.timeout);
         self.shared.operations.run(
             || self.shared.connection(),
             |connection| async move {

@@ -32,6 +32,20 @@ impl Failed {
         }
     }
 
+    /// The error of an attempt to reach this server.
+    pub(super) fn missed(self, server: &str) -> StorageError {
+        let is_full = |error: &sqlx::Error| {
+            let code = error.as_database_error().and_then(|error| error.code());
+            code.is_some_and(|code| code == "53300")
+        };
+        match self {
+            Self::Sql(error) if is_lost(&error) || is_full(&error) => {
+                StorageError::Unreachable(format!("{server}: {error}"))
+            }
+            failed => failed.told(server),
+        }
+    }
+
     /// Converts to the failure of an attempt on this server.
     pub(super) fn tried(self, server: &str) -> Tried {
         match self {

@@ -18,8 +18,8 @@ use std::time::Duration;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::runtime::Handle;
-use tokio::sync::OnceCell;
 
+use super::contact::FirstContact;
 use super::hosted::Hosted;
 use super::tries::{Operations, Tries};
 use super::wake::Wake;
@@ -30,6 +30,8 @@ use self::wakes::Wakes;
 
 /// Time limit for the first connection, which creates missing tables.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for a sign of life.
+const REACH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle time after which a connection is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle time after which a connection is tested before use.
@@ -83,8 +85,8 @@ pub(crate) struct Connections {
     pub(crate) durable: PgPool,
     /// A crash of the server may lose the last commits on these connections.
     pub(crate) relaxed: PgPool,
-    /// Set once the tables exist.
-    ready: Arc<OnceCell<()>>,
+    /// Made once the tables exist.
+    ready: Arc<FirstContact<()>>,
 }
 
 impl PostgresServer {
@@ -158,6 +160,31 @@ impl PostgresServer {
         self.shared.address()
     }
 
+    /// Asks the server for a sign of life. The first one creates the tables that are missing.
+    ///
+    /// # Errors
+    /// [`StorageError::Unreachable`] if the server does not answer, and may later. Any other error is one of the configuration, such
+    /// as credentials that are refused.
+    #[must_use = "the future tells whether there is one"]
+    pub fn reach(&self) -> StorageFuture<()> {
+        let (connect, tries) = (self.shared.connect.clone(), self.shared.tries());
+        self.shared.operations.run(
+            || self.shared.connections(),
+            |connections| async move {
+                if connections.ready.made().is_none() {
+                    return connections.ready.get(|| prepare(&connect, &tries)).await;
+                }
+                let asked = sqlx::query("SELECT 1").execute(&connections.relaxed);
+                match tokio::time::timeout(REACH_TIMEOUT, asked).await {
+                    Ok(answered) => answered
+                        .map(drop)
+                        .map_err(|error| Failed::from(error).missed(&tries.server)),
+                    Err(_) => Err(tries.missing(REACH_TIMEOUT)),
+                }
+            },
+        )
+    }
+
     /// Runs a repeatable operation on the server's runtime. It continues if its future is dropped.
     pub(crate) fn run<T, F>(&self, work: impl Fn(Connections) -> F + Send + Sync + 'static) -> StorageFuture<T>
     where
@@ -169,7 +196,7 @@ impl PostgresServer {
             || self.shared.connections(),
             |connections| async move {
                 let ready = connections.ready.clone();
-                let ready = async { ready.get_or_try_init(|| prepare(&connect, &tries)).await.map(drop) };
+                let ready = ready.get(|| prepare(&connect, &tries));
                 let attempt = || {
                     let tried = work(connections.clone());
                     async { tried.await.map_err(|failed| failed.tried(&tries.server)) }
@@ -268,7 +295,7 @@ impl Shared {
 async fn prepare(connect: &PgConnectOptions, tries: &Tries) -> Result<(), StorageError> {
     let prepared = tokio::time::timeout(CONNECT_TIMEOUT, schema::prepare(connect)).await;
     match prepared {
-        Ok(prepared) => prepared.map_err(|failed| failed.told(&tries.server)),
-        Err(_) => Err(tries.late(CONNECT_TIMEOUT, None)),
+        Ok(prepared) => prepared.map_err(|failed| failed.missed(&tries.server)),
+        Err(_) => Err(tries.missing(CONNECT_TIMEOUT)),
     }
 }

@@ -21,6 +21,7 @@ pub(super) async fn run(batches: Arc<Batches>, stop: CancellationToken) {
     let mut handled = JoinSet::new();
     let mut timing = Timing::default();
     let mut refusals = 0;
+    let mut is_failing = false;
     loop {
         // A `take` is always awaited: if it were dropped, its messages would stay leased without a consumer.
         let has_room = handled.len() < options.concurrency.max(1) && timing.pause_until.is_none_or(is_over);
@@ -31,6 +32,7 @@ pub(super) async fn run(batches: Arc<Batches>, stop: CancellationToken) {
                 .lease(options.lease);
             match batches.queue.store.take(wanted).await {
                 Ok(taken) => {
+                    is_failing = false;
                     batches.stats.set_backlog(taken.metrics);
                     timing.note(taken.waiting, taken.next_ms);
                     if !taken.messages.is_empty() {
@@ -40,7 +42,10 @@ pub(super) async fn run(batches: Arc<Batches>, stop: CancellationToken) {
                 }
                 Err(error) => {
                     let queue = &batches.queue.name;
-                    tracing::warn!(target: "isopod::queue", %queue, %error, "cannot take messages");
+                    // A server that is missing is told of once.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!(target: "isopod::queue", %queue, %error, "cannot take messages; it will be tried again");
+                    }
                     timing.pause_until = Some(Instant::now() + AFTER_ERROR);
                 }
             }

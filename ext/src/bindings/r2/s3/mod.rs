@@ -1,8 +1,9 @@
 //! A bucket on a service with S3's interface.
 //!
-//! `keys` converts keys, `metadata` metadata, and `transfer` moves content. The client lives on its own runtime
-//! ([`Hosted`]), where requests are tasks.
+//! `client` creates the client and makes sure that the service answers, `keys` converts keys, `metadata` metadata, and `transfer`
+//! moves content. The client lives on its own runtime ([`Hosted`]), where requests are tasks.
 
+mod client;
 mod keys;
 mod metadata;
 mod put;
@@ -13,12 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
+use object_store::aws::AmazonS3;
 use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
 use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, Error, GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _, PutMultipartOptions, RetryConfig,
+    Error, GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _, PutMultipartOptions, RetryConfig,
 };
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -28,11 +29,11 @@ use super::object::R2Object;
 use super::rules::{LIST_LIMIT, R2Fault};
 use super::store::{R2Error, R2Found, R2Future, R2Get, R2Listing, R2NewUpload, R2Page, R2Part, R2Put, R2Store};
 use crate::event::Body;
+use crate::storage::contact::FirstContact;
 use crate::storage::hosted::Hosted;
 use crate::storage::{ReadRoom, StorageError};
 
-/// Time limit for connecting, and for the next byte of an answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time limit for the next byte of an answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of attempts of a conditional write whose object is replaced meanwhile.
 const TRIES: usize = 16;
@@ -63,6 +64,7 @@ const DELETES: usize = 16;
 pub struct S3R2 {
     options: Options,
     hosted: Arc<Hosted<Arc<AmazonS3>>>,
+    contact: Arc<FirstContact<()>>,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
 }
@@ -109,6 +111,7 @@ impl S3R2 {
         let transfers = || Arc::new(Semaphore::new(options.transfers_max.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
             hosted: Arc::new(Hosted::new("isopod-s3")),
+            contact: Arc::default(),
             reads: transfers(),
             writes: transfers(),
             options,
@@ -169,9 +172,13 @@ impl S3R2 {
     /// writes wait.
     #[must_use]
     pub fn transfers_max(self, transfers_max: usize) -> Self {
-        let hosted = self.hosted.clone();
+        let (hosted, contact) = (self.hosted.clone(), self.contact.clone());
         let limited = self.with(|options| options.transfers_max = transfers_max);
-        Self { hosted, ..limited }
+        Self {
+            hosted,
+            contact,
+            ..limited
+        }
     }
 
     /// Returns the URL of the bucket, without credentials: `s3://uploads/prefix`.
@@ -182,35 +189,11 @@ impl S3R2 {
 
     /// Returns the runtime, and the client on it.
     fn client(&self) -> Result<(Handle, Arc<AmazonS3>), StorageError> {
-        self.hosted.get(|| {
-            let options = &self.options;
-            let of_client = ClientOptions::new()
-                .with_timeout_disabled()
-                .with_connect_timeout(CONNECT_TIMEOUT)
-                .with_read_timeout(READ_TIMEOUT)
-                .with_allow_http(options.endpoint.as_ref().is_some_and(|url| url.starts_with("http://")));
-            let retry = RetryConfig {
-                retry_timeout: Self::TIMEOUT,
-                ..RetryConfig::default()
-            };
-            let mut builder = AmazonS3Builder::new()
-                .with_bucket_name(&options.bucket)
-                .with_region(options.region.as_deref().unwrap_or("us-east-1"))
-                .with_conditional_put(S3ConditionalPut::ETagMatch)
-                .with_client_options(of_client)
-                .with_retry(retry);
-            if let Some(endpoint) = &options.endpoint {
-                builder = builder.with_endpoint(endpoint);
-            }
-            if let Some((id, secret)) = &options.credentials {
-                builder = builder.with_access_key_id(id).with_secret_access_key(secret);
-            }
-            if let Some(token) = &options.token {
-                builder = builder.with_token(token);
-            }
-            let built = builder.build().map(Arc::new);
-            built.map_err(|error| StorageError::Failed(format!("{}: {error}", self.address())))
-        })
+        let retry = RetryConfig {
+            retry_timeout: Self::TIMEOUT,
+            ..RetryConfig::default()
+        };
+        self.hosted.get(|| self.build(READ_TIMEOUT, retry).map(Arc::new))
     }
 
     /// Runs requests as a task of the runtime. They continue if the future is dropped.
@@ -230,6 +213,7 @@ impl S3R2 {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let (runtime, client) = self.client()?;
+        self.reach().await?;
         let done = runtime.spawn(work(client)).await;
         done.map_err(|_| StorageError::Failed("the runtime of S3 has ended".to_owned()).into())
     }
