@@ -89,6 +89,22 @@ pub fn loopback_of(script: &str, remote: &Arc<dyn Remote>) -> Loopback {
     })
 }
 
+/// An object that lives in the pool of another process, as it is called by this worker.
+#[cfg(feature = "sql")]
+#[must_use]
+pub fn object_of(
+    class: &Arc<crate::objects::ObjectClass>,
+    id: crate::objects::ObjectId,
+    worker: &str,
+    remote: &Arc<dyn Remote>,
+) -> Arc<dyn Fetcher> {
+    let asks = Asks {
+        remote: Arc::clone(remote),
+        target: Target::Binding(worker.to_owned()),
+    };
+    crate::objects::remote_object(asks, class, id)
+}
+
 /// The stand-in for the responses of `caches`.
 #[must_use]
 pub fn cache_of(limits: CacheLimits, remote: &Arc<dyn Remote>) -> ResponseCache {

@@ -361,26 +361,6 @@ fn sockets_stay_open_while_an_object_hibernates() {
     });
 }
 
-#[test]
-fn two_processes_do_not_run_the_same_object() {
-    let project = project();
-    let mut first = Serving::start(project.path());
-    assert_eq!(call(&first, "/add?args=[1]"), json!(1));
-    let second = Serving::start(project.path());
-    let refused = call(&second, "/add?args=[1]");
-    assert_eq!(refused["retryable"], json!(true), "{refused}");
-    assert!(
-        refused["message"]
-            .as_str()
-            .is_some_and(|text| text.contains("runs elsewhere")),
-        "{refused}"
-    );
-    assert_eq!(call(&second, "/add?name=other&args=[1]"), json!(1), "others are free");
-    first.signal("KILL");
-    first.exit_code();
-    assert_eq!(call(&second, "/add?args=[1]"), json!(2));
-}
-
 /// Two processes know of the alarm; the object and its file are in one of them.
 #[test]
 fn an_alarm_fires_once_across_processes() {

@@ -1,4 +1,4 @@
-//! Host module that evicts idle Durable Objects and fires their alarms.
+//! Host module that evicts idle Durable Objects, fires their alarms, and brings calls to those of other processes.
 
 use isopod::Pool;
 use isopod::host::{Context, Module, PhaseResult, async_trait};
@@ -21,9 +21,20 @@ impl Module for ObjectKeeper {
         vec![Deploy::NAME.to_owned()]
     }
 
+    async fn start(&mut self, ctx: &Context) -> PhaseResult {
+        ctx.hub().get::<Pool>()?.objects().share(ctx.runtime());
+        Ok(())
+    }
+
     async fn ready(&mut self, ctx: &Context) -> PhaseResult {
         let objects = ctx.hub().get::<Pool>()?.objects().clone();
         self.task = Some(ctx.runtime().spawn(objects.run()));
+        Ok(())
+    }
+
+    /// Objects that end in this process may live on in others, whose calls wait for that.
+    async fn drain(&mut self, ctx: &Context) -> PhaseResult {
+        ctx.hub().get::<Pool>()?.objects().unshare();
         Ok(())
     }
 

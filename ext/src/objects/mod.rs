@@ -30,7 +30,8 @@ pub use self::events::{
 };
 pub use self::id::ObjectId;
 pub use self::namespace::{ObjectClass, ObjectHost, ObjectNamespace};
-pub(crate) use self::remote::binding as remote_binding;
+pub use self::place::{Claimed, ObjectClaim};
+pub(crate) use self::remote::{binding as remote_binding, object as remote_object};
 
 /// An error of an op of this folder.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]

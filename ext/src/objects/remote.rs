@@ -1,5 +1,5 @@
-//! Namespaces of workers in other processes. Requests and calls are written with the id of their object, which the pool's
-//! process finds.
+//! Namespaces of workers in other processes, and objects of other pools. Requests and calls are written with the id of their object,
+//! which the process of a pool finds.
 
 use std::sync::Arc;
 
@@ -27,6 +27,11 @@ impl ObjectHost for RemoteObjects {
         };
         remote_object(self.0.clone(), addressed)
     }
+}
+
+/// An object of a class in another process.
+pub(crate) fn object(asks: Asks, class: &Arc<ObjectClass>, id: ObjectId) -> Arc<dyn Fetcher> {
+    RemoteObjects(asks).object(class, id)
 }
 
 /// Creates the binding of a namespace in another process.

@@ -3,7 +3,7 @@
 //! A thread of the pool drives a worker in a cell as it would one of its own: see [`worker`]. Two connections of HTTP/2 go to the
 //! cell, over socket pairs that are its standard input and output: events and their answers over the one, what the cell asks its
 //! pool for over the other. `wire` has the messages, `bodies` the streams, `sockets` the WebSockets, `offers` what a side has for the
-//! other, and `line` its questions. `process` starts a cell and sees to its end, `serve`
+//! other, and `line` its questions; `peer` uses these between the pools of two processes. `process` starts a cell and sees to its end, `serve`
 //! answers what it asks, and `inside` is what runs in it.
 
 mod bodies;
@@ -12,6 +12,8 @@ mod keeper;
 mod line;
 mod offers;
 mod options;
+#[cfg(feature = "sql")]
+pub(super) mod peer;
 mod process;
 mod serve;
 mod sockets;

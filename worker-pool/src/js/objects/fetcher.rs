@@ -7,14 +7,17 @@ use futures::FutureExt;
 use isopod_runtime::fetcher::{FetchFuture, Fetcher, RpcFuture};
 use isopod_runtime::handlers::{Body, Caller, EventKind, RequestInfo};
 use isopod_runtime::objects::{ObjectClass, ObjectId};
+use isopod_runtime::remote::Remote;
 use isopod_runtime::rpc::{RpcCall, RpcMessage};
 use isopod_runtime::values::answer;
 
 use super::super::answer::wait;
+use super::super::cell::peer::Peer;
 use super::super::engine::ScriptEngine;
 use super::super::request;
 use super::super::worker_fetcher::{Held, log};
 use super::Objects;
+use super::live::Found;
 use crate::{Failure, Meta};
 
 /// Answers the requests and calls of a stub.
@@ -22,11 +25,24 @@ pub(super) struct ObjectFetcher<E: ScriptEngine> {
     objects: Objects<E>,
     class: Arc<ObjectClass>,
     id: ObjectId,
+    /// An object of another process is an error.
+    only_here: bool,
 }
 
 impl<E: ScriptEngine> ObjectFetcher<E> {
     pub(super) const fn new(objects: Objects<E>, class: Arc<ObjectClass>, id: ObjectId) -> Self {
-        Self { objects, class, id }
+        Self {
+            objects,
+            class,
+            id,
+            only_here: false,
+        }
+    }
+
+    /// For calls that another process has passed on, which go no further.
+    pub(super) const fn only_here(mut self) -> Self {
+        self.only_here = true;
+        self
     }
 }
 
@@ -35,9 +51,16 @@ impl<E: ScriptEngine> Fetcher for ObjectFetcher<E> {
         let meta = Meta::default().deadline(caller.deadline).depth(caller.depth);
         request.extensions_mut().insert(caller.clone());
         let (objects, class, id) = (self.objects.clone(), Arc::clone(&self.class), self.id.clone());
+        let only_here = self.only_here;
         Box::pin(async move {
             let response = async {
-                let live = objects.0.obtain(&class, &id).await?;
+                let live = match objects.0.find(&class, &id, only_here).await? {
+                    Found::Here(live) => live,
+                    Found::There(peer) => {
+                        let object = object_of(peer, &class, &id, &caller.worker);
+                        return object.fetch(request, caller.clone()).await;
+                    }
+                };
                 live.session.ready().await;
                 let name = format!("{}#{}", class.script, live.key.1);
                 let asked = request::begin(&name, request, RequestInfo::default(), meta, |_, event, meta| {
@@ -58,9 +81,16 @@ impl<E: ScriptEngine> Fetcher for ObjectFetcher<E> {
     fn call(&self, call: RpcCall, caller: Caller) -> RpcFuture {
         let meta = Meta::default().deadline(caller.deadline).depth(caller.depth);
         let (objects, class, id) = (self.objects.clone(), Arc::clone(&self.class), self.id.clone());
+        let only_here = self.only_here;
         Box::pin(async move {
             let result = async {
-                let live = objects.0.obtain(&class, &id).await?;
+                let live = match objects.0.find(&class, &id, only_here).await? {
+                    Found::Here(live) => live,
+                    Found::There(peer) => {
+                        let object = object_of(peer, &class, &id, &caller.worker);
+                        return object.call(call, caller.clone()).await;
+                    }
+                };
                 live.session.ready().await;
                 let (reply, answer) = answer::<RpcMessage>();
                 let event = live.event(EventKind::handler(call.by(caller.clone()), reply));
@@ -78,4 +108,10 @@ impl<E: ScriptEngine> Fetcher for ObjectFetcher<E> {
             result.await.inspect_err(|failure| log(failure, &class.script, &caller))
         })
     }
+}
+
+/// The object of another process.
+fn object_of(peer: Peer, class: &Arc<ObjectClass>, id: &ObjectId, worker: &str) -> Arc<dyn Fetcher> {
+    let remote: Arc<dyn Remote> = Arc::new(peer);
+    isopod_runtime::remote::object_of(class, id.clone(), worker, &remote)
 }

@@ -7,12 +7,15 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use isopod_outcome::{Failure, Outcome};
 use isopod_runtime::handlers::{Event, EventKind, Fault, HandlerInput};
-use isopod_runtime::objects::{OBJECT_GONE, ObjectClass, ObjectId, ObjectStart, OnEnd, StoredObject, entry_point};
+use isopod_runtime::objects::{
+    Claimed, OBJECT_GONE, ObjectClaim, ObjectClass, ObjectId, ObjectStart, OnEnd, StoredObject, entry_point,
+};
 use isopod_runtime::values::{FromScript, Thrown, answer};
 use serde::de::IgnoredAny;
 use tokio::sync::watch;
 
 use super::super::answer::value;
+use super::super::cell::peer::Peer;
 use super::super::engine::ScriptEngine;
 use super::super::fault::failure;
 use super::Shared;
@@ -32,6 +35,26 @@ pub(super) struct Live {
     used: Mutex<Instant>,
     /// The answer to its start.
     started: Mutex<oneshot::Receiver<Result<IgnoredAny, Fault>>>,
+}
+
+/// Time for another process to answer or to give up an object: its objects have 5 s to end.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// Time between two looks at a claim.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The place where an object lives.
+pub(super) enum Found {
+    Here(Arc<Live>),
+    /// In another process.
+    There(Peer),
+}
+
+/// The reason why an object is not found in the table.
+enum Missing {
+    /// It is leaving, or its worker is gone.
+    Ending(watch::Receiver<Stage>),
+    /// The process that answers at this address has it.
+    Elsewhere(String),
 }
 
 /// The stage of an object.
@@ -115,29 +138,34 @@ impl Live {
 }
 
 impl<E: ScriptEngine> Shared<E> {
-    /// Returns the object, starting it if necessary. Waits while it is leaving.
-    pub(super) async fn obtain(&self, class: &Arc<ObjectClass>, id: &ObjectId) -> Result<Arc<Live>, Failure> {
+    /// Returns the object, started if it does not live. Waits while it is leaving. `only_here`: an object of another process is an
+    /// error.
+    pub(super) async fn find(
+        self: &Arc<Self>,
+        class: &Arc<ObjectClass>,
+        id: &ObjectId,
+        only_here: bool,
+    ) -> Result<Found, Failure> {
         let key: Key = (Arc::clone(&class.script), entry_point(class, id).into());
+        let begun = Instant::now();
         loop {
-            let mut stage = {
-                let mut all = self.live();
-                match all.get(&key) {
-                    Some(live) if live.has_ended() => {
-                        all.remove(&key);
-                        continue;
+            let mut stage = match self.look(&key, class, id)? {
+                Ok(live) => return Ok(Found::Here(live)),
+                Err(Missing::Ending(stage)) => stage,
+                Err(Missing::Elsewhere(address)) => {
+                    let Some(peers) = self.peers.get().filter(|_| !only_here) else {
+                        return Err(elsewhere(id, "try again"));
+                    };
+                    match peers.connect(&class.folder, &address).await {
+                        Ok(peer) => return Ok(Found::There(peer)),
+                        Err(error) if begun.elapsed() >= PATIENCE => {
+                            let why = format!("that process cannot be reached ({error}); end it, or try again");
+                            return Err(elsewhere(id, &why));
+                        }
+                        // It has not said yet where it answers, it ends, or it was killed.
+                        Err(_) => peers.pause(LOOK).await,
                     }
-                    Some(live) if live.session.is_gone() || *live.stage.borrow() == Stage::Leaving => {
-                        live.stage.subscribe()
-                    }
-                    Some(live) => {
-                        live.touch();
-                        return Ok(Arc::clone(live));
-                    }
-                    None => {
-                        let live = Arc::new(self.start(&key, class, id)?);
-                        all.insert(key, Arc::clone(&live));
-                        return Ok(live);
-                    }
+                    continue;
                 }
             };
             let is_gone = *stage.borrow() != Stage::Leaving;
@@ -154,7 +182,53 @@ impl<E: ScriptEngine> Shared<E> {
         }
     }
 
-    fn start(&self, key: &Key, class: &Arc<ObjectClass>, id: &ObjectId) -> Result<Live, Failure> {
+    /// Looks for the object in the table, and starts it if it lives nowhere.
+    fn look(
+        self: &Arc<Self>,
+        key: &Key,
+        class: &Arc<ObjectClass>,
+        id: &ObjectId,
+    ) -> Result<Result<Arc<Live>, Missing>, Failure> {
+        let mut all = self.live();
+        match all.get(key) {
+            Some(live) if live.has_ended() => drop(all.remove(key)),
+            Some(live) if live.session.is_gone() || *live.stage.borrow() == Stage::Leaving => {
+                return Ok(Err(Missing::Ending(live.stage.subscribe())));
+            }
+            Some(live) => {
+                live.touch();
+                return Ok(Ok(Arc::clone(live)));
+            }
+            None => {}
+        }
+        let claim = match self.peers.get().map(|peers| (peers, peers.claim(self, class, id))) {
+            None => None,
+            Some((_, Ok(Claimed::Ours(claim)))) => Some(claim),
+            Some((peers, Ok(Claimed::Theirs(address)))) if peers.is_own(&class.folder, &address) => {
+                return Err(elsewhere(
+                    id,
+                    "a worker of this process has not ended yet; try again later",
+                ));
+            }
+            Some((_, Ok(Claimed::Theirs(address)))) => return Ok(Err(Missing::Elsewhere(address))),
+            Some((_, Err(error))) => {
+                let folder = class.folder.display();
+                let message = format!("the Durable Object {id} cannot be claimed in {folder}: {error}");
+                return Err(Failure::new(Outcome::WorkerLost, message));
+            }
+        };
+        let live = Arc::new(self.start(key, class, id, claim)?);
+        all.insert(key.clone(), Arc::clone(&live));
+        Ok(Ok(live))
+    }
+
+    fn start(
+        &self,
+        key: &Key,
+        class: &Arc<ObjectClass>,
+        id: &ObjectId,
+        claim: Option<ObjectClaim>,
+    ) -> Result<Live, Failure> {
         let session = self.pool.open_keyed_session(&class.script, &key.1)?;
         let (stage, _) = watch::channel(Stage::Open);
         let (ends, changed) = (stage.clone(), Arc::clone(&self.changed));
@@ -165,6 +239,8 @@ impl<E: ScriptEngine> Shared<E> {
             alarms: Arc::new(self.alarms_of(class)),
             // Takes no lock, because it is called wherever an event is dropped.
             on_end: OnEnd::new(move || {
+                // Others may have it from now on.
+                drop(claim);
                 ends.send_replace(Stage::Ended);
                 changed.notify_one();
             }),
@@ -190,4 +266,9 @@ impl<E: ScriptEngine> Shared<E> {
         // Dropped without the lock.
         drop(ended);
     }
+}
+
+fn elsewhere(id: &ObjectId, why: &str) -> Failure {
+    let message = format!("the Durable Object {id} runs elsewhere: {why}");
+    Failure::new(Outcome::WorkerLost, message)
 }

@@ -1,24 +1,28 @@
 //! Durable Objects of a pool: a table of the objects that live in its workers, each with a session.
 //!
-//! `live` finds or starts an object, `fetcher` sends calls to it, and `run` evicts idle objects and fires alarms.
+//! `live` finds or starts an object, `peers` finds the process that has it, `fetcher` sends calls to it, and `run` evicts idle objects
+//! and fires alarms.
 
 mod fetcher;
 mod live;
+mod peers;
 mod run;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use isopod_runtime::fetcher::Fetcher;
 use isopod_runtime::objects::SqliteAlarms;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 pub use isopod_runtime::objects::{ObjectClass, ObjectHost, ObjectId, ObjectNamespace};
 
 use self::fetcher::ObjectFetcher;
 use self::live::{Key, Live};
+use self::peers::Peers;
 use super::engine::{JsEngine, ScriptEngine};
 use crate::WeakPool;
 
@@ -61,8 +65,8 @@ use crate::WeakPool;
 /// # }
 /// ```
 ///
-/// An object lives in one worker of the pool, and meanwhile no other process that uses the same folder runs it.
-/// [`Objects::run`] evicts idle objects and fires alarms.
+/// An object lives in one worker of the pool, and meanwhile no other process that uses the same folder runs it; with
+/// [`Objects::share`], calls from other processes reach it here. [`Objects::run`] evicts idle objects and fires alarms.
 pub struct Objects<E: ScriptEngine = JsEngine>(Arc<Shared<E>>);
 
 struct Shared<E: ScriptEngine> {
@@ -72,6 +76,8 @@ struct Shared<E: ScriptEngine> {
     alarms: Mutex<HashMap<Arc<PathBuf>, Alarms>>,
     /// Notified when an object has ended, or an alarm was set.
     changed: Arc<Notify>,
+    /// The other processes, if objects are shared with them.
+    peers: OnceLock<Peers>,
 }
 
 /// The alarms of a class.
@@ -88,7 +94,24 @@ impl<E: ScriptEngine> Objects<E> {
             live: Mutex::default(),
             alarms: Mutex::default(),
             changed: Arc::default(),
+            peers: OnceLock::new(),
         }))
+    }
+
+    /// Shares the objects with other processes that use the same folders and do the same: a call reaches its object in whichever
+    /// process that lives. Sockets are on the runtime of this handle, whose I/O and timers are enabled. Has an effect once, for
+    /// objects that start afterwards.
+    ///
+    /// Each process has a Unix socket in `peers`, in the folder of a class, that its own user can connect to.
+    pub fn share(&self, handle: &Handle) {
+        let _ = self.0.peers.set(Peers::new(handle.clone()));
+    }
+
+    /// Takes no more calls of other processes, which wait until the objects have ended here: before a pool is drained.
+    pub fn unshare(&self) {
+        if let Some(peers) = self.0.peers.get() {
+            peers.stop();
+        }
     }
 
     /// Creates a binding to a class that a script of the pool exports. It does not keep the pool open.
@@ -107,6 +130,12 @@ impl<E: ScriptEngine> ObjectHost for Objects<E> {
 impl<E: ScriptEngine> Shared<E> {
     fn live(&self) -> MutexGuard<'_, HashMap<Key, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the class whose objects are in a folder.
+    fn class_in(&self, folder: &Arc<PathBuf>) -> Option<Arc<ObjectClass>> {
+        let all = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(folder).map(|alarms| Arc::clone(&alarms.class))
     }
 
     /// Returns the alarms of a class.

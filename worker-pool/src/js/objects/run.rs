@@ -13,7 +13,7 @@ use isopod_runtime::objects::ObjectClass;
 use isopod_runtime::objects::{AlarmResult, DueAlarm, ObjectAlarm, ObjectEviction, entry_point};
 
 use super::super::engine::ScriptEngine;
-use super::live::{Live, Stage};
+use super::live::{Found, Live, Stage};
 use super::{Alarms, Objects, WeakObjects};
 use crate::Meta;
 
@@ -110,7 +110,9 @@ impl<E: ScriptEngine> Objects<E> {
 
     async fn fire(self, alarms: &Alarms, alarm: DueAlarm, key: Arc<str>) -> Done {
         let fired = async {
-            let live = self.0.obtain(&alarms.class, &alarm.id).await?;
+            let Found::Here(live) = self.0.find(&alarms.class, &alarm.id, true).await? else {
+                return Err(Failure::new(Outcome::WorkerLost, "another process has it"));
+            };
             let input = ObjectAlarm {
                 entry_point: entry_point(&alarms.class, &alarm.id),
                 retry_count: alarm.tries,

@@ -1,0 +1,243 @@
+//! A connection between the pools of two processes, neither of which is a cell: one asks the other, by the means of cells.
+//!
+//! A side of HTTP/2 either asks or answers, so a connection is two sockets: *forth*, on which the process that connects asks, and
+//! *back*, on which it is asked for bodies, WebSockets, and what it has lent. Both begin with what they are and the same token.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use h2::client::SendRequest;
+use h2::server::SendResponse;
+use http::{Request, Response};
+use isopod_runtime::remote::{Parcel, ParcelFuture, Remote, Target};
+use isopod_runtime::websocket::SocketLimits;
+use isopod_runtime::written::FRAME_BYTES_MAX;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::line::{Limits, Line};
+use super::offers::Offers;
+use super::wire::{ASK, Broken, CALL, CONNECTION_BYTES, HEADER_BYTES_MAX, Messages, WINDOW_BYTES};
+use super::{bodies, sockets};
+
+/// Time for both sockets to say what they are.
+const PAIRING: Duration = Duration::from_secs(5);
+
+/// Sockets that wait for their other half.
+const HALVES_MAX: usize = 64;
+
+/// Questions of another process at a time.
+const REQUESTS_MAX: u32 = 4096;
+
+const FORTH: u8 = b'f';
+const BACK: u8 = b'b';
+
+/// Names a connection.
+type Token = [u8; 16];
+
+/// Answers what another process asks.
+pub(in crate::js) type Find = Arc<dyn Fn(Target, Parcel) -> ParcelFuture + Send + Sync>;
+
+/// Limits of messages. Each script's own were checked where the message was made.
+fn limits() -> Limits {
+    Limits {
+        value_bytes_max: FRAME_BYTES_MAX,
+        socket: SocketLimits::default(),
+    }
+}
+
+/// The asking side of a connection. Clones are the same.
+#[derive(Clone)]
+pub(in crate::js) struct Peer(Line);
+
+impl Peer {
+    /// Connects with the process that listens at a path. What is returned beside is the connection, which is to be polled on the
+    /// runtime of `handle`.
+    pub(in crate::js) async fn connect(
+        path: &Path,
+        handle: Handle,
+    ) -> io::Result<(Self, impl Future<Output = ()> + Send + use<>)> {
+        let token = fastrand::u128(..).to_le_bytes();
+        let forth = open(path, FORTH, token).await?;
+        let back = open(path, BACK, token).await?;
+        let (requests, connection) = client(forth).await.map_err(io::Error::other)?;
+        let line = Line::new(requests, Offers::default(), handle, ASK);
+        line.limit(limits());
+        let peer = Self(line.clone());
+        let connection = async move {
+            // Nothing is asked here but for what was lent.
+            let nothing: Find = Arc::new(|_, _| Box::pin(std::future::ready(Err("it is not lent".to_owned()))));
+            let (_never, going_on) = watch::channel(false);
+            tokio::select! {
+                _ = connection => {}
+                _ = answer_all(back, line.clone(), nothing, going_on) => {}
+            }
+            line.offers().close();
+        };
+        Ok((peer, connection))
+    }
+
+    /// Returns true if it takes further questions.
+    pub(in crate::js) fn is_open(&self) -> bool {
+        let ready = self.0.requests().clone().ready().now_or_never();
+        !matches!(ready, Some(Err(_)))
+    }
+}
+
+impl Remote for Peer {
+    fn ask(&self, target: Target, parcel: Parcel) -> ParcelFuture {
+        self.0.ask(target, parcel)
+    }
+
+    fn ask_now(&self, _target: Target, _parcel: Parcel) -> Result<Parcel, String> {
+        Err("another process does not answer at once".to_owned())
+    }
+}
+
+/// Sockets of other processes whose other half has not come yet.
+#[derive(Default)]
+pub(in crate::js) struct Halves(Mutex<HashMap<Token, (u8, UnixStream)>>);
+
+/// Both sockets of a connection.
+pub(in crate::js) struct Pair {
+    forth: UnixStream,
+    back: UnixStream,
+}
+
+impl Halves {
+    /// Reads what a socket is. Returns the connection if it is the second half.
+    pub(in crate::js) async fn pair(&self, mut socket: UnixStream) -> Option<Pair> {
+        let mut preface = [0; 1 + size_of::<Token>()];
+        timeout(PAIRING, socket.read_exact(&mut preface)).await.ok()?.ok()?;
+        let (kind, token) = preface.split_first_chunk::<1>()?;
+        let (kind, token) = (kind[0], Token::try_from(token).ok()?);
+        let other = {
+            let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match halves.remove(&token) {
+                None if halves.len() < HALVES_MAX && matches!(kind, FORTH | BACK) => {
+                    halves.insert(token, (kind, socket));
+                    None
+                }
+                None => return None,
+                Some(other) => Some((other, socket)),
+            }
+        };
+        let Some(((of_other, other), socket)) = other else {
+            tokio::time::sleep(PAIRING).await;
+            let late = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
+            drop(late);
+            return None;
+        };
+        match (kind, of_other) {
+            (BACK, FORTH) => Some(Pair {
+                forth: other,
+                back: socket,
+            }),
+            (FORTH, BACK) => Some(Pair {
+                forth: socket,
+                back: other,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Answers another process until it closes the connection, or, once `stops` says so, until its questions are answered.
+pub(in crate::js) async fn serve(pair: Pair, handle: Handle, find: Find, stops: watch::Receiver<bool>) {
+    let Ok((requests, connection)) = client(pair.back).await else {
+        return;
+    };
+    let line = Line::new(requests, Offers::default(), handle, CALL);
+    line.limit(limits());
+    tokio::select! {
+        _ = connection => {}
+        ended = answer_all(pair.forth, line.clone(), find, stops) => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "the connection of another process ended");
+            }
+        }
+    }
+    line.offers().close();
+}
+
+async fn open(path: &Path, kind: u8, token: Token) -> io::Result<UnixStream> {
+    let mut socket = UnixStream::connect(path).await?;
+    let mut preface = [0; 1 + size_of::<Token>()];
+    preface[0] = kind;
+    preface[1..].copy_from_slice(&token);
+    socket.write_all(&preface).await?;
+    Ok(socket)
+}
+
+type Connection = h2::client::Connection<UnixStream, Bytes>;
+
+async fn client(socket: UnixStream) -> Result<(SendRequest<Bytes>, Connection), h2::Error> {
+    h2::client::Builder::new()
+        .initial_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_BYTES)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .enable_push(false)
+        .handshake(socket)
+        .await
+}
+
+async fn answer_all(
+    socket: UnixStream,
+    line: Line,
+    find: Find,
+    mut stops: watch::Receiver<bool>,
+) -> Result<(), Broken> {
+    let mut connection = h2::server::Builder::new()
+        .initial_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_BYTES)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .max_concurrent_streams(REQUESTS_MAX)
+        .handshake(socket)
+        .await?;
+    // Ends with the connection.
+    let mut tasks = JoinSet::new();
+    let mut is_stopping = false;
+    loop {
+        let accepted = tokio::select! {
+            _ = stops.wait_for(|stops| *stops), if !is_stopping => {
+                is_stopping = true;
+                connection.graceful_shutdown();
+                continue;
+            }
+            accepted = connection.accept() => accepted,
+        };
+        let Some(accepted) = accepted else { return Ok(()) };
+        let (request, respond) = accepted?;
+        tasks.spawn(one(line.clone(), Arc::clone(&find), request, respond));
+        while tasks.try_join_next().is_some() {}
+    }
+}
+
+async fn one(line: Line, find: Find, request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) {
+    let path = request.uri().path().to_owned();
+    if path.starts_with("/body/") {
+        bodies::serve(line.offers().take(&path), respond).await;
+    } else if path.starts_with("/socket/") {
+        sockets::serve(line.offers().take_socket(&path), request.into_body(), respond).await;
+    } else if path.starts_with("/release/") {
+        line.offers().release(&path);
+        drop(respond.send_response(Response::new(()), true));
+    } else if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
+        let heard = Messages::new(request.into_body());
+        let answered = line.answer(number, heard, respond, |target, parcel| find(target, parcel));
+        if let Err(error) = answered.await {
+            tracing::debug!(%error, "a question of another process broke off");
+        }
+    } else {
+        respond.send_reset(h2::Reason::REFUSED_STREAM);
+    }
+}
