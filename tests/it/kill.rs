@@ -85,6 +85,26 @@ const R2: Kind = Kind {
         }",
 };
 
+const D1: Kind = Kind {
+    configuration: "databases = [{ binding = 'S', url = 'sqlite:data.db' }]",
+    script: "export const handlers = {};
+        const TABLES = 'CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value TEXT)';
+        const KEYS = 'CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY)';
+        // A batch is one transaction.
+        export const write = (db, key, value) => db.batch([
+            db.prepare(TABLES), db.prepare(KEYS),
+            db.prepare('INSERT INTO keys VALUES (?)').bind(key),
+            db.prepare('INSERT INTO entries VALUES (?, ?)').bind(key, value),
+        ]);
+        export async function read(db, prefix) {
+            await db.batch([db.prepare(TABLES), db.prepare(KEYS)]);
+            const of = (table) => db.prepare(`SELECT * FROM ${table} WHERE key >= ? AND key < ?`).bind(prefix, prefix + '~').all();
+            const [entries, keys] = await Promise.all([of('entries'), of('keys')]);
+            if (keys.results.length !== entries.results.length) throw new Error('a transaction is there in part');
+            return Object.fromEntries(entries.results.map(({ key, value }) => [key, value]));
+        }",
+};
+
 /// Four objects, each with the keys it was called with.
 const OBJECTS: Kind = Kind {
     configuration: "durable_objects = [{ binding = 'S', class_name = 'Store' }]",
@@ -241,6 +261,17 @@ fn r2_keeps_what_it_acknowledged_200_times() {
 }
 
 #[test]
+fn d1_keeps_what_it_acknowledged() {
+    nothing_acknowledged_is_lost(&D1, 4);
+}
+
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn d1_keeps_what_it_acknowledged_200_times() {
+    nothing_acknowledged_is_lost(&D1, 200);
+}
+
+#[test]
 fn durable_objects_keep_what_they_acknowledged() {
     nothing_acknowledged_is_lost(&OBJECTS, 4);
 }
@@ -249,4 +280,53 @@ fn durable_objects_keep_what_they_acknowledged() {
 #[ignore = "nightly: takes minutes"]
 fn durable_objects_keep_what_they_acknowledged_200_times() {
     nothing_acknowledged_is_lost(&OBJECTS, 200);
+}
+
+/// Stores each run of a tick under a key of its own.
+const TICKS: &str = "export default {
+        async scheduled({ scheduledTime }, env) { await env.KV.put(`ran/${scheduledTime}/${crypto.randomUUID()}`, ''); },
+        async fetch(request, env) {
+            const keys = [];
+            let cursor;
+            do {
+                const page = await env.KV.list({ prefix: 'ran/', cursor });
+                keys.push(...page.keys.map(({ name }) => name.split('/')[1]));
+                cursor = page.cursor;
+            } while (cursor !== undefined);
+            return Response.json(keys);
+        },
+    };";
+
+/// Kills one of two processes of a project, this many times, while a cron trigger fires each second.
+fn no_tick_runs_twice(rounds: u64) {
+    let project = Project::new(&[
+        (
+            "isopod.toml",
+            "main = 'worker.js'\nkv_namespaces = [{ binding = 'KV' }]\ncrons = ['* * * * * *']",
+        ),
+        ("worker.js", TICKS),
+    ]);
+    let stays = Serving::start(project.path());
+    for round in 0..rounds {
+        let mut goes = Serving::start(project.path());
+        // tidy:allow(sleep): a moment that differs from round to round is what the test is about
+        thread::sleep(Duration::from_millis(700 + (round * 97) % 900));
+        goes.signal("KILL");
+        goes.exit_code();
+    }
+    let ran: Vec<String> = serde_json::from_str(&stays.get("/").body).expect("JSON");
+    let times: std::collections::BTreeSet<_> = ran.iter().collect();
+    assert_eq!(times.len(), ran.len(), "a tick ran twice: {ran:?}");
+    assert!(ran.len() as u64 >= rounds / 2, "{} ticks in {rounds} rounds", ran.len());
+}
+
+#[test]
+fn a_tick_does_not_run_twice_when_a_process_is_killed() {
+    no_tick_runs_twice(4);
+}
+
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn a_tick_does_not_run_twice_when_a_process_is_killed_200_times() {
+    no_tick_runs_twice(200);
 }

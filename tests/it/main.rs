@@ -76,6 +76,7 @@ mod services;
 mod serving;
 mod shared_assets;
 mod shared_events;
+mod shared_kill;
 mod shared_objects;
 mod shared_queues;
 mod shared_storage;

@@ -14,7 +14,7 @@ use super::functions;
 use super::nesting::Nesting;
 use crate::sql::call::SqlError;
 use crate::sql::config::SqlConfig;
-use crate::storage::sqlite::write_ahead;
+use crate::storage::sqlite::{patiently, write_ahead};
 
 /// Number of compiled statements kept per connection.
 const STATEMENTS_KEPT: usize = 100;
@@ -126,7 +126,8 @@ impl Connection {
                 used_pragma: false,
             })
         };
-        opened().map_err(|error| failed(&error))
+        // Others may create the file at the same time.
+        patiently(opened).map_err(|error| failed(&error))
     }
 
     /// Size of the database in bytes.

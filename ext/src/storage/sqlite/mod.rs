@@ -23,7 +23,7 @@ use self::read::ReadJob;
 use self::write::{Pending, Told, WriteJob};
 use super::{StorageError, StorageFuture};
 
-pub(crate) use self::open::{Schema, write_ahead};
+pub(crate) use self::open::{Schema, patiently, write_ahead};
 
 /// The location and the limits of a file.
 #[derive(Clone, Debug)]

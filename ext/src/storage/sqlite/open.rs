@@ -108,7 +108,7 @@ pub(crate) fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Repeats a step while another process holds locks that the creation of a file needs. SQLite does not wait for all of them
 /// itself.
-fn patiently<T>(step: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+pub(crate) fn patiently<T>(step: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     let began = Instant::now();
     loop {
         match step() {
