@@ -282,6 +282,27 @@ fn an_object_that_fails_begins_again() {
     }
 }
 
+/// As in workerd with storage of its own, so that libraries take the same way.
+#[test]
+fn point_in_time_recovery_rejects_with_the_error_of_the_platform() {
+    let worker = "import { DurableObject } from 'cloudflare:workers';
+        export class Thing extends DurableObject {
+            async bookmarks() {
+                const { storage } = this.ctx;
+                const told = [];
+                for (const promise of [storage.getCurrentBookmark(), storage.getBookmarkForTime(Date.now()), storage.onNextSessionRestoreBookmark('')]) {
+                    told.push(await promise.catch((error) => error.message));
+                }
+                return told;
+            }
+        }
+        export default { fetch: async (request, env) => Response.json(await env.OBJECTS.getByName('a').bookmarks()) };";
+    let project = Project::new(&[("wrangler.json", CONFIGURATION), ("worker.js", worker)]);
+    let told: Vec<String> = serde_json::from_str(&Serving::start(project.path()).get("/").body).expect("JSON");
+    let error = "This Durable Object's storage back-end does not implement point-in-time recovery.";
+    assert_eq!(told, [error; 3]);
+}
+
 #[test]
 fn an_alarm_is_retried_and_survives_a_restart() {
     let project = project();

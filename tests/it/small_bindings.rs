@@ -4,8 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::program::{Serving, isopod};
 use crate::project::Project;
+use crate::transcript;
 
 fn serve(wrangler: &str, worker: &str, more: &[(&str, &str)]) -> (Project, Serving) {
     let mut files = vec![("wrangler.json", wrangler), ("worker.js", worker)];
@@ -19,6 +22,50 @@ fn get(server: &Serving) -> String {
     let answer = server.get("/");
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.body
+}
+
+/// Source: small.json, the transcript of workerd 1.20260426.1 with miniflare 4 for the same worker.
+#[test]
+fn small_bindings_behave_as_on_workerd() {
+    let project = Project::copy_of("bindings");
+    let wrangler = r#"{ "name": "x", "main": "small.js", "compatibility_date": "2026-04-01",
+        "secrets_store_secrets": [{ "binding": "SECRET", "store_id": "store", "secret_name": "KEY" }],
+        "hyperdrive": [{ "binding": "DB", "id": "0123", "localConnectionString": "postgres://me:p%40ss@127.0.0.1:5432/shop" }],
+        "version_metadata": { "binding": "VERSION" },
+        "analytics_engine_datasets": [{ "binding": "CLICKS", "dataset": "clicks" }],
+        "ratelimits": [{ "name": "LIMIT", "namespace_id": "1", "simple": { "limit": 2, "period": 60 } }],
+        "services": [{ "binding": "OTHER", "service": "x", "entrypoint": "Other", "props": { "a": 1 } }] }"#;
+    project.write("wrangler.json", wrangler);
+    project.write(".dev.vars", "KEY=s3cret");
+    let server = Serving::start(project.path());
+    let no_key =
+        "TypeError: Failed to execute 'limit' on 'RateLimit': 'key' is not a string; call limit({ key: \"...\" })";
+    let thrown = |message: &str| json!({ "throws": message, "remote": null });
+    let differences = [
+        (
+            "limit: no key",
+            thrown(no_key),
+            "a forgotten key would limit all clients together",
+        ),
+        ("limit: nothing", thrown(no_key), "as without a key"),
+        (
+            "limit: an unknown option",
+            json!({ "success": true }),
+            "unknown options are ignored, as elsewhere",
+        ),
+        (
+            "service: nothing",
+            thrown("TypeError: Failed to execute 'fetch' on 'Fetcher': 1 argument required, but only 0 present"),
+            "arguments are counted first, as in Web IDL",
+        ),
+        (
+            "service: no URL",
+            thrown("TypeError: Invalid URL: '/path'"),
+            "URLs are quoted in all errors",
+        ),
+    ];
+    let steps = transcript::compare(&get(&server), "small.json", &differences);
+    assert!(steps > 20);
 }
 
 /// The parts are those of <https://developers.cloudflare.com/hyperdrive/reference/supported-databases-and-features/>, and the

@@ -45,6 +45,8 @@ const KEY_BYTES_MAX = 2048;
 const VALUE_BYTES_MAX = 2 << 20;
 const KEYS_MAX = 128;
 
+const NO_RECOVERY = "This Durable Object's storage back-end does not implement point-in-time recovery.";
+
 function checkedKey(key) {
   const text = `${key}`;
   // The cheap check suffices for most keys.
@@ -268,14 +270,15 @@ class DurableObjectStorage extends Operations {
       }
     });
   }
-  getCurrentBookmark() {
-    throw new Error("point-in-time recovery of Durable Objects is not available in Isopod: back up their folder");
+  // Point-in-time recovery: the error is that of workerd's own storage, by which libraries tell that there is none.
+  async getCurrentBookmark() {
+    throw new Error(NO_RECOVERY);
   }
-  getBookmarkForTime() {
-    return this.getCurrentBookmark();
+  async getBookmarkForTime(_time) {
+    throw new Error(NO_RECOVERY);
   }
-  onNextSessionRestoreBookmark() {
-    return this.getCurrentBookmark();
+  async onNextSessionRestoreBookmark(_bookmark) {
+    throw new Error(NO_RECOVERY);
   }
   get [SymbolToStringTag]() {
     return "DurableObjectStorage";
