@@ -113,12 +113,6 @@ pub trait Worker {
         false
     }
 
-    /// Returns whether an event waits for an answer from another thread that may come at once, as that of another worker. If the
-    /// last ones did, the loop looks for it for a moment before it sleeps. Default: false.
-    fn awaits_answer(&self) -> bool {
-        false
-    }
-
     /// Ends a running event: its wall deadline passed (`ExceededWall`), or its caller left or the pool is shutting down
     /// (`Canceled`). The worker answers the caller and then reports the slot by [`Turn::Ended`]; a worker that does not
     /// within the grace period is dropped.

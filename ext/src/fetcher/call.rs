@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use deno_core::{CancelFuture, CancelHandle, JsBuffer, OpState, op2, v8};
 
-use super::{Bound, FetcherError, RpcFuture, awaited, bound};
+use super::{Bound, FetcherError, RpcFuture, bound};
 use crate::context::{current_event, end_with_event};
 use crate::event::EventEnded;
 use crate::fetch::{FetchError, caller_of};
@@ -26,7 +26,7 @@ pub(super) fn op_isopod_fetcher_call<'s>(
         unwind::catch(|| begin(&state, scope, binding, message, props)).unwrap_or_else(|panic| Err(panic.into()));
     async move {
         let (running, ended, _slot) = begun?;
-        match awaited(running.or_cancel(&ended)).await {
+        match running.or_cancel(&ended).await {
             Err(_) => Err(FetchError::from(EventEnded).into()),
             Ok(Ok(message)) => Ok(Returned::Message(message)),
             Ok(Err(failure)) => Ok(Returned::Failed(Told::new(&failure))),

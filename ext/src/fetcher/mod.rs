@@ -2,7 +2,6 @@
 //! `env.API.fetch(request)`, makes them. The host decides what answers them: another worker of the pool, or Rust code.
 
 mod assets;
-mod awaited;
 mod call;
 mod remote;
 
@@ -30,8 +29,6 @@ use crate::rpc::{RpcCall, RpcError, RpcMessage, Told};
 use crate::unwind;
 use crate::websocket::{self, Upgrade};
 
-pub(crate) use self::awaited::awaited;
-pub use self::awaited::is_awaited;
 #[cfg(feature = "sql")]
 pub(crate) use self::remote::object as remote_object;
 pub(crate) use self::remote::{binding as remote_binding, fetcher as remote_fetcher, serve as serve_remote};
@@ -327,7 +324,7 @@ async fn op_isopod_fetcher_send(state: Rc<RefCell<OpState>>, #[smi] rid: Resourc
             }));
         }
         let is_head = request.method() == Method::HEAD;
-        match awaited(fetcher.fetch(request, caller).or_cancel(cancel)).await {
+        match fetcher.fetch(request, caller).or_cancel(cancel).await {
             Err(_) if is_open(&state.borrow(), event) => Err(FetchError::Canceled.into()),
             Err(_) => Err(FetchError::from(EventEnded).into()),
             Ok(Err(failure)) => Ok(Sent {

@@ -11,7 +11,6 @@ use super::message::{Part, Stub, StubError, StubFuture};
 use super::resources::{OutgoingStream, Parcel, StubResource};
 use crate::context::{current_event, end_with_event};
 use crate::event::{EventEnded, EventKey, Stage};
-use crate::fetcher::awaited;
 use crate::native::lend;
 use crate::quotas::{OpSlot, Usage};
 use crate::unwind;
@@ -97,13 +96,11 @@ pub(super) fn op_isopod_rpc_stub_call<'s>(
     let started = unwind::catch(|| start(&state, scope, rid, message)).unwrap_or_else(|panic| Err(panic.into()));
     async move {
         let (running, ended, _slot) = started?;
-        Ok(
-            match awaited(running.or_cancel(&ended)).await.map_err(|_| EventEnded)? {
-                Ok(message) => Returned::Message(message),
-                Err(StubError::Callback(error)) => Returned::Failed(error.into()),
-                Err(StubError::Failed(failure)) => Returned::Failed(Told::new(&failure)),
-            },
-        )
+        Ok(match running.or_cancel(&ended).await.map_err(|_| EventEnded)? {
+            Ok(message) => Returned::Message(message),
+            Err(StubError::Callback(error)) => Returned::Failed(error.into()),
+            Err(StubError::Failed(failure)) => Returned::Failed(Told::new(&failure)),
+        })
     }
 }
 

@@ -211,13 +211,6 @@ impl Worker for JsWorker {
         }
     }
 
-    fn awaits_answer(&self) -> bool {
-        match &self.0 {
-            Place::Thread(worker) => worker.awaits_answer(),
-            Place::Cell(_) => false,
-        }
-    }
-
     fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
         match &mut self.0 {
             Place::Thread(worker) => worker.cancel(slot, outcome),

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use isopod_outcome::{Failure, Outcome};
-use isopod_runtime::fetcher::{Loopback, is_awaited};
+use isopod_runtime::fetcher::Loopback;
 use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault, KeyMap};
 use isopod_runtime::{BootOptions, Noticed, OnNotice, Script, WorkerThread};
 
@@ -93,10 +93,6 @@ impl Worker for ThreadWorker {
             Some(key) => self.worker.stop_at(key, at),
             None => self.next_stop = Some((slot, at)),
         }
-    }
-
-    fn awaits_answer(&self) -> bool {
-        is_awaited()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {

@@ -179,13 +179,6 @@ impl<E: Engine> Worker for Host<E> {
         }
     }
 
-    fn awaits_answer(&self) -> bool {
-        match self {
-            Self::Script(worker) => worker.awaits_answer(),
-            Self::Native(_) => false,
-        }
-    }
-
     fn is_in_long_turn(&self) -> bool {
         match self {
             Self::Script(worker) => worker.is_in_long_turn(),

@@ -21,7 +21,7 @@ use crate::shared::Shared;
 use crate::state::slots::{Running, Slots};
 use crate::state::{Assignment, Departure, Mail, Next};
 use crate::sync::{Mutex, MutexGuard, clock};
-use crate::thread::linger::{Linger, Yields};
+use crate::thread::linger::Linger;
 use crate::thread::pulse::Pulse;
 use crate::time::after;
 
@@ -66,9 +66,6 @@ pub(super) struct EventLoop<'a, E: Engine> {
     /// The last reading of the clock, which is read once per step.
     at: Instant,
     linger: Linger,
-    /// The same for answers of other threads that events wait for.
-    answers: Yields,
-    yields: bool,
     /// Measurement for adaptive concurrency, if enabled.
     pulse: Option<Pulse>,
     /// Time of the next report of memory.
@@ -104,8 +101,6 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             idle_since: now,
             at: now,
             linger: Linger::new(shared.settings.linger),
-            answers: Yields::new(shared.settings.linger),
-            yields: false,
             pulse: Pulse::of(assignment, now),
             weighs_at: now,
             timer: None,
@@ -128,10 +123,6 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
         let began = clock::now();
         self.at = began;
-        if std::mem::take(&mut self.yields) && !self.assignment.mail.stirs() && self.yields_on(cx) {
-            return Poll::Pending;
-        }
-        self.answers.works(began);
         if let Some(pulse) = &mut self.pulse {
             pulse.wakes(began);
         }
@@ -189,9 +180,6 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         // Open events and attached tasks depend on work that has to be polled.
         if !self.runs() && !self.has_attached() && self.linger.finds(|| self.assignment.mail.stirs()) {
             return Ok(Round::Busy);
-        }
-        if self.worker.awaits_answer() && self.yields_on(cx) {
-            return Ok(Round::Rests);
         }
         Ok(match self.assignment.mail.park(cx.waker()) {
             Park::Asleep => {

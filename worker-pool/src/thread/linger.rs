@@ -54,57 +54,12 @@ impl Linger {
     }
 }
 
-/// The same for answers from other threads that open events wait for: if the last one came quickly, the loop yields for a
-/// moment before it sleeps. Sockets, timers and other tasks of the thread are polled meanwhile.
-pub(super) struct Yields {
-    limit: Duration,
-    /// The time since which there has been nothing to do.
-    since: Option<Instant>,
-    brisk: bool,
-}
-
-impl Yields {
-    pub(super) const fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            since: None,
-            brisk: false,
-        }
-    }
-
-    /// Called when there is nothing to do. Returns whether the loop should yield instead of sleeping.
-    pub(super) fn rests(&mut self, now: Instant) -> bool {
-        let since = *self.since.get_or_insert(now);
-        self.brisk &= now.saturating_duration_since(since) < self.limit;
-        self.brisk
-    }
-
-    /// Called when there is something to do again.
-    pub(super) fn works(&mut self, now: Instant) {
-        if let Some(since) = self.since.take() {
-            self.brisk = now.saturating_duration_since(since) < self.limit;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
     use std::time::{Duration, Instant};
 
-    use super::{Linger, Yields};
-
-    #[test]
-    fn the_loop_yields_until_the_limit_if_the_last_answer_came_quickly() {
-        let mut yields = Yields::new(LIMIT);
-        let start = Instant::now();
-        assert!(!yields.rests(start), "nothing has come yet");
-        yields.works(start + LIMIT / 2);
-        assert!(yields.rests(start + LIMIT) && yields.rests(start + LIMIT * 3 / 2));
-        assert!(!yields.rests(start + LIMIT * 2), "the limit is reached");
-        yields.works(start + LIMIT * 3);
-        assert!(!yields.rests(start + LIMIT * 3), "the last one came late");
-    }
+    use super::Linger;
 
     const LIMIT: Duration = Duration::from_millis(5);
 

@@ -33,15 +33,6 @@ impl<E: Engine> EventLoop<'_, E> {
         timeout.map(|timeout| after(self.idle_since, timeout))
     }
 
-    /// Yields to the other tasks of the thread, if an answer may come at once.
-    pub(super) fn yields_on(&mut self, cx: &Context<'_>) -> bool {
-        self.yields = self.answers.rests(self.at) && self.timer.as_ref().is_none_or(|(at, _)| *at > self.at);
-        if self.yields {
-            cx.waker().wake_by_ref();
-        }
-        self.yields
-    }
-
     /// Ready when a deadline has passed.
     pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
