@@ -51,6 +51,14 @@ fn limited(source: &str, limits: Limits) -> TestPool {
     pool
 }
 
+#[test]
+fn a_worker_whose_start_computes_for_long_gets_events() {
+    let source = "const sums = []; for (let at = 0; at < 3e6; at++) sums[at % 100] = `${at}`; \
+                  const until = Date.now() + 200; while (Date.now() < until); export const fine = () => 1;";
+    let pool = limited(source, Limits::default());
+    assert_eq!(call::<u8>(&pool, "fine").expect("an answer"), 1);
+}
+
 // row 50
 #[test]
 fn uninterruptible_code_costs_its_cell_and_no_thread() {

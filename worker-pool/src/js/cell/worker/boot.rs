@@ -189,6 +189,8 @@ async fn start(
             }
             Some(FromCell::BootFailed(fault)) => return Err(Refused::Failed(failure(fault.into()))),
             Some(FromCell::Loaded(urls)) => script.modules_loaded().add(&urls),
+            // Events name the number of long turns, those of the start included.
+            Some(FromCell::LongTurn) => state.long_turns.set(state.long_turns.get() + 1),
             Some(_) => {}
             None => return Err(Refused::Broken(Broken("it closed the connection".to_owned()))),
         }
