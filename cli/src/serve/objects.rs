@@ -1,10 +1,15 @@
 //! Host module that evicts idle Durable Objects, fires their alarms, and brings calls to those of other processes.
 
+use std::time::Duration;
+
 use isopod::Pool;
 use isopod::host::{Context, Module, PhaseResult, async_trait};
 use tokio::task::JoinHandle;
 
 use super::deploy::Deploy;
+
+/// Time for the last bytes of answers to other processes.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct ObjectKeeper {
@@ -39,7 +44,10 @@ impl Module for ObjectKeeper {
     }
 
     /// Closed after the workers, whose objects end with their sessions.
-    async fn stop(&mut self, _ctx: &Context) -> PhaseResult {
+    async fn stop(&mut self, ctx: &Context) -> PhaseResult {
+        // The answers have been made, and only their last bytes may be on their way.
+        let unshared = ctx.hub().get::<Pool>()?.objects().clone();
+        let _ = tokio::time::timeout(LAST_ANSWERS, unshared.unshared()).await;
         if let Some(task) = self.task.take() {
             task.abort();
         }

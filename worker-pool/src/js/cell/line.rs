@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::future::join_all;
+use h2::Reason;
 use h2::client::SendRequest;
 use h2::server::SendResponse;
 use http::{Request, Response};
@@ -17,9 +18,9 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::bodies::{lengths, pull_all};
-use super::offers::Offers;
+use super::offers::{Brought, Offers};
 use super::sockets;
-use super::wire::{Asked, BODIES_MAX, Beside, Broken, Messages, STUBS_MAX, Told, encode, say, write};
+use super::wire::{Asked, BODIES_MAX, Beside, Broken, Messages, STUBS_MAX, Told, encode, write};
 
 /// One side of the connections between a pool and a cell. Clones are the same.
 #[derive(Clone)]
@@ -147,50 +148,81 @@ impl Line {
 
     /// Asks the other side, and waits for its answer.
     pub(super) fn ask(&self, target: Target, parcel: Parcel) -> ParcelFuture {
-        let number = self.0.number.fetch_add(1, Ordering::Relaxed);
         let line = self.clone();
         Box::pin(async move {
-            let mut withdraws = Withdraws {
-                offers: &line.0.offers,
-                number,
-                is_answered: false,
-            };
-            let (bytes, beside) = line.offer(number, parcel)?;
-            let answer = line.send(number, target, bytes, beside).await;
-            withdraws.is_answered = answer.is_ok();
-            let (told, to, said) =
-                answer.map_err(|Broken(error)| format!("the other process does not answer: {error}"))?;
-            let (mut parcel, closed) = line.receive(number, ByteBuf::new(), told.beside);
-            // Then what is left of the answer may be dropped: not before all of it has been read.
-            line.0.handle.spawn(async move {
-                let (mut to, mut said) = (to, said);
-                join_all(closed).await;
-                drop(to.send_data(Bytes::new(), true));
-                // A stream that is dropped before its end is reset: the other side would take it for one that was given up.
-                drop(said.next::<Told>().await);
-            });
-            parcel.bytes = told.answer?.into_vec().into();
-            Ok(parcel)
+            let answer = line.try_ask(target, parcel).await;
+            answer.unwrap_or_else(|_refused| Err("the other process is ending".to_owned()))
         })
     }
 
-    async fn send(
-        &self,
-        number: u64,
-        target: Target,
-        bytes: Bytes,
-        beside: Beside,
-    ) -> Result<(Told, h2::SendStream<Bytes>, Messages), Broken> {
-        let request = Request::post(format!("http://cell/ask/{number}")).body(());
-        let request = request.map_err(|error| Broken(error.to_string()))?;
-        let (response, mut to) = self.0.requests.clone().send_request(request, false)?;
+    /// Asks the other side, and waits for its answer.
+    ///
+    /// # Errors
+    /// The question, if the other side refused it because it ends: it has not begun on it.
+    pub(super) async fn try_ask(&self, target: Target, parcel: Parcel) -> Result<Result<Parcel, String>, Parcel> {
+        let number = self.0.number.fetch_add(1, Ordering::Relaxed);
+        self.0.offers.keep(number);
+        let mut withdraws = Withdraws {
+            offers: &self.0.offers,
+            number,
+            is_answered: false,
+        };
+        let (bytes, beside) = match self.offer(number, parcel) {
+            Ok(offered) => offered,
+            Err(error) => return Ok(Err(error)),
+        };
         let asked = Asked {
             target,
             bytes: ByteBuf::from(Vec::from(bytes)),
             beside,
         };
-        say(&mut to, &asked)?;
+        let message = match encode(&asked) {
+            Ok(message) => message,
+            Err(Broken(error)) => return Ok(Err(error)),
+        };
+        let (told, to, said) = match self.send(number, message).await {
+            Ok(answer) => answer,
+            Err(Unanswered::Refused) => match self.0.offers.recall(number) {
+                Some(Brought { bodies, stubs }) => {
+                    return Err(Parcel {
+                        bytes: asked.bytes.into_vec().into(),
+                        bodies,
+                        stubs,
+                        socket: None,
+                    });
+                }
+                None => return Ok(Err("the other process is ending".to_owned())),
+            },
+            Err(Unanswered::Broken(Broken(error))) => {
+                return Ok(Err(format!("the other process does not answer: {error}")));
+            }
+        };
+        withdraws.is_answered = true;
+        let (mut parcel, closed) = self.receive(number, ByteBuf::new(), told.beside);
+        // Then what is left of the answer may be dropped: not before all of it has been read.
+        self.0.handle.spawn(async move {
+            let (mut to, mut said) = (to, said);
+            join_all(closed).await;
+            drop(to.send_data(Bytes::new(), true));
+            // A stream that is dropped before its end is reset: the other side would take it for one that was given up.
+            drop(said.next::<Told>().await);
+        });
+        Ok(told.answer.map(|bytes| {
+            parcel.bytes = bytes.into_vec().into();
+            parcel
+        }))
+    }
+
+    async fn send(&self, number: u64, message: Bytes) -> Result<(Told, h2::SendStream<Bytes>, Messages), Unanswered> {
+        let request = Request::post(format!("http://cell/ask/{number}")).body(());
+        let request = request.map_err(|error| Broken(error.to_string()))?;
+        let sent = self.0.requests.clone().send_request(request, false);
+        // Nothing was sent: the connection has ended, or takes no more.
+        let (response, mut to) = sent.map_err(|_| Unanswered::Refused)?;
+        // The response has the reason if that is refused.
+        let written = to.send_data(message, false);
         let mut said = Messages::new(response.await?.into_body());
+        written?;
         let told = said.next::<Told>().await?;
         Ok((told.ok_or_else(|| Broken("there is no answer".to_owned()))?, to, said))
     }
@@ -245,6 +277,32 @@ impl Line {
     }
 }
 
+/// The reason why a question has no answer.
+enum Unanswered {
+    /// The other side ends, and has not begun on it.
+    Refused,
+    Broken(Broken),
+}
+
+impl From<Broken> for Unanswered {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+impl From<h2::Error> for Unanswered {
+    /// The two ways to refuse a stream: GOAWAY with the last one that is processed, and `REFUSED_STREAM`
+    /// (<https://www.rfc-editor.org/rfc/rfc9113#section-8.7>).
+    fn from(error: h2::Error) -> Self {
+        let has_ended = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+        let is_refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+        match error.is_remote() && (has_ended || is_refused) {
+            true => Self::Refused,
+            false => Self::Broken(error.into()),
+        }
+    }
+}
+
 /// Drops what was offered with a question or an answer.
 struct Withdraws<'o> {
     offers: &'o Offers,
@@ -259,6 +317,7 @@ impl Drop for Withdraws<'_> {
         if !self.is_answered {
             self.offers.take_back(self.number);
         }
+        self.offers.settle(self.number);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Things that one side of a cell's connections has for the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use isopod_runtime::handlers::Body;
@@ -19,8 +19,17 @@ struct Offered {
     lent: HashMap<u64, Borrowed>,
     /// The number that was given last to one of them.
     last: u64,
+    /// Questions that may be recalled, even from a side that is gone.
+    recallable: HashSet<u64>,
     /// The other side is gone: nothing is offered any more.
     is_closed: bool,
+}
+
+impl Offered {
+    /// Returns true if what belongs to this number is kept.
+    fn keeps(&self, number: u64) -> bool {
+        !self.is_closed || self.recallable.contains(&number)
+    }
 }
 
 /// The parts that an event brought.
@@ -41,11 +50,28 @@ impl Offers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps what goes with a question until [`settle`](Self::settle), also if the other side is gone before.
+    pub(super) fn keep(&self, number: u64) {
+        self.lock().recallable.insert(number);
+    }
+
+    /// Ends a [`keep`](Self::keep).
+    pub(super) fn settle(&self, number: u64) {
+        let mut offered = self.lock();
+        offered.recallable.remove(&number);
+        let is_closed = offered.is_closed;
+        drop(offered);
+        if is_closed {
+            self.withdraw(number);
+            self.take_back(number);
+        }
+    }
+
     /// Adds the bodies of an event or a question.
     pub(super) fn add(&self, number: u64, bodies: Vec<Body>) {
         if !bodies.is_empty() {
             let mut offered = self.lock();
-            if !offered.is_closed {
+            if offered.keeps(number) {
                 offered.bodies.insert(number, bodies.into_iter().map(Some).collect());
             }
         }
@@ -78,7 +104,7 @@ impl Offers {
     /// Lends what an event or a question brings, and returns the numbers by which it can be called.
     pub(super) fn lend(&self, by: u64, stubs: Vec<Arc<dyn Lent>>) -> Vec<u64> {
         let mut offered = self.lock();
-        if offered.is_closed {
+        if !offered.keeps(by) {
             // The numbers lead nowhere, as they would if it were lent and withdrawn.
             return vec![0; stubs.len()];
         }
@@ -137,10 +163,20 @@ impl Offers {
     pub(super) fn close(&self) {
         let mut offered = self.lock();
         offered.is_closed = true;
+        let Offered {
+            bodies,
+            sockets,
+            lent,
+            recallable,
+            ..
+        } = &mut *offered;
         let left = (
-            std::mem::take(&mut offered.bodies),
-            std::mem::take(&mut offered.sockets),
-            std::mem::take(&mut offered.lent),
+            bodies
+                .extract_if(|number, _| !recallable.contains(number))
+                .collect::<Vec<_>>(),
+            std::mem::take(sockets),
+            lent.extract_if(|_, borrowed| !recallable.contains(&borrowed.by))
+                .collect::<Vec<_>>(),
         );
         drop(offered);
         drop(left);
@@ -212,5 +248,27 @@ mod tests {
         offers.close();
         assert_eq!(Arc::strong_count(&lent), 1);
         assert!(offers.lent(lend(3, 1)[0]).is_none());
+    }
+
+    #[test]
+    fn parts_of_a_question_can_be_recalled_from_a_side_that_is_gone() {
+        let offers = Offers::default();
+        let lent = Arc::new(Nothing);
+        let offer = |number| {
+            offers.keep(number);
+            offers.add(number, vec!["a".into()]);
+            offers.lend(number, vec![Arc::clone(&lent) as Arc<dyn Lent>]);
+        };
+        offer(1);
+        offers.close();
+        offer(2);
+        for number in [1, 2] {
+            let Brought { bodies, stubs } = offers.recall(number).unwrap();
+            assert_eq!((bodies.len(), stubs.len()), (1, 1));
+        }
+        offer(3);
+        offers.settle(3);
+        assert_eq!(Arc::strong_count(&lent), 1);
+        assert!(offers.recall(3).unwrap().bodies.is_empty());
     }
 }

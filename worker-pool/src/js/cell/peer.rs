@@ -14,7 +14,7 @@ use futures::FutureExt as _;
 use h2::client::SendRequest;
 use h2::server::SendResponse;
 use http::{Request, Response};
-use isopod_runtime::remote::{Parcel, ParcelFuture, Remote, Target};
+use isopod_runtime::remote::{Parcel, ParcelFuture, Target};
 use isopod_runtime::websocket::SocketLimits;
 use isopod_runtime::written::FRAME_BYTES_MAX;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -86,20 +86,18 @@ impl Peer {
         Ok((peer, connection))
     }
 
+    /// Asks the other process, and waits for its answer.
+    ///
+    /// # Errors
+    /// The question, if that process refused it because it ends: it has not begun on it.
+    pub(in crate::js) async fn ask(&self, target: Target, parcel: Parcel) -> Result<Result<Parcel, String>, Parcel> {
+        self.0.try_ask(target, parcel).await
+    }
+
     /// Returns true if it takes further questions.
     pub(in crate::js) fn is_open(&self) -> bool {
         let ready = self.0.requests().clone().ready().now_or_never();
         !matches!(ready, Some(Err(_)))
-    }
-}
-
-impl Remote for Peer {
-    fn ask(&self, target: Target, parcel: Parcel) -> ParcelFuture {
-        self.0.ask(target, parcel)
-    }
-
-    fn ask_now(&self, _target: Target, _parcel: Parcel) -> Result<Parcel, String> {
-        Err("another process does not answer at once".to_owned())
     }
 }
 
@@ -158,12 +156,17 @@ pub(in crate::js) async fn serve(pair: Pair, handle: Handle, find: Find, stops: 
     };
     let line = Line::new(requests, Offers::default(), handle, CALL);
     line.limit(limits());
+    tokio::pin!(connection);
     tokio::select! {
-        _ = connection => {}
-        ended = answer_all(pair.forth, line.clone(), find, stops) => {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "the connection of another process ended");
+        _ = &mut connection => {}
+        ended = answer_all(pair.forth, line.clone(), find, stops) => match ended {
+            // A question may be on its way, which the other process takes back when it reads that this one takes no more: it would
+            // not read that if its write failed, so the socket stays open until it has closed its own.
+            Ok(answered) => {
+                let _ = timeout(PAIRING, connection).await;
+                drop(answered);
             }
+            Err(error) => tracing::debug!(%error, "the connection of another process ended"),
         }
     }
     line.offers().close();
@@ -180,6 +183,9 @@ async fn open(path: &Path, kind: u8, token: Token) -> io::Result<UnixStream> {
 
 type Connection = h2::client::Connection<UnixStream, Bytes>;
 
+/// A connection whose questions are answered. Its socket is open.
+type Answered = h2::server::Connection<UnixStream, Bytes>;
+
 async fn client(socket: UnixStream) -> Result<(SendRequest<Bytes>, Connection), h2::Error> {
     h2::client::Builder::new()
         .initial_window_size(WINDOW_BYTES)
@@ -195,7 +201,7 @@ async fn answer_all(
     line: Line,
     find: Find,
     mut stops: watch::Receiver<bool>,
-) -> Result<(), Broken> {
+) -> Result<Answered, Broken> {
     let mut connection = h2::server::Builder::new()
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_BYTES)
@@ -215,7 +221,9 @@ async fn answer_all(
             }
             accepted = connection.accept() => accepted,
         };
-        let Some(accepted) = accepted else { return Ok(()) };
+        let Some(accepted) = accepted else {
+            return Ok(connection);
+        };
         let (request, respond) = accepted?;
         tasks.spawn(one(line.clone(), Arc::clone(&find), request, respond));
         while tasks.try_join_next().is_some() {}
@@ -239,5 +247,92 @@ async fn one(line: Line, find: Find, request: Request<h2::RecvStream>, mut respo
         }
     } else {
         respond.send_reset(h2::Reason::REFUSED_STREAM);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// Accepts one connection, and answers questions with themselves. Returns the number of questions that it began on.
+    async fn echo(listener: &UnixListener, handle: &Handle, stops: watch::Receiver<bool>) -> u64 {
+        let halves = Halves::default();
+        let accept = || async { halves.pair(listener.accept().await.unwrap().0).await };
+        // The second half completes the pair.
+        let pair = tokio::select! {
+            Some(pair) = accept() => pair,
+            Some(pair) = accept() => pair,
+        };
+        let begun = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&begun);
+        let find: Find = Arc::new(move |_, parcel| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Box::pin(std::future::ready(Ok(parcel)))
+        });
+        serve(pair, handle.clone(), find, stops).await;
+        begun.load(Ordering::Relaxed)
+    }
+
+    /// Asks a question of this number. Returns true if it is answered, and false if it is given back.
+    async fn ask(peer: Peer, number: u64) -> bool {
+        let parcel = Parcel {
+            bytes: number.to_string().into(),
+            bodies: vec![format!("body of {number}").into()],
+            ..Parcel::default()
+        };
+        match peer.ask(Target::Cache, parcel).await {
+            Ok(answer) => {
+                assert_eq!(answer.expect("an answer").bytes, number.to_string());
+                true
+            }
+            Err(refused) => {
+                assert_eq!(refused.bytes, number.to_string());
+                let body = refused.bodies[0].as_bytes().unwrap();
+                assert_eq!(body, &format!("body of {number}"));
+                false
+            }
+        }
+    }
+
+    /// A process that ends refuses a question, or answers it: none is lost on the way.
+    #[test]
+    fn a_question_is_answered_or_given_back() {
+        const QUESTIONS: u64 = 4;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+        let handle = runtime.handle();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let mut refused_of_all = 0;
+        let rounds = async {
+            let listener = UnixListener::bind(&path).unwrap();
+            for round in 0.. {
+                let (stop, stops) = watch::channel(false);
+                let asks = async {
+                    let (peer, connection) = Peer::connect(&path, handle.clone()).await.unwrap();
+                    let connection = handle.spawn(connection);
+                    let asked: Vec<_> = (0..QUESTIONS).map(|n| handle.spawn(ask(peer.clone(), n))).collect();
+                    stop.send_replace(true);
+                    let mut refused = 0;
+                    for one in asked {
+                        refused += u64::from(!one.await.unwrap());
+                    }
+                    connection.abort();
+                    refused
+                };
+                let (begun, refused) = tokio::join!(echo(&listener, handle, stops), asks);
+                assert_eq!(begun + refused, QUESTIONS);
+                refused_of_all += refused;
+                if refused_of_all > 0 && round >= 100 {
+                    break;
+                }
+                assert!(round < 10_000, "no question came to a process that ends");
+            }
+        };
+        runtime.block_on(rounds);
     }
 }

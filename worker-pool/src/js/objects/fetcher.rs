@@ -7,16 +7,15 @@ use futures::FutureExt;
 use isopod_runtime::fetcher::{FetchFuture, Fetcher, RpcFuture};
 use isopod_runtime::handlers::{Body, Caller, EventKind, RequestInfo};
 use isopod_runtime::objects::{ObjectClass, ObjectId};
-use isopod_runtime::remote::Remote;
 use isopod_runtime::rpc::{RpcCall, RpcMessage};
 use isopod_runtime::values::answer;
 
 use super::super::answer::wait;
-use super::super::cell::peer::Peer;
 use super::super::engine::ScriptEngine;
 use super::super::request;
 use super::super::worker_fetcher::{Held, log};
 use super::Objects;
+use super::elsewhere::Elsewhere;
 use super::live::Found;
 use crate::{Failure, Meta};
 
@@ -57,7 +56,7 @@ impl<E: ScriptEngine> Fetcher for ObjectFetcher<E> {
                 let live = match objects.0.find(&class, &id, only_here).await? {
                     Found::Here(live) => live,
                     Found::There(peer) => {
-                        let object = object_of(peer, &class, &id, &caller.worker);
+                        let object = Elsewhere::object(&objects, peer, &class, &id, &caller.worker);
                         return object.fetch(request, caller.clone()).await;
                     }
                 };
@@ -87,7 +86,7 @@ impl<E: ScriptEngine> Fetcher for ObjectFetcher<E> {
                 let live = match objects.0.find(&class, &id, only_here).await? {
                     Found::Here(live) => live,
                     Found::There(peer) => {
-                        let object = object_of(peer, &class, &id, &caller.worker);
+                        let object = Elsewhere::object(&objects, peer, &class, &id, &caller.worker);
                         return object.call(call, caller.clone()).await;
                     }
                 };
@@ -108,10 +107,4 @@ impl<E: ScriptEngine> Fetcher for ObjectFetcher<E> {
             result.await.inspect_err(|failure| log(failure, &class.script, &caller))
         })
     }
-}
-
-/// The object of another process.
-fn object_of(peer: Peer, class: &Arc<ObjectClass>, id: &ObjectId, worker: &str) -> Arc<dyn Fetcher> {
-    let remote: Arc<dyn Remote> = Arc::new(peer);
-    isopod_runtime::remote::object_of(class, id.clone(), worker, &remote)
 }

@@ -38,9 +38,9 @@ pub(super) struct Live {
 }
 
 /// Time for another process to answer or to give up an object: its objects have 5 s to end.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 /// Time between two looks at a claim.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// The place where an object lives.
 pub(super) enum Found {

@@ -1,8 +1,9 @@
 //! Durable Objects of a pool: a table of the objects that live in its workers, each with a session.
 //!
-//! `live` finds or starts an object, `peers` finds the process that has it, `fetcher` sends calls to it, and `run` evicts idle objects
-//! and fires alarms.
+//! `live` finds or starts an object, `peers` finds the process that has it, `fetcher` sends calls to it and `elsewhere` to one of
+//! another process, and `run` evicts idle objects and fires alarms.
 
+mod elsewhere;
 mod fetcher;
 mod live;
 mod peers;
@@ -111,6 +112,14 @@ impl<E: ScriptEngine> Objects<E> {
     pub fn unshare(&self) {
         if let Some(peers) = self.0.peers.get() {
             peers.stop();
+        }
+    }
+
+    /// Waits until calls of other processes that came before [`unshare`](Self::unshare) have their answers and the connections are
+    /// closed: after a pool is drained, and before the process exits.
+    pub async fn unshared(&self) {
+        if let Some(peers) = self.0.peers.get() {
+            peers.stopped().await;
         }
     }
 

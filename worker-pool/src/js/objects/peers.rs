@@ -40,8 +40,10 @@ pub(super) struct Peers {
     /// The socket of this process in each folder of objects. `None`: it has none there, for a reason that was logged.
     listening: Mutex<HashMap<Arc<PathBuf>, Option<Listening>>>,
     connected: tokio::sync::Mutex<HashMap<PathBuf, Peer>>,
-    /// Ended with this.
-    tasks: Mutex<JoinSet<()>>,
+    /// The connections to other processes, which end with this.
+    asking: Mutex<JoinSet<()>>,
+    /// The listeners and the connections of other processes, which end with this.
+    answering: Mutex<JoinSet<()>>,
     /// Told once the process takes no more calls of others.
     stops: watch::Sender<bool>,
 }
@@ -63,7 +65,8 @@ impl Peers {
             handle,
             listening: Mutex::default(),
             connected: tokio::sync::Mutex::default(),
-            tasks: Mutex::default(),
+            asking: Mutex::default(),
+            answering: Mutex::default(),
             stops: watch::Sender::new(false),
         }
     }
@@ -119,14 +122,9 @@ impl Peers {
             self.handle.clone(),
             self.stops.subscribe(),
         );
-        self.spawn(accepting);
+        let mut answering = self.answering.lock().unwrap_or_else(PoisonError::into_inner);
+        answering.spawn_on(accepting, &self.handle);
         Ok(own)
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(task, &self.handle);
     }
 
     /// Takes no more calls of other processes. Those that have come are answered.
@@ -137,6 +135,12 @@ impl Peers {
         for own in listening.values().flatten() {
             let _ = std::fs::remove_file(&own.path);
         }
+    }
+
+    /// Waits until the calls of other processes have their answers and the connections are closed.
+    pub(super) async fn stopped(&self) {
+        let mut answering = std::mem::take(&mut *self.answering.lock().unwrap_or_else(PoisonError::into_inner));
+        while answering.join_next().await.is_some() {}
     }
 
     /// Returns true if a socket of this name is this process's own.
@@ -168,7 +172,11 @@ impl Peers {
             Peer::connect(&short, own).await
         });
         let (peer, connection) = connecting.await.map_err(io::Error::other)??;
-        self.spawn(connection);
+        {
+            let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            while asking.try_join_next().is_some() {}
+            asking.spawn_on(connection, &self.handle);
+        }
         connected.insert(path, peer.clone());
         Ok(peer)
     }
