@@ -49,8 +49,10 @@ const MESSAGE_BYTES: u64 = 100;
 /// let orders = SqliteQueue::new(folder.path().join("orders.sqlite"));
 /// let binding = QueueBinding::new(orders.clone());
 /// # drop(binding);
-/// // A program can send too. let message = QueueMessage::new(QueueBody::json(&serde_json::json!({ "order": 7 }))); let
-/// backlog = futures::executor::block_on(orders.send(vec![Outbound::new(message)]))?; assert_eq!(backlog.count, 1);
+/// // A program can send too.
+/// let message = QueueMessage::new(QueueBody::json(&serde_json::json!({ "order": 7 })));
+/// let backlog = futures::executor::block_on(orders.send(vec![Outbound::new(message)]))?;
+/// assert_eq!(backlog.count, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
