@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
@@ -12,7 +12,7 @@ use isopod::{OwnServers, Pool, ResponseCache};
 use serde_json::{Value as Json, json};
 
 use crate::config::{Config, Materials, OpenQueues, Worker};
-use crate::output::{print, table};
+use crate::output::{print, print_json, table};
 use crate::project::ProjectArguments;
 use crate::serve::{pool_builder, told};
 use crate::{logging, scripts};
@@ -44,6 +44,9 @@ enum CronCommand {
         /// Worker to run; needed if several have triggers
         #[arg(long, value_name = "NAME")]
         worker: Option<String>,
+        /// Print an object with the worker, the expression, the scheduled time and the duration as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         project: ProjectArguments,
     },
@@ -53,7 +56,12 @@ enum CronCommand {
 pub(crate) fn cron(arguments: CronArguments, environment: &BTreeMap<String, String>) -> Result<ExitCode> {
     match arguments.command {
         CronCommand::List { json, project } => list(&project.read(environment)?, json)?,
-        CronCommand::Trigger { cron, worker, project } => trigger(&project.read(environment)?, worker, cron)?,
+        CronCommand::Trigger {
+            cron,
+            worker,
+            json,
+            project,
+        } => trigger(&project.read(environment)?, worker, cron, json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,7 +76,7 @@ fn list(config: &Config, json: bool) -> Result<()> {
     let text = match json {
         true => {
             let shown = |(worker, cron, next): &(String, String, Option<String>)| json!({ "worker": worker, "cron": cron, "next": next });
-            format!("{:#}\n", rows.iter().map(shown).collect::<Json>())
+            return print_json(&rows.iter().map(shown).collect::<Json>());
         }
         false => {
             let mut cells = vec![["worker", "cron", "next"].map(str::to_owned).to_vec()];
@@ -82,23 +90,34 @@ fn list(config: &Config, json: bool) -> Result<()> {
     print(text.as_bytes())
 }
 
-fn trigger(config: &Config, worker: Option<String>, cron: Option<String>) -> Result<()> {
+fn trigger(config: &Config, worker: Option<String>, cron: Option<String>, json: bool) -> Result<()> {
     let (name, worker) = chosen(config, worker.as_deref())?;
     let cron = cron
         .or_else(|| worker.crons.first().map(ToString::to_string))
         .unwrap_or_default();
     logging::install(&config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (at, began) = (SystemTime::now(), Instant::now());
     runtime.block_on(async {
         let pool = pool_builder(config).build()?;
-        let ran = run(&pool, config, name, &cron).await;
+        let ran = run(&pool, config, name, &cron, at).await;
         // Waits for `waitUntil` promises.
         pool.shutdown(SHUTDOWN).await;
         ran
-    })
+    })?;
+    let took = began.elapsed();
+    match json {
+        true => print_json(&json!({
+            "worker": name,
+            "cron": cron,
+            "scheduledTime": humantime::format_rfc3339_millis(at).to_string(),
+            "durationMs": took.as_millis() as u64,
+        })),
+        false => print(format!("{name}: scheduled({cron:?}) ran in {:.1} s\n", took.as_secs_f64()).as_bytes()),
+    }
 }
 
-async fn run(pool: &Pool, config: &Config, name: &str, cron: &str) -> Result<()> {
+async fn run(pool: &Pool, config: &Config, name: &str, cron: &str, at: SystemTime) -> Result<()> {
     let (bus, queues) = (Bus::new(), OpenQueues::default());
     // All workers are deployed, because the one that runs may call them.
     for (name, worker) in &config.workers {
@@ -115,7 +134,7 @@ async fn run(pool: &Pool, config: &Config, name: &str, cron: &str) -> Result<()>
         options.workers_min = 0;
         pool.deploy(name.as_str(), script, &options)?;
     }
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let ran = pool.scheduled(name, cron, since.as_secs_f64() * 1000.0).await;
     ran.map_err(|failure| told(&failure))
         .with_context(|| format!("the `scheduled` handler of worker {name:?} failed"))

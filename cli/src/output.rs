@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 
 use anyhow::{Result, bail};
+use serde_json::Value as Json;
 
 /// Writes to standard output. A reader that closes it early (`isopod kv key list | head`) is not an error.
 pub(crate) fn print(bytes: &[u8]) -> Result<()> {
@@ -11,6 +12,11 @@ pub(crate) fn print(bytes: &[u8]) -> Result<()> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => bail!(error),
         _ => Ok(()),
     }
+}
+
+/// Prints a value as JSON.
+pub(crate) fn print_json(value: &Json) -> Result<()> {
+    print(format!("{value:#}\n").as_bytes())
 }
 
 /// Aligns rows of equal length in columns. Control characters are escaped.

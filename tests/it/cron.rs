@@ -194,8 +194,14 @@ fn the_command_lists_triggers_and_runs_one() {
             .is_some_and(|next| next.ends_with("-01-02T00:00:00Z")),
         "{listed}"
     );
-    let ended = cron(&["trigger"]);
+    let ended = cron(&["trigger", "--json"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ran: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(
+        (&ran["worker"], &ran["cron"]),
+        (&"main".into(), &"0 0 1 1 *".into()),
+        "{ran}"
+    );
     let stored = isopod_in(project.path(), &["kv", "key", "get", "ran"], "");
     assert_eq!(stored.stdout, "0 0 1 1 *");
     let ended = cron(&["trigger", "fail"]);

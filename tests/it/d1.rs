@@ -126,14 +126,20 @@ fn statements_are_run_and_their_rows_printed_while_a_server_runs() {
     );
     assert_eq!(json_of(&server.get("/").body)[0].as_array().map(Vec::len), Some(3));
 
-    succeeds(&project, &["export", "--output", "dump.sql"]);
+    let exported = json_of(&succeeds(&project, &["export", "--output", "dump.sql", "--json"]));
     let dump = std::fs::read_to_string(project.path().join("dump.sql")).expect("a dump");
+    let inserts = dump.lines().filter(|line| line.starts_with("INSERT INTO \"")).count();
+    assert_eq!(
+        (&exported["rows"], &exported["bytes"]),
+        (&inserts.into(), &dump.len().into())
+    );
     let copy = Project::new(&[
         ("wrangler.json", CONFIGURATION),
         ("worker.js", WORKER),
         ("dump.sql", &dump),
     ]);
-    assert!(succeeds(&copy, &["import", "dump.sql"]).contains(" statements in "));
+    let imported = json_of(&succeeds(&copy, &["import", "dump.sql", "--json"]));
+    assert!(imported["statements"].as_u64() > inserts.try_into().ok(), "{imported}");
     assert_eq!(succeeds(&copy, &["export"]), dump);
     let copied = Serving::start(copy.path());
     assert_eq!(copied.get("/").body, server.get("/").body);

@@ -133,7 +133,17 @@ fn the_command_reads_and_writes_while_a_server_runs() {
         entry,
         json!({ "key": "served", "value": "by the worker", "metadata": { "by": "worker" } })
     );
-    succeeds(&["key", "put", "told", "by the command", "--metadata", r#"{"a":1}"#]);
+    let put = succeeds(&[
+        "key",
+        "put",
+        "told",
+        "by the command",
+        "--metadata",
+        r#"{"a":1}"#,
+        "--json",
+    ]);
+    let put: Json = serde_json::from_str(&put).expect("JSON");
+    assert_eq!(put, json!({ "key": "told", "bytes": 14, "metadata": { "a": 1 } }));
     let expected = r#"{"value":"by the command","metadata":{"a":1},"cacheStatus":null}"#;
     assert_eq!(ask(&server, "get"), (200, expected.to_owned()));
     let (code, _, _) = kv(&["key", "put", "piped", "--ttl", "3600"], "from standard input");
@@ -157,8 +167,9 @@ fn the_command_reads_and_writes_while_a_server_runs() {
     project.write("keys.json", r#"["b0007", { "name": "none" }]"#);
     let got: Json = serde_json::from_str(&succeeds(&["bulk", "get", "keys.json"])).expect("JSON");
     assert_eq!(got, json!({ "b0007": { "value": "7" }, "none": null }));
-    assert_eq!(succeeds(&["bulk", "delete", "keys.json"]), "2 removed\n");
-    succeeds(&["key", "delete", "told"]);
+    let removed: Json = serde_json::from_str(&succeeds(&["bulk", "delete", "keys.json", "--json"])).expect("JSON");
+    assert_eq!(removed, json!({ "removed": 2 }));
+    assert_eq!(succeeds(&["key", "delete", "told"]), "");
 
     for (arguments, expected) in [
         (&["key", "get", "told"][..], "the key \"told\" has no value"),

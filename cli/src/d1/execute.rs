@@ -41,9 +41,9 @@ pub(super) fn execute(connection: &mut Connection, sql: &str, json: bool) -> Res
     print(text.as_bytes())
 }
 
-/// Runs the statements of a file. Statements about transactions are skipped, because there is one transaction.
-pub(super) fn import(connection: &mut Connection, sql: &str) -> Result<()> {
-    let began = Instant::now();
+/// Runs the statements of a file, and returns their number. Statements about transactions are skipped, because there is one
+/// transaction.
+pub(super) fn import(connection: &mut Connection, sql: &str) -> Result<usize> {
     let mut count = 0_usize;
     // Tables may come in any order: references are checked at the end.
     connection.pragma_update(None, "foreign_keys", false)?;
@@ -58,8 +58,7 @@ pub(super) fn import(connection: &mut Connection, sql: &str) -> Result<()> {
         }
         check_references(transaction)
     })?;
-    let seconds = began.elapsed().as_secs_f64();
-    print(format!("{count} statements in {seconds:.1} s\n").as_bytes())
+    Ok(count)
 }
 
 /// Checks that all references have a target.

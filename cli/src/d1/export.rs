@@ -24,16 +24,24 @@ struct Object {
     sql: String,
 }
 
+/// What was written.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) tables: usize,
+    pub(super) rows: u64,
+}
+
 /// Writes a database as it is at one moment.
-pub(super) fn export(connection: &mut Connection, wanted: &Wanted, output: Option<&Path>) -> Result<()> {
+pub(super) fn export(connection: &mut Connection, wanted: &Wanted, output: Option<&Path>) -> Result<Written> {
     let transaction = connection.transaction()?;
     let objects = objects(&transaction, wanted)?;
     match output {
         Some(path) => {
             let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
             let mut writer = BufWriter::new(file);
-            write(&transaction, &objects, wanted, &mut writer)?;
+            let written = write(&transaction, &objects, wanted, &mut writer)?;
             writer.into_inner()?.sync_all()?;
+            Ok(written)
         }
         None => {
             let written = write(
@@ -47,12 +55,14 @@ pub(super) fn export(connection: &mut Connection, wanted: &Wanted, output: Optio
                 Err(error)
                     if error
                         .downcast_ref::<std::io::Error>()
-                        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) => {}
-                other => other?,
+                        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) =>
+                {
+                    Ok(Written::default())
+                }
+                other => other,
             }
         }
     }
-    Ok(())
 }
 
 fn objects(transaction: &Transaction<'_>, wanted: &Wanted) -> Result<Vec<Object>> {
@@ -94,15 +104,17 @@ fn objects(transaction: &Transaction<'_>, wanted: &Wanted) -> Result<Vec<Object>
     Ok(objects)
 }
 
-fn write(transaction: &Transaction<'_>, objects: &[Object], wanted: &Wanted, to: &mut impl Write) -> Result<()> {
+fn write(transaction: &Transaction<'_>, objects: &[Object], wanted: &Wanted, to: &mut impl Write) -> Result<Written> {
     writeln!(to, "PRAGMA defer_foreign_keys=TRUE;")?;
     let (tables, others): (Vec<_>, Vec<_>) = objects.iter().partition(|object| object.kind == "table");
+    let mut written = Written::default();
     for table in tables {
+        written.tables += 1;
         if wanted.has_schema {
             writeln!(to, "{};", table.sql)?;
         }
         if wanted.has_data {
-            rows(transaction, &table.name, to)?;
+            written.rows += rows(transaction, &table.name, to)?;
         }
     }
     if wanted.has_data {
@@ -115,10 +127,11 @@ fn write(transaction: &Transaction<'_>, objects: &[Object], wanted: &Wanted, to:
         }
     }
     to.flush()?;
-    Ok(())
+    Ok(written)
 }
 
-fn rows(transaction: &Transaction<'_>, table: &str, to: &mut impl Write) -> Result<()> {
+/// Writes the rows of a table, and returns their number.
+fn rows(transaction: &Transaction<'_>, table: &str, to: &mut impl Write) -> Result<u64> {
     // Generated columns are computed again.
     let mut columns = transaction.prepare("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden NOT IN (2, 3)")?;
     let columns = columns.query_map([table], |row| row.get::<_, String>(0))?;
@@ -129,7 +142,9 @@ fn rows(transaction: &Transaction<'_>, table: &str, to: &mut impl Write) -> Resu
     let mut select = transaction.prepare(&format!("SELECT {columns} FROM {table}"))?;
     let count = select.column_count();
     let mut rows = select.query([])?;
+    let mut written = 0;
     while let Some(row) = rows.next()? {
+        written += 1;
         write!(to, "INSERT INTO {table} ({columns}) VALUES(")?;
         for column in 0..count {
             if column > 0 {
@@ -139,7 +154,7 @@ fn rows(transaction: &Transaction<'_>, table: &str, to: &mut impl Write) -> Resu
         }
         writeln!(to, ");")?;
     }
-    Ok(())
+    Ok(written)
 }
 
 /// The counters of AUTOINCREMENT.

@@ -9,11 +9,14 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use self::open::Target;
+use crate::output::{print, print_json};
 
 /// Arguments of `isopod d1`.
 #[derive(Args)]
@@ -54,6 +57,9 @@ enum D1Command {
         /// File to write; without it, standard output
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Print an object with the file and the numbers of tables, rows and bytes as JSON
+        #[arg(long, requires = "output")]
+        json: bool,
         /// Only this table; may be repeated
         #[arg(long, value_name = "NAME")]
         table: Vec<String>,
@@ -70,6 +76,9 @@ enum D1Command {
     Import {
         /// The file; `-` is standard input
         file: PathBuf,
+        /// Print an object with the number of statements and the duration as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -129,6 +138,7 @@ pub(crate) fn d1(arguments: D1Arguments, environment: &BTreeMap<String, String>)
         }
         D1Command::Export {
             output,
+            json,
             table,
             no_data,
             no_schema,
@@ -139,11 +149,28 @@ pub(crate) fn d1(arguments: D1Arguments, environment: &BTreeMap<String, String>)
                 has_data: !no_data,
                 has_schema: !no_schema,
             };
-            export::export(&mut target.find(environment)?.open()?, &wanted, output.as_deref())?;
+            let written = export::export(&mut target.find(environment)?.open()?, &wanted, output.as_deref())?;
+            if let (true, Some(file)) = (json, output) {
+                print_json(&json!({
+                    "file": file,
+                    "tables": written.tables,
+                    "rows": written.rows,
+                    "bytes": file.metadata()?.len(),
+                }))?;
+            }
         }
-        D1Command::Import { file, target } => {
+        D1Command::Import { file, json, target } => {
             let sql = read(&file)?;
-            execute::import(&mut target.find(environment)?.open()?, &sql)?;
+            let began = Instant::now();
+            let statements = execute::import(&mut target.find(environment)?.open()?, &sql)?;
+            let took = began.elapsed();
+            match json {
+                true => print_json(&json!({ "statements": statements, "durationMs": took.as_millis() as u64 }))?,
+                false => {
+                    let seconds = took.as_secs_f64();
+                    print(format!("{statements} statements in {seconds:.1} s\n").as_bytes())?;
+                }
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

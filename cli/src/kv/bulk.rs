@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
 use super::{entries, entry, json_of};
-use crate::output::print;
+use crate::output::{print, print_json};
 
 /// Operations that wait for the disk at the same time: one sync acknowledges them all.
 const CONCURRENT: usize = 256;
@@ -66,7 +66,7 @@ pub(super) fn get(store: &dyn KvStore, file: &Path) -> Result<ExitCode> {
         let shown = entry.map_or(Json::Null, |entry| shown(&entry));
         found.insert(key, shown);
     }
-    print(format!("{:#}\n", Json::from(found)).as_bytes())?;
+    print_json(&found.into())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,7 +81,7 @@ fn shown(entry: &KvEntry) -> Json {
     shown
 }
 
-pub(super) fn put(store: &dyn KvStore, file: &Path) -> Result<ExitCode> {
+pub(super) fn put(store: &dyn KvStore, file: &Path, json: bool) -> Result<ExitCode> {
     // All entries are checked before the first one is stored.
     let checked = read::<Written>(file)?.into_iter().map(|written| {
         let key = written.key.clone();
@@ -91,8 +91,7 @@ pub(super) fn put(store: &dyn KvStore, file: &Path) -> Result<ExitCode> {
     let count = checked.len();
     let puts = futures::stream::iter(checked).map(|(key, entry)| Ok(store.put(key, entry)));
     futures::executor::block_on(puts.try_buffer_unordered(CONCURRENT).try_collect::<()>())?;
-    print(format!("{count} stored\n").as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    done("stored", count, json)
 }
 
 fn checked(written: Written) -> Result<(String, KvEntry)> {
@@ -106,11 +105,19 @@ fn checked(written: Written) -> Result<(String, KvEntry)> {
     Ok((written.key, entry))
 }
 
-pub(super) fn delete(store: &dyn KvStore, file: &Path) -> Result<ExitCode> {
+pub(super) fn delete(store: &dyn KvStore, file: &Path, json: bool) -> Result<ExitCode> {
     let keys = keys(file)?;
     let count = keys.len();
     let deletes = futures::stream::iter(keys).map(|key| Ok(store.delete(key)));
     futures::executor::block_on(deletes.try_buffer_unordered(CONCURRENT).try_collect::<()>())?;
-    print(format!("{count} removed\n").as_bytes())?;
+    done("removed", count, json)
+}
+
+/// Prints how many entries were stored or removed.
+fn done(what: &str, count: usize, json: bool) -> Result<ExitCode> {
+    match json {
+        true => print_json(&json!({ what: count }))?,
+        false => print(format!("{count} {what}\n").as_bytes())?,
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use isopod::bindings::kv::{KvEntry, KvKey, KvStore, check_key};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{each_key, entries, json_of};
-use crate::output::print;
+use crate::output::{print, print_json};
 
 /// The value to store: an argument, a file, or standard input.
 pub(super) fn value(value: Option<String>, file: Option<PathBuf>) -> Result<Vec<u8>> {
@@ -33,15 +33,15 @@ pub(super) fn get(store: &dyn KvStore, key: String, json: bool) -> Result<ExitCo
         bail!("the key {:?} has no value", keys[0]);
     };
     match json {
-        true => print(format!("{:#}\n", shown(&keys[0], &entry)).as_bytes())?,
+        true => print_json(&shown(&keys[0], &entry))?,
         false => print(&entry.value)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// An entry as JSON.
-fn shown(key: &str, entry: &KvEntry) -> serde_json::Value {
-    let mut shown = json!({ "key": key });
+fn shown(key: &str, entry: &KvEntry) -> Json {
+    let mut shown = about(key, entry);
     match std::str::from_utf8(&entry.value) {
         Ok(text) => shown["value"] = text.into(),
         Err(_) => {
@@ -49,24 +49,39 @@ fn shown(key: &str, entry: &KvEntry) -> serde_json::Value {
             shown["base64"] = true.into();
         }
     }
-    if let Some(metadata) = json_of(entry.metadata.as_deref()) {
-        shown["metadata"] = metadata;
-    }
-    if let Some(expiration) = entry.expiration {
-        shown["expiration"] = expiration.into();
-    }
     shown
 }
 
-pub(super) fn put(store: &dyn KvStore, key: String, entry: KvEntry) -> Result<ExitCode> {
+/// An entry without its value as JSON.
+fn about(key: &str, entry: &KvEntry) -> Json {
+    let mut about = json!({ "key": key });
+    if let Some(metadata) = json_of(entry.metadata.as_deref()) {
+        about["metadata"] = metadata;
+    }
+    if let Some(expiration) = entry.expiration {
+        about["expiration"] = expiration.into();
+    }
+    about
+}
+
+pub(super) fn put(store: &dyn KvStore, key: String, entry: KvEntry, json: bool) -> Result<ExitCode> {
     check_key(&key)?;
+    let mut stored = about(&key, &entry);
+    stored["bytes"] = entry.value.len().into();
     futures::executor::block_on(store.put(key, entry))?;
+    if json {
+        print_json(&stored)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn delete(store: &dyn KvStore, key: String) -> Result<ExitCode> {
+pub(super) fn delete(store: &dyn KvStore, key: String, json: bool) -> Result<ExitCode> {
     check_key(&key)?;
+    let removed = json!({ "key": key });
     futures::executor::block_on(store.delete(key))?;
+    if json {
+        print_json(&removed)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,7 +102,7 @@ pub(super) fn list(store: &dyn KvStore, prefix: &str, json: bool) -> Result<Exit
         keys.push(shown);
         Ok(())
     })?;
-    print(format!("{:#}\n", serde_json::Value::from(keys)).as_bytes())?;
+    print_json(&keys.into())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -62,6 +62,9 @@ enum KeyCommand {
         /// JSON to keep with the value, at most 1,024 bytes
         #[arg(long, value_name = "JSON")]
         metadata: Option<String>,
+        /// Print an object with the key, the bytes of its value, its metadata and its expiration as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -79,6 +82,9 @@ enum KeyCommand {
     /// Remove a key
     Delete {
         key: String,
+        /// Print an object with the key as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -96,12 +102,18 @@ enum BulkCommand {
     /// "expiration_ttl", "metadata" and "base64"
     Put {
         file: PathBuf,
+        /// Print an object with the number of entries as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         target: Target,
     },
     /// Remove the keys in a file: a JSON array of keys, or of objects with a "name"
     Delete {
         file: PathBuf,
+        /// Print an object with the number of keys as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -118,17 +130,20 @@ pub(crate) fn kv(arguments: KvArguments, environment: &BTreeMap<String, String>)
             ttl,
             expiration,
             metadata,
+            json,
             target,
         }) => {
             let value = key::value(value, file)?;
             let entry = entry(value, ttl, expiration, metadata)?;
-            key::put(&*target.open(environment)?, key, entry)
+            key::put(&*target.open(environment)?, key, entry, json)
         }
         Group::Key(KeyCommand::List { prefix, json, target }) => key::list(&*target.open(environment)?, &prefix, json),
-        Group::Key(KeyCommand::Delete { key, target }) => key::delete(&*target.open(environment)?, key),
+        Group::Key(KeyCommand::Delete { key, json, target }) => key::delete(&*target.open(environment)?, key, json),
         Group::Bulk(BulkCommand::Get { file, target }) => bulk::get(&*target.open(environment)?, &file),
-        Group::Bulk(BulkCommand::Put { file, target }) => bulk::put(&*target.open(environment)?, &file),
-        Group::Bulk(BulkCommand::Delete { file, target }) => bulk::delete(&*target.open(environment)?, &file),
+        Group::Bulk(BulkCommand::Put { file, json, target }) => bulk::put(&*target.open(environment)?, &file, json),
+        Group::Bulk(BulkCommand::Delete { file, json, target }) => {
+            bulk::delete(&*target.open(environment)?, &file, json)
+        }
     }
 }
 

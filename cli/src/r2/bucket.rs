@@ -4,9 +4,9 @@ use anyhow::Result;
 use futures::executor::block_on;
 use serde_json::{Value as Json, json};
 
-use super::shown::{print_json, size};
+use super::shown::size;
 use crate::config::{BoundAs, Config, R2Bucket};
-use crate::output::{one_line, print};
+use crate::output::{one_line, print, print_json};
 
 pub(super) fn list(config: &Config, json: bool) -> Result<()> {
     let all: Vec<BoundAs<'_, R2Bucket>> = config.bound();

@@ -16,8 +16,8 @@ use isopod::storage::ReadRoom;
 use serde_json::json;
 
 use super::content::{self, FilePart, progress, read_up_to};
-use super::shown::{self, print_json};
-use crate::output::{one_line, print};
+use super::shown;
+use crate::output::{one_line, print, print_json};
 
 /// Size of the parts of an upload from a file that is larger.
 const FILE_PART_BYTES: u64 = 64 << 20;

@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
 use bytesize::ByteSize;
 use chrono::{DateTime, SecondsFormat};
 use isopod::bindings::r2::{R2Checksums, R2Object};
 use serde_json::{Map, Value as Json, json};
 
-use crate::output::{one_line, print};
+use crate::output::one_line;
 
 /// An object as JSON.
 pub(super) fn object(object: &R2Object) -> Json {
@@ -90,9 +89,4 @@ fn time(ms: i64) -> String {
         || ms.to_string(),
         |time| time.to_rfc3339_opts(SecondsFormat::Secs, true),
     )
-}
-
-/// Prints a value as JSON.
-pub(super) fn print_json(value: &Json) -> Result<()> {
-    print(format!("{value:#}\n").as_bytes())
 }
