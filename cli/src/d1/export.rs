@@ -24,7 +24,7 @@ struct Object {
     sql: String,
 }
 
-/// What was written.
+/// The number of tables and rows that were written.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) tables: usize,
