@@ -4,9 +4,9 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { run } from "./run.mjs";
 
-// As browsers have it, and neither of these.
+// Browsers have it, unlike these runtimes.
 globalThis.self ??= globalThis;
-// What a test does not catch is part of its results, and no reason to end the process.
+// An unhandled rejection is part of the results, and must not end the process.
 process.on("unhandledRejection", () => {});
 process.on("uncaughtException", () => {});
 

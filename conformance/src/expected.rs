@@ -10,10 +10,10 @@ use serde::Deserialize;
 
 use crate::results::Outcome;
 
-/// The name that a test's failure as a whole has among its subtests.
+/// The name of the failure of a whole test among its subtests.
 const WHOLE: &str = "(the test as a whole)";
 
-/// The reason of failures for which none is written.
+/// The reason of failures without a recorded one.
 const NO_REASON: &str = "none";
 
 /// Failed subtests by test and reason.
@@ -46,9 +46,9 @@ pub(crate) struct Expected {
 /// A difference between expected and actual results.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Difference {
-    /// A subtest failed that was expected to pass, with this message.
+    /// A subtest that was expected to pass failed with this message.
     Failed(String, String),
-    /// A subtest passed, or is not there, that was expected to fail.
+    /// A subtest that was expected to fail passed or is missing.
     Passed(String),
     /// A failure is expected without a reason.
     Unexplained(String),

@@ -1,4 +1,4 @@
-//! The tests of a folder, and what each declares.
+//! The tests of a folder, with their declarations.
 //! <https://web-platform-tests.org/writing-tests/testharness.html>
 
 use std::fs;
@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result};
 /// A test: a file with one of its variants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Test {
-    /// The path from the folder of all tests, with `/` and without one in front.
+    /// The path relative to the folder of all tests, with `/`.
     pub(crate) path: String,
-    /// The query that selects some of the file's subtests, with `?`, or nothing.
+    /// The query that selects subtests of the file, with `?`, or an empty string.
     pub(crate) variant: String,
     /// Paths of scripts to be evaluated before the file.
     pub(crate) scripts: Vec<String>,
-    /// The test may take a minute.
+    /// True if the test may take a minute.
     pub(crate) is_long: bool,
 }
 
@@ -26,10 +26,10 @@ impl Test {
     }
 }
 
-/// Scopes of which one has to be among those that a file names.
+/// The supported scopes. A test must name one of them.
 const SCOPES: &[&str] = &["worker", "dedicatedworker", "sharedworker", "serviceworker", "jsshell"];
 
-/// Finds the tests that are written for any scope, or for workers.
+/// Finds the tests for any scope, or for workers.
 pub(crate) fn find(folder: &Path) -> Result<Vec<Test>> {
     let mut tests = Vec::new();
     let mut folders = vec![String::new()];

@@ -1,6 +1,6 @@
 // Evaluates one test as a classic script, and returns its results. Runs in Isopod and in the runtimes beside it.
 
-// Tests that wait for ever end here. The suite gives them 10 and 60 s; here they run beside others, unoptimized.
+// Time limits of tests. The suite has 10 and 60 s; here tests run concurrently, in unoptimized builds.
 const TIMEOUT_MS = { normal: 30_000, long: 120_000 };
 
 /** Resolves relative URLs as in a document or worker at `location`: a script on a server has no URL of its own. */
@@ -18,15 +18,15 @@ function locate(location) {
 export async function run(location, isLong, harness, test, evaluate = eval) {
   locate(location);
   globalThis.GLOBAL = { isWindow: () => false, isWorker: () => true, isShadowRealm: () => false };
-  // In the scope of a worker it would send its results to a page, which there is not.
+  // In the scope of a worker, the harness would send its results to a page, which does not exist.
   const { WorkerGlobalScope = class WorkerGlobalScope {} } = globalThis;
   const scope = { value: WorkerGlobalScope, writable: true, enumerable: false, configurable: true };
   delete globalThis.WorkerGlobalScope;
-  // Where it is inherited: nothing is an instance of this class.
+  // Also where the name is inherited: nothing is an instance of this class.
   if ("WorkerGlobalScope" in globalThis) Object.defineProperty(globalThis, "WorkerGlobalScope", { ...scope, value: class {} });
   evaluate(harness);
   Object.defineProperty(globalThis, "WorkerGlobalScope", scope);
-  // The kind of scope by which the checks of interfaces choose those that have to be there.
+  // The kind of scope, by which tests of interfaces select the required ones.
   Object.defineProperty(globalThis, "DedicatedWorkerGlobalScope", scope);
   const completed = new Promise((resolve) => {
     add_completion_callback((tests, status) => resolve({ tests, status }));

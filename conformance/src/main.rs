@@ -49,7 +49,7 @@ struct Arguments {
     json: bool,
 }
 
-/// The page to write, if it is to be written and all tests run.
+/// Returns the page to update, if requested and all tests run.
 fn whole_page(arguments: &Arguments) -> Option<&Path> {
     let page = arguments.page.as_deref();
     page.filter(|_| arguments.update && arguments.names.is_empty())

@@ -17,7 +17,7 @@ use crate::files::Test;
 use crate::results::{self, Outcome, Reported, Summary};
 use crate::{origin, run};
 
-/// A runtime: where its npm packages have the program, how it runs a test, and how its version is told.
+/// A runtime: the path of the program in its npm packages, and the arguments that run a test.
 struct Peer {
     name: &'static str,
     /// The start of a package's name, and the program's path in it.
@@ -43,7 +43,7 @@ const PEERS: &[Peer] = &[
     },
 ];
 
-/// The time for a test, more than `harness.js` gives it, after which its process is killed.
+/// Time limit of a test, above that of `harness.js`, after which its process is killed.
 const LIMIT: Duration = Duration::from_secs(40);
 const LONG_LIMIT: Duration = Duration::from_secs(150);
 
@@ -55,7 +55,7 @@ pub(crate) async fn run(
     at_once: usize,
 ) -> Result<Vec<(String, Summary)>> {
     let harness = fs::read_to_string(folder.join("resources/testharness.js")).context("resources/testharness.js")?;
-    // Each process has a folder of its own as the current one.
+    // Absolute, because each process has its own current folder.
     let packages = packages
         .canonicalize()
         .with_context(|| packages.display().to_string())?;
@@ -104,7 +104,7 @@ fn program(packages: &Path, peer: &Peer) -> Result<PathBuf> {
     bail!("{} is not in {}; `npm ci` installs it", peer.name, packages.display())
 }
 
-/// The first word with a digit at its start that the program prints about its version.
+/// Returns the first word of the output of `--version` that starts with a digit.
 async fn version(program: &Path) -> Result<String> {
     let output = Command::new(program).arg("--version").output().await?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

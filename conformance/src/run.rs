@@ -14,7 +14,7 @@ use crate::files::Test;
 use crate::origin;
 use crate::results::{Outcome, Reported};
 
-/// Largest number of bytes that a test may hold. Some keep the vectors of a whole algorithm.
+/// Memory limit of a test. Some hold the test vectors of a whole algorithm.
 const MEMORY_BYTES: usize = 512 << 20;
 
 /// Runs the tests, this many at once, and returns their outcomes.
@@ -64,12 +64,12 @@ async fn outcome(pool: &Pool, folder: &Path, harness: &str, port: u16, test: Tes
     }
 }
 
-/// The scripts of a test and the test as one script: what they declare by `const` is seen by those after.
+/// Returns the scripts of a test and the test itself as one script, so that later ones see `const` declarations of earlier ones.
 pub(crate) fn text(folder: &Path, test: &Test) -> Result<String> {
     let mut text = String::new();
     for path in test.scripts.iter().chain([&test.path]) {
         let file = match path.as_str() {
-            // The name that the tests' own server gives it.
+            // The file of this path on the tests' own server.
             "resources/WebIDLParser.js" => "resources/webidl2/lib/webidl2.js",
             path => path,
         };

@@ -35,18 +35,17 @@
 //! # use isopod::http;
 //! ```
 //!
-//! # Where things are
+//! # Modules
 //!
-//! - The root has the pool for JavaScript and all that its methods take and give; [`prelude`] has what most programs
-//!   use.
+//! - The root has the pool for JavaScript and the types of its methods; [`prelude`] has the most common ones.
 //! - [`modules`] has the settings of module loading, [`io`] the I/O runtime of a worker thread.
 //! - `host` (feature `host`) is a process around a pool: modules that start and stop in order, supervision, an event bus.
-//! - `module` (feature `module`) is for the program of a host's module that is a process of its own.
-//! - `server` (feature `server`) is HTTP in and out; [`websocket`] has the parts for servers of one's own.
-//! - [`engine`] is the pool without JavaScript, for engines of one's own.
+//! - `module` (feature `module`) is for programs that are process modules of a host.
+//! - `server` (feature `server`) is the HTTP server; [`websocket`] has the parts of WebSockets for custom servers.
+//! - [`engine`] is the pool without JavaScript, for custom engines.
 //! - `extend` and `deno_core` (feature `unstable-deno-core`) add ops to workers.
 //!
-//! The other crates whose names begin with `isopod-` are internal: depend on this one alone.
+//! The other crates whose names begin with `isopod-` are internal: depend only on this one.
 #![deny(missing_docs, unsafe_code, unreachable_pub)]
 
 pub mod engine;

@@ -1,12 +1,11 @@
 //! The Node.js modules of workers: `node:buffer`, `node:stream` and others, and the globals `Buffer` and `process`.
 //!
-//! Most scripts are those of `deno_node`, in `vendor`, which `build.rs` prepares. `js` has the others: `shim.js`, through
-//! which all of them reach the runtime, `start.js`, which defines the globals, and modules for which a worker needs
-//! something else than a process does. `ops` has what they need in Rust, for cryptography partly from `deno_node_crypto`.
-//! There is no op for files, processes, sockets or other isolates: `node:fs` is a virtual file system in `js/fs`, and
-//! connections, requests and names are those of `isopod-ext`, behind its guard and its quotas.
+//! Most scripts are those of `deno_node`, in `vendor`, which `build.rs` prepares. `js` has the others: `shim.js`, through which all
+//! of them reach the runtime, `start.js`, which defines the globals, and modules that differ in workers. `ops` has their Rust part,
+//! for cryptography partly from `deno_node_crypto`. No op gives access to files, processes, sockets or other isolates: `node:fs` is
+//! a virtual file system in `js/fs`, and connections, requests and names are those of `isopod-ext`, behind its guard and quotas.
 //!
-//! It knows nothing of pools and servers.
+//! This crate does not know pools or servers.
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 

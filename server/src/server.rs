@@ -151,7 +151,7 @@ impl Bound {
             drop(started.send(Ok(())));
             let result = runtime.block_on(main);
             runtime.shutdown_timeout(Duration::from_secs(1));
-            // Nobody waits when the server was dropped instead of shut down.
+            // Without a receiver if the server was dropped instead of shut down.
             let _ = report.send(result);
         };
         let thread = std::thread::Builder::new()
@@ -190,7 +190,7 @@ impl Bound {
         let (report, reported) = oneshot::channel();
         runtime.spawn(async move {
             let result = main.await;
-            // Nobody waits when the server was dropped instead of shut down.
+            // Without a receiver if the server was dropped instead of shut down.
             let _ = report.send(result);
         });
         Ok(Running {

@@ -1,4 +1,4 @@
-//! The lives and deaths of cells: what a lost one costs, and what is left of it.
+//! Lost cells: which events fail, and which resources are released.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use isopod::{Arguments, Body, Failure, Limits, Meta, NativeFunction, Options, Ou
 use crate::pools::{TestPool, cells, one_thread, pool_of};
 use crate::process::until;
 
-/// The processes that this one has started, of which all are cells.
+/// Returns the child processes, all of which are cells.
 fn children() -> Vec<u32> {
     let own = std::fs::read_dir("/proc/self/task").expect("a list of threads");
     let of_thread = own.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
@@ -84,7 +84,7 @@ fn events_behind_endless_code_go_to_the_next_cell() {
     let pool = limited(source, Limits::default().cpu(Duration::from_millis(100)));
     let arguments = |prefix: &str| {
         let upper = NativeFunction::new(|(text,): (String,)| async move { Ok(text.to_uppercase()) });
-        // Longer than what goes with an event.
+        // Longer than a body that is sent with its event.
         let body = Body::from("body ".repeat(100_000));
         Arguments::new().value(prefix.to_owned()).stream(body).function(upper)
     };
@@ -92,7 +92,7 @@ fn events_behind_endless_code_go_to_the_next_cell() {
         let answer = block_on(pool.call::<_, String>("s", "read", arguments(deed))).expect("it is warm");
         assert_eq!(answer.len(), deed.len() + 500_000);
         let lost = pool.call::<_, ()>("s", deed, ());
-        // All at once: they are in the cell's mailbox when it begins the first.
+        // Concurrent, so that they are in the cell's mailbox when it begins the first.
         let behind = join_all((0..8).map(|n| pool.call::<_, String>("s", "read", arguments(&format!("{n} ")))));
         let (lost, behind) = block_on(async { futures::join!(lost, behind) });
         assert_eq!(lost.expect_err("it is endless").outcome, Outcome::ExceededCpu);
@@ -220,7 +220,7 @@ fn kill_again_and_again(rounds: usize) {
     let ask = || -> Result<bool, Failure> {
         let request = http::Request::post("http://example.com/").body(Body::from("x".repeat(100_000)));
         let response = block_on(pool.fetch("s", request.expect("a request"), Meta::default()))?;
-        // A response may break off with its process.
+        // The body may break off with its process.
         let body = block_on(http_body_util::BodyExt::collect(response.into_body()));
         Ok(body.is_ok_and(|body| body.to_bytes().len() == 100_000))
     };
@@ -278,7 +278,7 @@ fn kill_again_and_again(rounds: usize) {
     );
     assert_eq!(ask().ok(), Some(true));
     until("what they held is given back", || {
-        // As many cells as there are workers, and a spare.
+        // One cell for each worker, and a spare.
         let as_before = files() <= files_before + 8 && threads() <= threads_before + 4 && children().len() <= 3;
         as_before.then_some(())
     });

@@ -18,7 +18,7 @@ mod pools {
 
     use isopod::{Cells, Isolation, Pool, PoolBuilder};
 
-    /// Whether bytes are handed over, and not copied.
+    /// True if bytes are shared and not copied.
     pub(crate) const IN_PLACE: bool = false;
 
     /// A pool of these tests.

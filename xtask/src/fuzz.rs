@@ -1,5 +1,4 @@
-//! `cargo xtask fuzz`: runs the fuzz targets, and adds what they find to their corpus, which every later test run tries
-//! again.
+//! `cargo xtask fuzz`: runs the fuzz targets, and adds findings to their corpus, which every later test run replays.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;

@@ -8,18 +8,18 @@ use serde::Deserialize;
 use crate::workspace::Workspace;
 use crate::{setup, shell, test, v8};
 
-/// The tests that run so, and those that are left out, each with the reason.
+/// The list of these tests, and of those that are left out, each with the reason.
 const LIST: &str = "tests/in-cells.toml";
 
 /// The content of the list.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// Beginnings of the names of the tests that run in CI.
+    /// Prefixes of the names of the tests that run in CI.
     tests: Vec<String>,
-    /// Those of more tests, which take longer.
+    /// Prefixes of the names of further tests, which take longer.
     slow: Vec<String>,
-    /// By the reason, the beginnings of the names of tests that are left out.
+    /// Prefixes of the names of tests that are left out, by reason.
     excluded: BTreeMap<String, Vec<String>>,
 }
 
@@ -29,12 +29,12 @@ impl List {
         toml::from_str(&text).context(LIST)
     }
 
-    /// All of the list.
+    /// Returns all prefixes of tests that run.
     fn all(&self) -> Vec<String> {
         self.tests.iter().chain(&self.slow).cloned().collect()
     }
 
-    /// The filter of cargo-nextest for the tests whose names begin with one of these.
+    /// Returns the filter of cargo-nextest for tests with these prefixes.
     fn filter(&self, wanted: &[String]) -> String {
         let begins = |names: &mut dyn Iterator<Item = &String>| {
             let each: Vec<_> = names.map(|name| format!("test(/^{name}/)")).collect();
@@ -49,7 +49,7 @@ impl List {
     }
 }
 
-/// Sets up, then runs the tests whose names begin with one of these; those of the list if there are none.
+/// Sets up, then runs the tests with these prefixes; without prefixes, all of the list.
 pub(crate) fn command(workspace: &Workspace, wanted: &[String]) -> Result<()> {
     v8::make_ready(workspace)?;
     setup::for_tests(workspace)?;
@@ -62,7 +62,7 @@ pub(crate) fn command(workspace: &Workspace, wanted: &[String]) -> Result<()> {
     run(workspace, &list.filter(&wanted))
 }
 
-/// Runs those that run in CI, for which all is set up.
+/// Runs the tests that run in CI. Everything must be set up.
 pub(crate) fn in_ci(workspace: &Workspace) -> Result<()> {
     let list = List::read(workspace)?;
     run(workspace, &list.filter(&list.tests))

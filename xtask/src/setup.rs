@@ -175,7 +175,7 @@ pub(crate) fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// Returns whether Python is there, with all that a virtual environment needs.
+/// Returns whether Python is installed, with everything for virtual environments.
 fn has_python() -> bool {
     let mut python = Command::new("python3");
     let imports = python.args(["-c", "import ensurepip, venv"]);

@@ -96,12 +96,12 @@ impl Module for EventLink {
     }
 }
 
-/// Links the bus once the server is there. `missing` is told when it is not.
+/// Links the bus once the server is reachable. `missing` is notified if it is not.
 async fn link(bus: &Bus, runtime: &Handle, server: &NatsServer, missing: &Notify) -> BusLink {
     loop {
         match bus.link(runtime, NatsWire(server.clone())).await {
             Ok(link) => return link,
-            // The server is told of by the module that looks at it.
+            // The module that checks the server reports it.
             Err(LinkError::Wire(error)) => {
                 tracing::debug!(target: "isopod::events", "the bus is not linked yet: {error}");
             }

@@ -1,7 +1,7 @@
-//! Host module that keeps an eye on the servers of bindings: PostgreSQL, NATS, S3.
+//! Host module that checks the servers of bindings: PostgreSQL, NATS, S3.
 //!
-//! One rule for all of them: a server that refuses at the start (credentials, version) ends it, and one that does not answer does
-//! not. It is tried again, and `/readyz` says so meanwhile.
+//! The same rule applies to all of them: a server that refuses at the start (credentials, version) ends the start, and one that does
+//! not answer is retried. Meanwhile `/readyz` names it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

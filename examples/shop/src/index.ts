@@ -51,7 +51,7 @@ app.get("/images/:id", async (c) => {
   return "body" in image ? new Response(image.body, { headers }) : new Response(null, { status: 304, headers });
 });
 
-// What follows is for customers who are logged in.
+// The routes below require a login.
 app.use("/api/*", async (c, next) => {
   const customer = await c.env.SESSIONS.get(getCookie(c, "session") ?? "none");
   if (customer === null) throw new HTTPException(401, { message: "log in first" });
@@ -105,7 +105,7 @@ app.onError((error, c) => {
 export default {
   fetch: app.fetch,
 
-  /** Writes receipts. A message may come twice: what it does the second time changes nothing. */
+  /** Writes receipts. A message may be delivered twice, so writing is idempotent. */
   async queue(batch, env) {
     const db = drizzle(env.DB);
     for (const message of batch.messages) {

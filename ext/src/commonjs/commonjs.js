@@ -20,7 +20,7 @@ const {
   TypeError,
 } = primordials;
 
-// What `Required` of the Rust side is converted to.
+// The JavaScript form of `Required` of the Rust side.
 const COMMONJS = 0;
 const JSON = 1;
 const MODULE = 2;
@@ -30,7 +30,7 @@ const VALUE = 3;
 const cache = { __proto__: null };
 /** Namespaces of the ES modules that CommonJS modules may require, by URL: facades import them. */
 const namespaces = new SafeMap();
-/** What `require` returns for ES modules with a default export, by URL. */
+/** The values that `require` returns for ES modules with a default export, by URL. */
 const marked = new SafeMap();
 const extensions = ObjectFreeze({ __proto__: null });
 let main;

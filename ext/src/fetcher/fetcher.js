@@ -22,7 +22,7 @@ const {
 
 const constructKey = Symbol("construct");
 
-/** How the requests of a fetcher are sent, by its proxy. */
+/** The functions that send the requests of a fetcher, by its proxy. */
 const senders = new SafeWeakMap();
 
 /** Creates the sender of a request for this binding, like that of the global `fetch`. */

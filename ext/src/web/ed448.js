@@ -55,7 +55,7 @@ const NAME = "Ed448";
 const DOUBLE = "Ed25519";
 const KEY_BYTES = 57;
 const SIGNATURE_BYTES = 114;
-/** RFC 8410, sections 4 and 7: what comes before the bytes of a key. */
+/** The bytes before those of a key: RFC 8410, sections 4 and 7. */
 const SPKI = new Uint8Array([0x30, 0x43, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x71, 0x03, 0x3a, 0x00]);
 const PKCS8 = new Uint8Array([0x30, 0x47, 2, 1, 0, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x71, 0x04, 0x3b, 0x04, 0x39]);
 
@@ -77,7 +77,7 @@ const ownOf = (key) => key !== null && typeof key === "object" ? WeakMapPrototyp
 const dataError = (message) => new DOMException(message, "DataError");
 const accessError = (message) => new DOMException(message, "InvalidAccessError");
 
-/** Whether an algorithm, as a script has it, is Ed448. */
+/** Returns whether a script's algorithm is Ed448. */
 function isOurs(algorithm) {
   if (algorithm === null || algorithm === undefined) return false;
   const name = typeof algorithm === "object" || typeof algorithm === "function" ? algorithm.name : algorithm;

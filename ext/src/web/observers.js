@@ -86,7 +86,7 @@ const initOf = webidl.createDictionaryConverter("PerformanceObserverInit", [
 /** The observers that observe something. */
 const observers = [];
 
-/** How an observer was told what it observes: the two ways may not be mixed. */
+/** The kind of options of an observer: the two kinds cannot be mixed. */
 const ONE = 1;
 const SEVERAL = 2;
 

@@ -1,4 +1,4 @@
-// What scripts that extend the methods of `crypto.subtle` have in common.
+// Shared by the scripts that extend the methods of `crypto.subtle`.
 
 (function () {
 const { core, primordials } = __bootstrap;

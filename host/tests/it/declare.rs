@@ -58,7 +58,7 @@ impl Module for ReportModule {
     }
 
     async fn close(&mut self, ctx: &Context) -> PhaseResult {
-        // Still there: nobody's clients go before the modules that came later are closed.
+        // Still there: no client is removed before the later modules are closed.
         ctx.hub().get::<dyn Billing>()?;
         Ok(())
     }

@@ -12,7 +12,7 @@ function checked(port) {
   return port;
 }
 
-/** The port that a number, `{ port }` or a server stands for. A server that does not listen begins to. */
+/** Returns the port of a number, `{ port }` or a server. A server that does not listen yet starts to. */
 function portOf(server) {
   if (typeof server === "number") return checked(server);
   if (typeof server?.listen !== "function" || server.port !== undefined) return checked(server?.port);
@@ -20,7 +20,7 @@ function portOf(server) {
   return checked(server.address()?.port);
 }
 
-/** Answers a request by the server that listens to a port. */
+/** Answers a request with the server that listens on a port. */
 async function handleAsNodeRequest(server, request, _env, _ctx) {
   const port = portOf(server);
   const found = serverAt(port);
@@ -32,7 +32,7 @@ async function handleAsNodeRequest(server, request, _env, _ctx) {
   return await handle(found, request);
 }
 
-/** A handler that answers requests by a server, or by the one that listens to a port then. */
+/** Returns a handler that answers requests with a server, or with the one that listens on a port at that time. */
 function httpServerHandler(server) {
   const port = portOf(server);
   return {

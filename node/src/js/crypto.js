@@ -5,7 +5,7 @@ const { core, primordials } = __bootstrap;
 const { ArrayPrototypePush, ArrayPrototypeSort, ObjectAssign } = primordials;
 const { bootstrap } = core.loadExtScript("ext:isopod_node/shim.js");
 
-// What the borrowed scripts find among the ops when they are loaded.
+// Ops that the borrowed scripts expect when they are loaded.
 ObjectAssign(
   bootstrap.core.ops,
   core.loadExtScript("ext:isopod_node/crypto_keys.js").keyOps,
@@ -16,7 +16,7 @@ ObjectAssign(
 const borrowed = core.loadExtScript("ext:deno_node/crypto.ts").default;
 const { getCiphers: borrowedCiphers } = borrowed;
 
-/** Those of the library, and what `cipher.rs` has besides. */
+/** The ciphers of the library, and those that only `cipher.rs` has. */
 function getCiphers() {
   const ciphers = borrowedCiphers();
   ArrayPrototypePush(ciphers, "aes-192-cbc", "aes192");

@@ -1,5 +1,5 @@
-// The ops on keys that the borrowed scripts of `node:crypto` call. A script can reach the handle of a key, so the object that
-// an op takes is hidden in it, and arguments are checked here that the op itself does not check.
+// The ops on keys that the borrowed scripts of `node:crypto` call. A script can reach the handle of a key, so the handle hides
+// the object for the ops, and arguments that an op does not check are checked here.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -22,7 +22,7 @@ let nativeOf, secretOf;
 class KeyHandle {
   #native;
   #secret;
-  /** As large as the key is outside of the heap, where nothing counts it. */
+  /** Stands for the memory of the key outside the heap, which V8 does not count. */
   #weight;
 
   constructor(key, native, secret) {
@@ -70,7 +70,7 @@ const onKey = (name) => (handle, ...args) => ops[name](nativeOf(handle), ...new 
 
 const textOrBytes = (data) => typeof data === "string" ? core.encode(data) : data;
 
-/** An op that fills a signature of just this length. */
+/** Returns an op that fills a signature of exactly this length. */
 const signer = (name, length) => (handle, data, signature) => {
   const bytes = new Uint8Array(length);
   ops[name](nativeOf(handle), textOrBytes(data), bytes);
@@ -178,7 +178,7 @@ const keyOps = {
   op_node_verify_ed448: verifier("op_node_verify_ed448"),
 };
 
-// The CPU limit counts what runs on the worker's thread, so the asynchronous forms run there too.
+// The asynchronous forms run on the worker's thread too, where the CPU limit applies.
 for (const name in generators) {
   const generate = generators[name];
   keyOps[`${name}_async`] = async (...args) => generate(...new SafeArrayIterator(args));

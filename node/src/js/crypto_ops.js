@@ -1,4 +1,4 @@
-// The other ops that the borrowed scripts of `node:crypto` call, with checks of what takes time or memory.
+// The other ops that the borrowed scripts of `node:crypto` call, with limits on time and memory.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -28,11 +28,11 @@ const {
 
 const own = {};
 
-/** The most bytes that one op takes: it is native code, which no limit interrupts. */
+/** Maximum number of bytes per op, because native code cannot be interrupted. */
 const STEP_BYTES = 1024 * 1024;
 const STEP_CHARACTERS = STEP_BYTES / 4;
 
-/** A part of a view or buffer, whatever a script has put in the place of its properties. */
+/** Returns a part of a view or buffer, even if a script has replaced its properties. */
 function partOf(value, start, length) {
   if (isArrayBuffer(value)) return new Uint8Array(value, start, length);
   if (!ArrayBufferIsView(value)) throw new TypeError("expected a buffer");
@@ -79,16 +79,16 @@ const randomOps = {
 
 // ---- digests
 
-/** The longest digest of a function whose output has any length. */
+/** Maximum length of a digest of variable length. */
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
-/** The state of a digest. */
+/** Size of the state of a digest. */
 const HASHER_BYTES = 256;
 
 let hasherOf;
 
 class Hasher {
   #native;
-  /** As large as the state is outside of the heap, where nothing counts it. */
+  /** Stands for the memory of the state outside the heap, which V8 does not count. */
   #weight;
 
   constructor(key, native, outputLength) {
@@ -113,7 +113,7 @@ function checkOutput(length) {
   }
 }
 
-/** Whether the character at this place and the next one are one. */
+/** Returns whether a surrogate pair starts at this index. */
 function isPair(text, at) {
   const code = StringPrototypeCharCodeAt(text, at);
   return code >= 0xd800 && code < 0xdc00;
@@ -174,7 +174,7 @@ class Cipher {
   }
 }
 
-/** The op converts a name too, but what a script's `toString` calls would be an op within it. */
+/** Converts a name before the op would, because a script's `toString` could call ops within the op. */
 const nameOf = (algorithm) =>
   typeof algorithm === "object" || typeof algorithm === "function" ? `${algorithm}` : algorithm;
 
@@ -227,7 +227,7 @@ const cipherOps = {
   op_node_decipheriv_set_aad: additional,
 };
 
-/** RSA without a signature: the ops read the key themselves, and subtract from its length. */
+/** Limit for RSA encryption: these ops read the key themselves, and subtract from its length. */
 const RSA_MESSAGE_BYTES_MAX = 8 * 1024;
 
 const onRsaKey = (name) => (key, message, ...args) => {
@@ -328,7 +328,7 @@ const derivationOps = {
 
 // ---- agreement on keys
 
-/** That of the longest group, modp18. */
+/** Size of the prime of the longest group, modp18. */
 const GROUP_BYTES_MAX = 1024;
 
 function modularPower(prime, exponent, base) {
@@ -341,7 +341,7 @@ function modularPower(prime, exponent, base) {
   return ops.op_node_dh_compute_secret(prime, exponent, base);
 }
 
-/** Lengths of a private key, which are those of a shared secret too. */
+/** Lengths of private keys, and of shared secrets. */
 const curveBytes = {
   __proto__: null,
   prime256v1: 32,
@@ -427,7 +427,7 @@ const certificateOps = {
     ops.op_node_x509_check_private_key(certificateOf(certificate), nativeOf(key)),
   op_node_x509_parse(data) {
     checkLength(data, CERTIFICATE_BYTES_MAX, "a certificate");
-    // With the names and extensions that are read from it.
+    // Includes the names and extensions that are read from it.
     return new Certificate(own, ops.op_node_x509_parse(data), 4 * byteLengthOf(data));
   },
   op_node_x509_public_key(certificate) {

@@ -1,4 +1,4 @@
-// Primes for `node:crypto`. They are searched for here, where the CPU limit can end the search: an op tests one number.
+// Primes for `node:crypto`. The search is in JavaScript, where the CPU limit can end it; an op tests one number.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -17,11 +17,11 @@ const {
   Uint8Array,
 } = primordials;
 
-/** The longest number: a test of one takes some tenths of a second at this length. */
+/** Maximum length: a test of one number takes some tenths of a second. */
 const BITS_MAX = 4096;
-/** Rounds of a test that run at a time. */
+/** Rounds of a test per op. */
 const ROUNDS = 4;
-/** As many as Node.js makes by itself for long numbers. */
+/** The default of Node.js for long numbers. */
 const USUAL_CHECKS = 64;
 
 function checkLength(bits) {
@@ -64,7 +64,7 @@ function gcd(one, other) {
   return one;
 }
 
-/** A number of this many bits. */
+/** Returns a random number of this many bits. */
 function random(bits) {
   const bytes = new Uint8Array(MathCeil(bits / 8));
   core.loadExtScript("ext:isopod_node/crypto_ops.js").fillRandom(bytes);
@@ -80,7 +80,7 @@ function generate(bits, isSafe, add, rem) {
   const rest = rem === null ? (add !== null && isSafe ? 3n : 1n) : numberOf(rem);
   const most = 1n << BigInt(bits);
   const least = most >> 1n;
-  // Where there are few numbers, each is tried in turn, and otherwise random ones.
+  // Few candidates are tried in turn, many at random.
   const isSparse = (add !== null && step >= least) || (isSafe && bits === 2);
   let next = least + ((rest - least) % step + step) % step;
   while (true) {

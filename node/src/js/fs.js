@@ -1,6 +1,6 @@
 // The module `node:fs`: https://nodejs.org/api/fs.html
 // A virtual file system, as on Workers: https://developers.cloudflare.com/workers/runtime-apis/nodejs/fs/
-// There is no op for the files of the machine.
+// No op gives access to files of the machine.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -28,10 +28,10 @@ const promises = core.loadExtScript("ext:isopod_node/fs/promises.js").default;
 const operations = { ...onDescriptors, ...paths, ...whole, opendir };
 const exported = {};
 
-/** What the file system says, and not the check of an argument: those are thrown at once. */
+/** Returns whether an error is from the file system. Errors of arguments are thrown synchronously. */
 const isOfSystem = (error) => error?.syscall !== undefined || StringPrototypeStartsWith(`${error?.code}`, "ERR_FS_") || error?.name === "AbortError";
 
-/** Callbacks of these get two results, which promises get by these names. */
+/** Operations whose callbacks get two results, with the names of these results in promises. */
 const RESULTS = {
   __proto__: null,
   read: ["bytesRead", "buffer"],
@@ -40,7 +40,7 @@ const RESULTS = {
   writev: ["bytesWritten", "buffers"],
 };
 
-/** The form with a callback. Everything is done at once, and the callback is called later. */
+/** Returns the form with a callback. The operation is synchronous, and the callback is called later. */
 function withCallback(name, operation) {
   const names = RESULTS[name];
   const call = {
@@ -70,7 +70,7 @@ for (const name of new SafeArrayIterator(ObjectKeys(operations))) {
   exported[name] = withCallback(name, twofold[name] ?? operation);
 }
 
-// The callback may be left out: an error is then one of the worker.
+// Without a callback, an error is an uncaught error of the worker.
 const { close } = exported;
 function throwIt(error) {
   if (error) throw error;
@@ -116,7 +116,7 @@ const all = {
   X_OK: constants.X_OK,
 };
 
-// Classes of streams, whose script loads that of `node:stream`.
+// Classes of streams are loaded lazily, because they need `node:stream`.
 for (
   const { 0: name, 1: type } of new SafeArrayIterator([
     ["ReadStream", "ReadStream"],

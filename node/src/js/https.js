@@ -1,5 +1,5 @@
 // The module `node:https`: https://nodejs.org/api/https.html
-// A server is that of `node:http`: the listeners have TLS, as on Workers.
+// Servers are those of `node:http`, because the listeners have TLS, as on Workers.
 
 (function () {
 const { core, primordials } = __bootstrap;

@@ -1,4 +1,4 @@
-// The kinds of keys: `KeyObject` of `node:crypto`, and `CryptoKey` of the Web.
+// The kinds of keys: `KeyObject` of `node:crypto`, and `CryptoKey` of the web.
 
 (function () {
 const { core, primordials } = __bootstrap;

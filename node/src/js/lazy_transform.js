@@ -1,4 +1,4 @@
-// The base of `Hash`: a `Transform` whose streams are made when they are first used, because most digests use none.
+// The base of `Hash`: a `Transform` whose streams are created on first use, because most digests use none.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -16,7 +16,7 @@ for (const state of new SafeArrayIterator(["_readableState", "_writableState"]))
     __proto__: null,
     get() {
       FunctionPrototypeCall(Transform, this, this._options);
-      // Texts come to `update` with their encoding.
+      // `update` gets strings with their encoding.
       this._writableState.decodeStrings = false;
       return this[state];
     },

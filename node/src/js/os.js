@@ -1,5 +1,5 @@
 // The module `node:os`: https://nodejs.org/api/os.html
-// A worker learns nothing of the machine that it runs on.
+// All values are constant, so that a worker learns nothing about the machine.
 
 (function () {
 const { core } = __bootstrap;

@@ -1,5 +1,5 @@
 // The module `node:perf_hooks`: https://nodejs.org/api/perf_hooks.html
-// The Web's part of it. Histograms and the event loop's delay would tell times that a worker must not know so precisely.
+// Only the web's part. Histograms and the event loop's delay would be clocks of higher resolution than workers may have.
 
 (function () {
 const { core, primordials } = __bootstrap;

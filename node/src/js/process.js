@@ -1,5 +1,5 @@
 // The module `node:process`: https://nodejs.org/api/process.html
-// A worker is no process: what would show or change the one that it runs in is constant, or throws.
+// A worker is not a process: members that would show or change the process are constant or throw.
 
 (function () {
 const { core, internals, primordials } = __bootstrap;
@@ -196,7 +196,7 @@ for (const name in lazily) {
   });
 }
 
-// An emitter, whose script is loaded when it is first used as one.
+// The event emitter is loaded on first use.
 let emitter;
 function events() {
   emitter ??= new (core.loadExtScript("ext:deno_node/_events.mjs").EventEmitter)();
@@ -233,7 +233,7 @@ for (
   });
 }
 
-// Without what is loaded lazily, which a copy would load.
+// Without lazily loaded members, which a copy would load.
 const { stderr: _1, stdin: _2, stdout: _3, ...names } = { ...ObjectGetOwnPropertyDescriptors(process) };
 const exported = { __proto__: null, default: process, process };
 for (const name of new SafeArrayIterator(ObjectKeys(names))) {

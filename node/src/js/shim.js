@@ -1,4 +1,4 @@
-// The surroundings of borrowed scripts: `build.rs` puts this in the place of `__bootstrap` and `Deno`.
+// The environment of borrowed scripts: `build.rs` replaces `__bootstrap` and `Deno` with this.
 
 (function () {
 const { core, internals, primordials } = __bootstrap;
@@ -26,7 +26,7 @@ function enterAsyncContext(context) {
   setAsyncContext(entered);
 }
 
-// ---- ops whose answer is the same for every worker, or that need no Rust
+// ---- ops with constant results, or without Rust
 
 const index = new SafeRegExp(/^(?:0|[1-9][0-9]{0,9})$/);
 const ONLY_ENUMERABLE = 2;
@@ -50,10 +50,10 @@ const fsConstants = ObjectFreeze({
   UV_FS_COPYFILE_EXCL: 1, COPYFILE_EXCL: 1, UV_FS_COPYFILE_FICLONE: 2, COPYFILE_FICLONE: 2,
   UV_FS_COPYFILE_FICLONE_FORCE: 4, COPYFILE_FICLONE_FORCE: 4,
 });
-/** As libuv numbers its kinds of handles. */
+/** libuv's number for an unknown kind of handle. */
 const UNKNOWN_HANDLE = 5;
 
-// V8 aborts the process when it has no memory for a text, so there must be room for one first.
+// V8 aborts the process if it cannot allocate a string, so the memory is reserved first.
 const TEXT_BYTES = { __proto__: null, 0: 4, 1: 1, 2: 2, 3: 4 };
 
 const nodeOps = ObjectAssign({ __proto__: ops }, {
@@ -82,7 +82,7 @@ const nodeOps = ObjectAssign({ __proto__: ops }, {
   },
 });
 
-/** Web Cryptography without what only Isopod's own scripts may call. */
+/** Web Cryptography, without members that only Isopod's own scripts may call. */
 const webCrypto = {
   get crypto() {
     return core.loadExtScript("ext:isopod_web/interfaces.js").getCrypto();

@@ -1,18 +1,18 @@
-// What borrowed scripts import and a worker does not have: options of a command line, terminals, hooks.
+// Stubs of imports of borrowed scripts that workers do not have: command-line options, terminals, hooks.
 
 (function () {
 const { primordials } = __bootstrap;
 const { TypeError } = primordials;
 
 const nothing = () => undefined;
-// The platform's asynchronous operations have no numbers.
+// Asynchronous operations have no ids here.
 const noId = () => 0;
 
 return {
   // internal/options.ts
   getExecArgvOptionValue: nothing,
   getOptionValue: nothing,
-  // internal/errors/error_source.ts: the expression of a failed `assert()`, for which the source would be needed.
+  // internal/errors/error_source.ts: the expression of a failed `assert()`, which would need the source.
   getErrorSourceExpression: nothing,
   // internal/async_hooks.ts
   emitAfter: nothing,

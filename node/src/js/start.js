@@ -1,10 +1,10 @@
-// Starts Node.js compatibility in a worker: the globals, before a script's first line.
+// Starts Node.js compatibility in a worker: defines the globals before the script runs.
 
 (function () {
 const { core, internals, primordials } = __bootstrap;
 const { ArrayPrototypePush, ObjectDefineProperty, SafeArrayIterator } = primordials;
 
-/** A global that is loaded when it is first read, and can be replaced. */
+/** Defines a global that is loaded on first use and can be replaced. */
 function later(global, name, load) {
   const define = (value) =>
     ObjectDefineProperty(global, name, {
@@ -53,7 +53,7 @@ function start(global, options, bindings) {
     env: [["NODE_ENV", options.nodeEnv], ...new SafeArrayIterator(options.processEnv ? textsOf(bindings) : [])],
     modules: options.modules,
     namespace: (url) => core.loadExtScript("ext:isopod_node/builtins.js").namespace(url),
-    // Those of the Web, under the quotas of timers.
+    // The web's timers, with their quotas.
     timers: { setTimeout, setInterval, clearTimeout },
   };
   if (!options.globals) return;

@@ -1,5 +1,5 @@
 // The module `node:timers`: https://nodejs.org/api/timers.html
-// Timers are those of the Web, in objects. They end with their event, whether they are referenced or not.
+// Timers are objects around the web's. They end with their event, referenced or not.
 
 (function () {
 const { core, internals, primordials } = __bootstrap;
@@ -23,10 +23,10 @@ function checkCallback(callback) {
   throw error;
 }
 
-/** The number of a timer's object; any other value itself. */
+/** Returns the number of a timer object, or any other value itself. */
 let numberOf;
 
-/** What `setTimeout` and `setInterval` return. */
+/** The result of `setTimeout` and `setInterval`. */
 class Timeout {
   #callback;
   #args;
@@ -67,7 +67,7 @@ class Timeout {
     return this.#isReferenced;
   }
 
-  /** Starts it anew, with the same delay. */
+  /** Restarts the timer with the same delay. */
   refresh() {
     ReflectApply(web.clearTimeout, globalThis, [this.#number]);
     this.#start();
@@ -88,7 +88,7 @@ class Timeout {
   }
 }
 
-/** What `setImmediate` returns. */
+/** The result of `setImmediate`. */
 class Immediate extends Timeout {
   constructor(callback, args) {
     super(callback, 0, args, false);

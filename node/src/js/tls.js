@@ -9,7 +9,7 @@ const { createSecureContext, SecureContext } = core.loadExtScript("ext:isopod_no
 const { checkServerIdentity } = core.loadExtScript("ext:isopod_node/tls/names.js");
 const { connect, TLSSocket } = core.loadExtScript("ext:isopod_node/tls/socket.js");
 
-/** Those of rustls, by the names of OpenSSL. */
+/** The ciphers of rustls, with OpenSSL's names. */
 const CIPHERS = [
   "tls_aes_256_gcm_sha384", "tls_chacha20_poly1305_sha256", "tls_aes_128_gcm_sha256", "ecdhe-ecdsa-aes256-gcm-sha384",
   "ecdhe-rsa-aes256-gcm-sha384", "ecdhe-ecdsa-chacha20-poly1305", "ecdhe-rsa-chacha20-poly1305",

@@ -1,5 +1,4 @@
-// Modules whose functions a worker cannot have. Packages that import one and do not call it work; a call says what to use
-// instead.
+// Modules that are not available in workers. They can be imported; the error of a call names an alternative.
 
 (function () {
 const { primordials } = __bootstrap;

@@ -1,5 +1,5 @@
-// The engines of `node:zlib`, as the borrowed script uses them. In Node.js they work on other threads; here they work in steps, in
-// which the CPU limit can end them, and the script is called back in a later tick.
+// The engines of `node:zlib`, as the borrowed script uses them. In Node.js they run on other threads. Here they run in steps, so that
+// the CPU limit can end them, and call back in a later tick.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -22,9 +22,9 @@ const {
 
 const abandoned = new SafeFinalizationRegistry((rid) => core.tryClose(rid));
 
-/** The most input and output of a step. */
+/** Maximum input and output of a step. */
 const STEP_BYTES = 256 * 1024;
-/** Brotli at its best takes a second for a few megabytes. */
+/** Smaller, because the best compression of brotli takes a second for a few megabytes. */
 const BROTLI_STEP_BYTES = 32 * 1024;
 
 // https://github.com/madler/zlib/blob/v1.3.1/zlib.h
@@ -40,7 +40,7 @@ const BROTLI_OPERATION_FINISH = 2;
 const BROTLI_ERROR_BASE = 1000;
 const BROTLI_DECODE = 8;
 
-/** A part of a view, whatever a script has put in the place of its properties. */
+/** Returns a part of a view, even if a script has replaced its properties. */
 function partOf(view, start, length) {
   return TypedArrayPrototypeGetSymbolToStringTag(view) === undefined
     ? new Uint8Array(DataViewPrototypeGetBuffer(view), DataViewPrototypeGetByteOffset(view) + start, length)
@@ -51,7 +51,7 @@ const nothing = new Uint8Array(0);
 
 let open, ridOf;
 
-/** What is common to all engines. A script can reach them, so that what they hold is private. */
+/** The base of all engines. Scripts can reach them, so their state is private. */
 class Engine {
   #rid = null;
   #done = new Uint32Array(2);
@@ -88,7 +88,7 @@ class Engine {
     this.writeSync(flush, input, inOffset, inLength, output, outOffset, outLength, state);
   }
 
-  /** Writes the lengths that are left to `state`, and calls `onerror`. */
+  /** Writes the remaining lengths to `state`. Calls `onerror` on failure. */
   writeSync(flush, input, inOffset, inLength, output, outOffset, outLength, state) {
     const source = input === null || input === undefined ? nothing : input;
     if (!ArrayBufferIsView(source) || !ArrayBufferIsView(output)) throw new TypeError("expected a buffer");
@@ -100,7 +100,7 @@ class Engine {
     let code;
     while (true) {
       const [takes, gives] = [MathMin(inLength, this.#stepBytes), MathMin(outLength, STEP_BYTES)];
-      // Only the last of the input comes with the flush.
+      // Only the last input is flushed.
       const isLast = takes === inLength;
       code = ops.op_isopod_zlib_step(
         rid,
@@ -142,7 +142,7 @@ class Zlib extends Engine {
     return Z_OK;
   }
 
-  /** The data is as good with the level and strategy of before. */
+  /** Ignored: the data is valid with the previous level and strategy. */
   params() {}
 
   /** https://github.com/nodejs/node/blob/v24.0.0/src/node_zlib.cc, `ZlibContext::CheckError` */
@@ -158,7 +158,7 @@ class Zlib extends Engine {
     return { message, errno: code };
   }
 
-  /** Trailing data is not looked for. */
+  /** Not supported. */
   setRejectGarbageAfterEnd() {
     throw new Error("the option rejectGarbageAfterEnd is not available in workers");
   }

@@ -16,7 +16,7 @@ pub(super) fn op_is_utf8(#[buffer] bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok()
 }
 
-/// Keeps a script from transferring this buffer, which small buffers share.
+/// Prevents the transfer of this buffer, which small buffers share.
 #[op2(fast)]
 pub(super) fn op_mark_as_untransferable(scope: &mut v8::PinScope<'_, '_>, buffer: v8::Local<'_, v8::ArrayBuffer>) {
     if let Some(key) = v8::String::new(scope, "untransferable") {
@@ -106,7 +106,7 @@ fn text_of<'s>(
     match encoding {
         _ if bytes.is_empty() => Some(v8::String::empty(scope)),
         Encoding::Utf8 if bytes.is_ascii() => v8::String::new_from_one_byte(scope, bytes, kind),
-        // V8 replaces invalid sequences differently than the Encoding Standard says.
+        // V8 replaces invalid sequences differently from the Encoding Standard.
         Encoding::Utf8 => v8::String::new_from_utf8(scope, String::from_utf8_lossy(bytes).as_bytes(), kind),
         Encoding::Latin1 => v8::String::new_from_one_byte(scope, bytes, kind),
         // https://nodejs.org/api/buffer.html#buffers-and-character-encodings: decoding "unsets the highest bit".
@@ -142,7 +142,7 @@ fn index(
     usize::try_from(number).map_err(|_| JsErrorBox::range_error("Index out of range"))
 }
 
-/// Converts bytes from one encoding to another; what the second one does not have becomes `?`.
+/// Converts bytes from one encoding to another. Characters that the second one lacks become `?`.
 #[op2]
 pub(super) fn op_transcode(
     #[buffer] bytes: &[u8],

@@ -1,6 +1,6 @@
 //! Domain names: `node:punycode`, `url.domainToASCII` and `url.domainToUnicode`.
 //!
-//! The ops are reentrant: an argument may be an object, whose `toString` calls others while it is converted.
+//! The ops are reentrant: an argument may be an object whose `toString` calls other ops.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use deno_core::url::Host;
 /// The start of an encoded label: RFC 5890, section 2.3.2.1.
 const PREFIX: &str = "xn--";
 
-/// An error of `node:punycode`, as <https://nodejs.org/api/punycode.html> has them.
+/// An error of `node:punycode`: <https://nodejs.org/api/punycode.html>.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(range)]
 pub(super) enum PunycodeError {
@@ -85,7 +85,7 @@ pub(super) fn op_node_idna_to_ascii(#[string] domain: &str) -> String {
     idna::domain_to_ascii(domain).unwrap_or_default()
 }
 
-/// The host of a URL with this domain; empty if it is none: <https://url.spec.whatwg.org/#concept-host-parser>.
+/// Returns the host of a URL with this domain; empty if it is invalid: <https://url.spec.whatwg.org/#concept-host-parser>.
 #[op2(reentrant)]
 #[string]
 pub(super) fn op_node_idna_domain_to_ascii(#[string] domain: &str) -> String {

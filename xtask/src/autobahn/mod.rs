@@ -25,10 +25,10 @@ const PROJECT: &str = "tests/fixtures/autobahn";
 /// Cases of an extension that is not supported.
 const UNSUPPORTED: &[&str] = &["12.*", "13.*"];
 
-/// The same, and cases of large messages and of many, which take minutes.
+/// Cases that CI leaves out: also those of large or many messages, which take minutes.
 const NOT_IN_CI: &[&str] = &["9.*", "12.*", "13.*"];
 
-/// Runs the whole suite both ways, and writes the table.
+/// Runs the whole suite in both directions, and writes the table.
 pub(crate) fn command(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
     let (server, client) = run(&Suite::install(workspace)?, workspace, UNSUPPORTED)?;
@@ -38,15 +38,14 @@ pub(crate) fn command(workspace: &Workspace) -> Result<()> {
     check(&server, &client)
 }
 
-/// Runs the whole suite both ways. The table stays: in which cases an echo precedes a failure depends on the moment.
+/// Runs the whole suite in both directions, without writing the table, because some of its results depend on timing.
 pub(crate) fn nightly(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
     let (server, client) = run(&Suite::install(workspace)?, workspace, UNSUPPORTED)?;
     check(&server, &client)
 }
 
-/// Runs the suite without its longest cases, with a program that is built already. Returns the reason why it cannot run here, if
-/// there is one.
+/// Runs the suite without its longest cases, with an existing program. Returns the reason if it cannot run on this machine.
 pub(crate) fn in_ci(workspace: &Workspace) -> Result<Option<String>> {
     match Suite::install(workspace) {
         Ok(suite) => {
@@ -89,7 +88,7 @@ fn check(server: &Results, client: &Results) -> Result<()> {
     Ok(())
 }
 
-/// Has a worker connect to the suite's server, once for each case.
+/// Runs a worker that connects to the suite's server once for each case.
 fn test_client(suite: &Suite, port: u16, excluded: &[&str]) -> Result<Results> {
     let cases_port = free_port()?;
     let _cases = Running::start(&mut suite.server(cases_port, excluded)?, cases_port)?;
@@ -123,7 +122,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

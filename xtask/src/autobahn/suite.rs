@@ -1,4 +1,4 @@
-//! The suite: its installation, and how it is run.
+//! Installation and runs of the suite.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,7 +24,7 @@ pub(super) struct Suite {
 }
 
 impl Suite {
-    /// Installs the suite, unless it is there.
+    /// Installs the suite, unless it is installed.
     pub(super) fn install(workspace: &Workspace) -> Result<Self> {
         let folder = workspace.target.join("autobahn");
         let python = python()?;

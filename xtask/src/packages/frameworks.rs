@@ -1,4 +1,4 @@
-//! Applications of frameworks, built by npm and served as they are built.
+//! Applications of frameworks, built by npm and served unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::{setup, shell};
 const FOLDER: &str = "tests/frameworks";
 const REQUESTS: &str = "requests.json";
 
-/// Builds the chosen applications and sends each its requests. Returns what failed; counts what passed.
+/// Builds the chosen applications and sends requests to each. Returns the failures, and counts the passed requests.
 pub(super) fn run(root: &Path, program: &Path, names: &[String], passed: &mut usize) -> Result<Vec<String>> {
     let folder = root.join(FOLDER);
     let text = fs::read_to_string(folder.join(REQUESTS))?;
@@ -65,7 +65,7 @@ fn check(program: &Path, folder: &Path, requests: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// A GET, or a POST with what `json` or `form` has.
+/// A GET request, or a POST request with the body in `json` or `form`.
 fn message(address: &str, path: &str, request: &Value) -> String {
     let content = match (&request["json"], request["form"].as_str()) {
         (Value::Null, None) => None,

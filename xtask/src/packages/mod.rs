@@ -104,7 +104,7 @@ fn served(folder: &Path, name: &str, services: &mut Option<Services>) -> Result<
     services.configure(folder, &worker)
 }
 
-/// Returns true for a worker that is told where a server is, or asks its own.
+/// Returns true for a worker that uses a server, whose address it gets, or a server of its own.
 fn needs_services(folder: &Path, name: &str) -> Result<bool> {
     let code = fs::read_to_string(folder.join("workers").join(format!("{name}.js")))?;
     let marks = ["POSTGRES_URL", "REDIS_URL", "ORIGIN_URL", "serving.js"];
@@ -136,7 +136,7 @@ struct Server {
 }
 
 impl Server {
-    /// Serves a script, or what a folder has.
+    /// Serves a script, or the project in a folder.
     fn start(program: &Path, folder: &Path, what: &Path) -> Result<Self> {
         let mut server = Self {
             process: Command::new(program)
@@ -169,10 +169,10 @@ impl Server {
         Ok(server)
     }
 
-    /// Sends a message of HTTP/1.0, where the answer ends with the connection, and returns the answer.
+    /// Sends an HTTP/1.0 request, whose response ends with the connection, and returns the response.
     fn request(&self, message: &str) -> Result<String> {
         let mut stream = std::net::TcpStream::connect(&self.address)?;
-        // A first answer compiles a package, which takes minutes on a busy machine.
+        // The first response requires compilation of a package, which takes minutes on a busy machine.
         stream.set_read_timeout(Some(Duration::from_secs(600)))?;
         stream.write_all(message.as_bytes())?;
         let mut response = String::new();
@@ -183,7 +183,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

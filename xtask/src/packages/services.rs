@@ -31,7 +31,7 @@ struct Postgres {
 }
 
 impl Services {
-    /// Starts the servers, and installs them if they are not there.
+    /// Installs missing servers, and starts all of them.
     ///
     /// `folder`: that of the packages, with the script of the HTTP server.
     pub(super) fn start(folder: &Path) -> Result<Self> {
@@ -151,7 +151,7 @@ impl Postgres {
         };
         let folder = self.data.parent().unwrap_or(&self.data);
         command.current_dir(folder).arg("-D").arg(&self.data).args(arguments);
-        // A server that goes on running would keep a captured output open.
+        // Not captured, because a server that keeps running would keep the pipe open.
         let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
         if !status.success() {
             bail!("{command:?} failed ({status})");
@@ -159,7 +159,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Makes a certificate that is its own authority.
+    /// Creates a self-signed certificate.
     fn certify(&self, key: &Path, certificate: &Path) -> Result<()> {
         let mut openssl = Command::new(shell::need("openssl", "openssl")?);
         openssl
@@ -191,7 +191,7 @@ impl Drop for Services {
             shell::say(&format!("PostgreSQL goes on running: {error:#}"));
         }
         for server in [&mut self.redis, &mut self.origin].into_iter().flatten() {
-            // It may have ended by itself.
+            // The server may have ended already.
             let _ = server.kill();
             let _ = server.wait();
         }

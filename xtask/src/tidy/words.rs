@@ -1,4 +1,4 @@
-//! Rules about language: plain words in headings, in prose and in the summaries of doc comments.
+//! Rules about language: plain words in prose and comments, and no questions as headings and summaries.
 //!
 //! A summary is a noun phrase or a third-person verb. [`SCOPE`] lists the places that follow the rules.
 
@@ -107,24 +107,40 @@ fn prose(file: &File) -> Vec<Finding> {
     findings
 }
 
-/// Checks the first line of each doc comment.
+/// Checks the words of comments outside of code, and the openings of doc comments.
 fn comments(file: &File) -> Vec<Finding> {
-    let doc = |text: &str| {
-        let text = text.trim_start();
-        let rest = text.strip_prefix("///").or_else(|| text.strip_prefix("//!"))?;
-        Some(rest.trim().to_owned())
-    };
     let mut findings = Vec::new();
-    let mut in_doc = false;
+    let (mut in_doc, mut in_code) = (false, false);
     for line in file.lines().filter(|line| !line.in_test) {
-        let summary = doc(line.text).filter(|_| !in_doc && !line.allows("words"));
-        in_doc = doc(line.text).is_some();
-        if let Some(summary) = summary {
-            let found = words(&summary).chain(opening(&summary));
-            findings.extend(found.map(|message| finding(file, line.number, message)));
+        let Some((is_doc, comment)) = comment(line.text) else {
+            (in_doc, in_code) = (false, false);
+            continue;
+        };
+        let is_summary = is_doc && !std::mem::replace(&mut in_doc, is_doc);
+        in_code ^= comment.starts_with("```");
+        if in_code || line.allows("words") {
+            continue;
         }
+        let found = words(comment).chain(opening(comment).filter(|_| is_summary));
+        findings.extend(found.map(|message| finding(file, line.number, message)));
     }
     findings
+}
+
+/// The text of a line that is a comment, and whether it is part of a doc comment.
+fn comment(line: &str) -> Option<(bool, &str)> {
+    const STARTS: [(&str, bool); 6] = [
+        ("///", true),
+        ("//!", true),
+        ("//", false),
+        ("/**", true),
+        ("/*", false),
+        ("* ", true),
+    ];
+    let line = line.trim_start();
+    let mut starts = STARTS.iter();
+    let (is_doc, text) = starts.find_map(|(start, is_doc)| Some((*is_doc, line.strip_prefix(start)?)))?;
+    Some((is_doc, text.trim().trim_end_matches("*/").trim_end()))
 }
 
 /// The listed words that a line contains outside of inline code.
@@ -183,8 +199,16 @@ mod tests {
     #[test]
     fn summaries() {
         let text = "//! Whether it is.\n\n/// Returns nothing.\n///\n/// Nobody may.\nfn f() {}\n\n/// Who asked.\nfn g() {}\n";
-        assert_eq!(lines("cli/src/cli.rs", text), [1, 8]);
+        assert_eq!(lines("cli/src/cli.rs", text), [1, 5, 8]);
         assert_eq!(lines("third_party/a.rs", text), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn other_comments() {
+        let text = "// Nobody asked.\nlet a = 1; // nobody\n/** Whether it is. */\nfunction f() {}\n/**\n * Nobody may.\n */\n";
+        assert_eq!(lines("ext/src/a.js", text), [1, 3, 6]);
+        let code = "/// Returns it.\n///\n/// ```\n/// nobody\n/// ```\n/// Nobody may.\nfn f() {}\n";
+        assert_eq!(lines("cli/src/cli.rs", code), [6]);
     }
 
     #[test]

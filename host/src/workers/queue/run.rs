@@ -42,7 +42,7 @@ pub(super) async fn run(batches: Arc<Batches>, stop: CancellationToken) {
                 }
                 Err(error) => {
                     let queue = &batches.queue.name;
-                    // A server that is missing is told of once.
+                    // A missing server is reported once.
                     if !std::mem::replace(&mut is_failing, true) {
                         tracing::warn!(target: "isopod::queue", %queue, %error, "cannot take messages; it will be tried again");
                     }

@@ -1,5 +1,5 @@
-// `constants` of `node:http2`: https://nodejs.org/api/http2.html#http2constants. Names of headers, methods and status codes that
-// packages read also where they do not speak HTTP/2 themselves.
+// `constants` of `node:http2`: https://nodejs.org/api/http2.html#http2constants. Names of headers, methods and status codes, which
+// packages also use without HTTP/2.
 
 (function () {
 const { primordials } = __bootstrap;
@@ -37,7 +37,7 @@ const STATUS =
   "BAD_GATEWAY 502 SERVICE_UNAVAILABLE 503 GATEWAY_TIMEOUT 504 HTTP_VERSION_NOT_SUPPORTED 505 VARIANT_ALSO_NEGOTIATES 506 " +
   "INSUFFICIENT_STORAGE 507 LOOP_DETECTED 508 BANDWIDTH_LIMIT_EXCEEDED 509 NOT_EXTENDED 510 NETWORK_AUTHENTICATION_REQUIRED 511";
 
-/** Of RFC 9113 and of the library nghttp2. */
+/** Constants of RFC 9113 and of the library nghttp2. */
 const NUMBERS =
   "DEFAULT_SETTINGS_ENABLE_CONNECT_PROTOCOL 0 DEFAULT_SETTINGS_ENABLE_PUSH 1 DEFAULT_SETTINGS_HEADER_TABLE_SIZE 4096 " +
   "DEFAULT_SETTINGS_INITIAL_WINDOW_SIZE 65535 DEFAULT_SETTINGS_MAX_CONCURRENT_STREAMS 4294967295 " +

@@ -1,5 +1,5 @@
 // The functions of `node:dns`: https://nodejs.org/api/dns.html
-// Under the rules and limits of connections. Which servers are asked is the host's business.
+// The rules and limits of connections apply. The host chooses the name servers.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -35,10 +35,10 @@ const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const ORDERS = ["verbatim", "ipv4first", "ipv6first"];
 let defaultOrder = "verbatim";
 
-/** Numbers of libuv for `getaddrinfo`. */
+/** Error numbers of libuv for `getaddrinfo`. */
 const ENOTFOUND = -3008;
 
-/** An error with the name of the question. What the guard and the quotas say is left as it is. */
+/** Adds the name of the query to an error. Errors of the guard and of quotas stay unchanged. */
 function failure(error, syscall, hostname) {
   const { code } = error;
   if (typeof code !== "string") return error;
@@ -52,7 +52,7 @@ function failure(error, syscall, hostname) {
 
 // ---- lookup
 
-/** The options of `lookup`, which may be the number of a family. */
+/** Reads the options of `lookup`, which may be the number of a family. */
 function lookupOptions(options) {
   const given = typeof options === "object" && options !== null ? options : { family: options };
   const family = given.family === "IPv4" ? 4 : given.family === "IPv6" ? 6 : given.family ?? 0;
@@ -126,7 +126,7 @@ const withoutType = ({ type: _, ...record }) => record;
 const valueOf = ({ value }) => value;
 const authority = ({ critical, tag, value }) => ({ critical, [tag]: value });
 
-/** How the records of each type are returned. */
+/** The form in which records of each type are returned. */
 const SHAPES = new SafeMap([
   ["A", ({ address }) => address],
   ["AAAA", ({ address }) => address],
@@ -142,7 +142,7 @@ const SHAPES = new SafeMap([
   ["TXT", ({ entries }) => entries],
 ]);
 
-/** The names of the questions, in errors. */
+/** Returns the name of a query, for errors. */
 const syscallOf = (type) => `query${type[0]}${StringPrototypeToLowerCase(StringPrototypeSlice(type, 1))}`;
 
 async function records(hostname, type, syscall = syscallOf(type)) {
@@ -167,7 +167,7 @@ async function resolveAny(hostname) {
   return ArrayPrototypeMap(found, (record) => record.type === "CAA" ? { type: "CAA", ...authority(record) } : record);
 }
 
-/** The name under which the names of an address are. */
+/** Returns the name to look up for the names of an address. */
 function reverseName(address) {
   const family = isIP(address);
   if (family === 0) {
@@ -200,7 +200,7 @@ function nibbles(address) {
 
 async function reverse(address) {
   const name = reverseName(`${address}`);
-  // A script may ask who has an address if it may connect to it.
+  // A script may look up the names of an address to which it may connect.
   try {
     await op_isopod_dns_lookup(currentEvent(), `${address}`);
   } catch (error) {

@@ -76,7 +76,7 @@ const close = (fd) => tree.release(getValidatedFd(fd));
 
 // ---- reading and writing
 
-/** Reads into a view, from a position or else from where the last operation ended. */
+/** Reads into a view, from a position or else from the end of the last operation. */
 function readInto(fd, view, position) {
   const file = tree.opened(fd, "read");
   if (!file.isReadable) throw fail("EBADF", "read");
@@ -95,7 +95,7 @@ function writeFrom(fd, view, position) {
   return count;
 }
 
-/** A position as a number, or null for where the last operation ended. */
+/** Converts a position to a number, or to null for the end of the last operation. */
 function positionOf(position, length) {
   if (position === undefined || position === null) return null;
   validatePosition(position, "position", length);
@@ -166,7 +166,7 @@ function writeWhole(fd, buffer, offset, length, position) {
 
 const write = (fd, buffer, offset, length, position) => writeWhole(fd, buffer, offset, length, position).bytesWritten;
 
-/** Calls `transfer` with each view in turn, until one is not used up. */
+/** Calls `transfer` with each view in turn, until one is transferred only in part. */
 function inTurn(fd, buffers, position, transfer) {
   fd = getValidatedFd(fd);
   validateBufferArray(buffers);

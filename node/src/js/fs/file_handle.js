@@ -22,7 +22,7 @@ const whole = core.loadExtScript("ext:isopod_node/fs/whole.js");
 const { operations: on, twofold } = descriptors;
 const lazyStreams = () => core.loadExtScript("ext:deno_node/internal/fs/streams.mjs");
 
-// As the streams call them: a handle that a stream uses is closed when both are done.
+// Called by streams: a handle that a stream uses is closed when both are done.
 const kRef = Symbol("kRef");
 const kUnref = Symbol("kUnref");
 
@@ -187,7 +187,7 @@ class FileHandle extends EventEmitter {
   }
 }
 
-/** `writeFile` and `appendFile` of text, a view, or what an iterable gives. */
+/** Implements `writeFile` and `appendFile` for text, a view, or an iterable. */
 async function putAnything(path, data, options, flag) {
   const isIterable = data !== null && typeof data === "object" && !ArrayBufferIsView(data) &&
     (typeof data[SymbolAsyncIterator] === "function" || typeof data[SymbolIterator] === "function");

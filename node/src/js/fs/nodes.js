@@ -25,12 +25,12 @@ const { S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG } = constants;
 
 /** The maximum size of a file: https://developers.cloudflare.com/workers/runtime-apis/nodejs/fs/ */
 const FILE_BYTES_MAX = 128 * 1024 * 1024;
-/** `crypto.getRandomValues` fills at most as much. */
+/** Maximum for `crypto.getRandomValues`. */
 const RANDOM_BYTES = 65_536;
 
 let lastInode = 0;
 
-/** An operation that failed: `fail` in `tree.js` makes an error of it, which names the path. */
+/** The failure of an operation, which `fail` in `tree.js` converts to an error with the path. */
 class Failure {
   constructor(code) {
     this.code = code;
@@ -68,7 +68,7 @@ class Directory extends Node {
     return MapPrototypeGet(this.entries, name);
   }
 
-  /** Without a check: a directory that only the system fills is read-only for everything else. */
+  /** Adds an entry without checks, also to directories that are read-only for scripts. */
   put(name, node) {
     MapPrototypeSet(this.entries, name, node);
     if (!this.isReadOnly) this.changed();
@@ -83,7 +83,7 @@ class Directory extends Node {
   }
 }
 
-/** Room for this many bytes, or `ENOSPC`. */
+/** Allocates a buffer of this size, or fails with `ENOSPC`. */
 function room(bytes) {
   try {
     return new Uint8Array(bytes);
@@ -99,7 +99,7 @@ class File extends Node {
     super(S_IFREG, permissions, false);
   }
 
-  /** Copies what is there from a position on, and returns how many bytes that were. */
+  /** Copies content from a position on, and returns the number of bytes. */
   read(view, position) {
     const length = MathMin(TypedArrayPrototypeGetByteLength(view), this.size - position);
     if (length <= 0) return 0;
@@ -117,7 +117,7 @@ class File extends Node {
     return end - position;
   }
 
-  /** Bytes after the size are always zero, so a file that grows has no old content. */
+  /** Changes the size. Bytes after the size are always zero, so that a file that grows has no old content. */
   resize(size) {
     if (size === 0) this.#bytes = new Uint8Array(0);
     else if (size < this.size) TypedArrayPrototypeFill(this.#bytes, 0, size, this.size);
@@ -130,14 +130,14 @@ class File extends Node {
     const capacity = TypedArrayPrototypeGetByteLength(this.#bytes);
     if (end <= capacity) return;
     if (end > FILE_BYTES_MAX) throw new Failure("EFBIG");
-    // The first write has the size it needs, because most files are written at once.
+    // The first write allocates no spare room, because most files are written at once.
     const grown = room(capacity === 0 ? end : MathMin(FILE_BYTES_MAX, MathMax(end, capacity * 2)));
     TypedArrayPrototypeSet(grown, TypedArrayPrototypeSubarray(this.#bytes, 0, this.size));
     this.#bytes = grown;
   }
 }
 
-/** A module of the worker, which stays where the loader has it. */
+/** A module of the worker. Its content stays in the loader. */
 class BundleFile extends Node {
   #name;
   constructor(name) {
@@ -170,7 +170,7 @@ class Device extends Node {
   resize() {}
 }
 
-// ---- what every worker has
+// ---- content of every worker
 
 const all = TypedArrayPrototypeGetByteLength;
 

@@ -50,7 +50,7 @@ function checkSignal(options) {
   if (signal?.aborted) throw new AbortError(undefined, { cause: signal.reason });
 }
 
-// ---- what is there
+// ---- existing entries
 
 const isFileOfSystem = (node) => ObjectPrototypeIsPrototypeOf(BundleFile.prototype, node) || isFolder(node) && node.isReadOnly;
 
@@ -132,9 +132,9 @@ function readdir(path, options = undefined) {
   return found;
 }
 
-// ---- what is made and removed
+// ---- creating and removing
 
-/** The folder in which a new entry is made. */
+/** Returns the folder for a new entry. */
 function vacant(path, syscall, dest = undefined) {
   const place = walk(dest ?? path, syscall, { follow: false, dest: undefined });
   if (place.node !== undefined) throw fail("EEXIST", syscall, path, dest);
@@ -142,7 +142,7 @@ function vacant(path, syscall, dest = undefined) {
   return place;
 }
 
-/** Makes a folder and those above it. Returns the path of the first that was made. */
+/** Creates a folder and its missing parents. Returns the path of the first that was created. */
 function makeAll(path, permissions) {
   let first;
   const absolute = StringPrototypeStartsWith(path, "/") ? path : `${tree.WORKING_FOLDER}/${path}`;
@@ -191,7 +191,7 @@ function unlink(path) {
   parent.remove(name);
 }
 
-/** Removes a folder from the one that it is in. */
+/** Removes a folder from its parent. */
 function removeFolder({ parent, name, node }, path, syscall) {
   if (name === undefined) throw fail("EBUSY", syscall, path);
   if (parent.isReadOnly || node.isReadOnly) throw fail("EPERM", syscall, path);

@@ -13,7 +13,7 @@ const { FileHandle, isHandle, putAnything } = core.loadExtScript("ext:deno_node/
 
 const exported = { constants };
 
-/** Everything is done at once; only the answer is asynchronous. */
+/** Defines the operations, which are synchronous; only their results are asynchronous. */
 function define(operations) {
   for (const name of new SafeArrayIterator(ObjectKeys(operations))) {
     exported[name] = {

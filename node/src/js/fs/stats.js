@@ -45,7 +45,7 @@ const kinds = {
 
 const direntOf = (node, name, folder) => new Dirent(name, kinds[node.mode & S_IFMT] ?? UV_DIRENT_FILE, folder);
 
-/** The whole system: a worker learns nothing about the room that there is. */
+/** Returns constants for the file system, so that a worker learns nothing about the machine. */
 function statfsOf(options = undefined) {
   const number = options?.bigint === true ? BigInt : (value) => value;
   return {

@@ -1,7 +1,7 @@
 // The tree of the virtual file system, and the descriptors of open files: https://developers.cloudflare.com/workers/runtime-apis/nodejs/fs/
 //
 // `/bundle` and `/dev` are the same for all events of a worker. `/tmp` and the descriptors belong to the event whose code is
-// running, and are gone with it. Code that belongs to no event, as that at the top level of modules, has its own.
+// running, and end with it. Code outside of events, such as the top level of modules, has its own.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -35,12 +35,12 @@ const { bundle, devices, Directory, Failure, Link, standard } = core.loadExtScri
 // The platform's limits for paths.
 const PATH_LENGTH_MAX = 4096;
 const SEGMENTS_MAX = 48;
-/** As many symbolic links in a path as Linux follows. */
+/** Maximum number of symbolic links in a path, as on Linux. */
 const LINKS_MAX = 40;
 const DESCRIPTORS_MAX = 1024;
 const DESCRIPTOR_MAX = 2 ** 31 - 1;
 
-/** The folder that relative paths begin in. */
+/** The folder of relative paths. */
 const WORKING_FOLDER = "/bundle";
 
 /** An error as Node.js has it: https://nodejs.org/api/errors.html#class-systemerror */
@@ -48,7 +48,7 @@ function fail(code, syscall, path, dest) {
   return uvException({ errno: MapPrototypeGet(codeMap, code), syscall, path, dest });
 }
 
-/** Calls a function of a node, whose failures it gives names. */
+/** Calls a function of a node, and adds the path to its failures. */
 function named(syscall, path, call, dest) {
   try {
     return call();
@@ -58,14 +58,14 @@ function named(syscall, path, call, dest) {
   }
 }
 
-// ---- what an event has
+// ---- state of an event
 
 const shared = {
   bundle: undefined,
   devices: undefined,
 };
 
-/** No descriptor is given twice, so that one of an event that has ended is never that of another file. */
+/** Descriptors are not reused, so that one of an ended event never refers to another file. */
 let lastDescriptor = 2;
 
 class State {
@@ -87,7 +87,7 @@ class State {
 const states = new SafeWeakMap();
 let ofTopLevel;
 
-/** What the running code has. After its event has ended, it has an empty `/tmp` each time. */
+/** Returns the state of the running code's event. After the event has ended, `/tmp` is empty on each call. */
 function current() {
   const event = currentEvent();
   if (event === 0) return ofTopLevel ??= new State();

@@ -20,7 +20,7 @@ const { bytesOf, operations: { close, open }, readInto, writeFrom } = core.loadE
 const { checkSignal, joined, namesIn, operations: paths } = core.loadExtScript("ext:isopod_node/fs/paths.js");
 const { fail, find, isFolder, isLink, walk } = tree;
 
-/** Calls a function with a descriptor, which is closed afterwards if it was opened for that. */
+/** Calls a function with a descriptor, which is closed afterwards if it was opened here. */
 function withFile(path, flag, mode, body) {
   if (isUint32(path)) return body(path);
   const fd = open(path, flag, mode);
@@ -41,7 +41,7 @@ function readFile(path, options = undefined) {
       error.code = "ERR_FS_FILE_TOO_LARGE";
       throw error;
     }
-    // From where a descriptor is, as in Node.js.
+    // Reads from the position of the descriptor, as Node.js does.
     const bytes = Buffer.allocUnsafeSlow(file.node.size > file.position ? file.node.size - file.position : 0);
     const count = readInto(fd, bytes, null);
     const content = count === bytes.length ? bytes : bytes.subarray(0, count);
@@ -138,7 +138,7 @@ async function openAsBlob(path, options = undefined) {
   return new Blob([readFile(path)], { type: options?.type ?? "" });
 }
 
-/** What iterables give, as one view. */
+/** Collects an iterable in one view. */
 async function collect(data, encoding, signal) {
   const parts = [];
   for await (const chunk of data) {

@@ -1,5 +1,5 @@
 // `http.Agent`: https://nodejs.org/api/http.html#class-httpagent
-// Connections are those of `fetch`, which keeps them warm; an agent says nothing but its options, as on Workers.
+// Connections are those of `fetch`, which keeps them warm. An agent only has its options, as on Workers.
 
 (function () {
 const { core, primordials } = __bootstrap;

@@ -1,5 +1,5 @@
 // `http.request` and `http.get`: https://nodejs.org/api/http.html#httprequestoptions-callback
-// Over `fetch`, under its rules and limits: https://developers.cloudflare.com/workers/runtime-apis/nodejs/http/
+// Implemented with `fetch`, under its rules and limits: https://developers.cloudflare.com/workers/runtime-apis/nodejs/http/
 
 (function () {
 const { core, internals, primordials } = __bootstrap;
@@ -47,7 +47,7 @@ const BODILESS = new SafeRegExp(/^(?:CONNECT|DELETE|GET|HEAD|OPTIONS|TRACE)$/);
 // deno-lint-ignore no-control-regex
 const INVALID_PATH = new SafeRegExp(/[^\x21-\xff]/);
 
-/** Options that decide whom a request trusts or proves to be, which `fetch` does not have. */
+/** Unsupported options about connections and their identities, which `fetch` does not have. */
 const REFUSED = ["ca", "cert", "key", "pfx", "createConnection", "localAddress", "lookup", "socketPath"];
 
 function refuse(option) {
@@ -165,7 +165,7 @@ ClientRequest.prototype[kSend] = function send(body) {
   for (const { 0: name, 1: value } of new SafeArrayIterator(headerList(this))) {
     if (!RegExpPrototypeTest(OWN, name)) ArrayPrototypePush(headers, [name, value]);
   }
-  // Bodies are given as they come, so that none may come in a coding that was not asked for.
+  // Bodies are passed on undecoded, so the server must not choose a coding that was not requested.
   if (!this.hasHeader("accept-encoding")) ArrayPrototypePush(headers, ["accept-encoding", "identity"]);
   const init = {
     __proto__: null,
@@ -192,11 +192,11 @@ ClientRequest.prototype[kSend] = function send(body) {
 const OWN = new SafeRegExp(/^(?:host|connection|content-length|keep-alive|transfer-encoding)$/i);
 
 ClientRequest.prototype[kCancel] = function cancel() {
-  // The server wants no more of the body, and may still answer.
+  // The server reads no more of the body, and may still answer.
 };
 
 ClientRequest.prototype.flushHeaders = function flushHeaders() {
-  // Without a body, the end of the request is all that is to come.
+  // Without a body, only the end of the request follows.
   if (this.useChunkedEncodingByDefault) FunctionPrototypeCall(OutgoingMessage.prototype.flushHeaders, this);
 };
 
@@ -214,7 +214,7 @@ function respond(request, response) {
   incoming.req = request;
   stopTimer(request);
   incoming.once("close", () => request.destroy());
-  // As in Node.js, where no listener takes the response, it is read and forgotten.
+  // As in Node.js, a response without a listener is read and dropped.
   if (!request.emit("response", incoming)) incoming._dump();
 }
 
@@ -249,7 +249,7 @@ ClientRequest.prototype._destroy = function _destroy(error, callback) {
   // A connection outlives the messages that were whole.
   if (!this.res?.complete) this.socket?._end(error);
   if (this.res !== null && !this.res.complete) this.res.destroy(error ?? connectionReset("aborted"));
-  // One that is given up before its answer is an error.
+  // A request that is destroyed before its response is an error.
   const failed = error ?? (this.res === null ? connectionReset("socket hang up") : null);
   FunctionPrototypeCall(OutgoingMessage.prototype._destroy, this, failed, callback);
 };
@@ -266,7 +266,7 @@ function stopTimer(request) {
   request[kTimer] = null;
 }
 
-/** Tells after a time without an answer. */
+/** Emits `timeout` after a time without a response. */
 ClientRequest.prototype.setTimeout = function (milliseconds, callback = undefined) {
   validateNumber(milliseconds, "msecs", 0);
   if (callback !== undefined) {

@@ -15,7 +15,7 @@ const errors = core.loadExtScript("ext:deno_node/internal/errors.ts");
 
 /** RFC 9110, section 5.6.2. */
 const TOKEN = new SafeRegExp(/^[\^_`a-zA-Z\-0-9!#$%&'*+.|~]+$/);
-/** Everything but controls, and characters of more than a byte. */
+/** Matches control characters, and characters of more than a byte. */
 // deno-lint-ignore no-control-regex
 const NO_VALUE = new SafeRegExp(/[^\t\x20-\x7e\x80-\xff]/);
 
@@ -33,7 +33,7 @@ function validateHeaderValue(name, value) {
   if (hasInvalidCharacter(value)) throw new errors.ERR_INVALID_CHAR("header content", name);
 }
 
-/** Of these the first is kept. */
+/** Headers of which the first value is kept. */
 const SINGLE = new SafeSet([
   "age", "authorization", "content-length", "content-type", "etag", "expires", "from", "host", "if-modified-since",
   "if-unmodified-since", "last-modified", "location", "max-forwards", "proxy-authorization", "referer", "retry-after", "server",

@@ -51,7 +51,7 @@ function IncomingMessage(socket) {
 ObjectSetPrototypeOf(IncomingMessage.prototype, Readable.prototype);
 ObjectSetPrototypeOf(IncomingMessage, Readable);
 
-/** Gives the message its headers, a list of names and values, and its body: a stream, or null. */
+/** Sets the headers of a message, a list of names and values, and its body, a stream or null. */
 function fill(message, headerList, stream) {
   const raw = message.rawHeaders;
   for (let i = 0; i < headerList.length; i++) {
@@ -62,7 +62,7 @@ function fill(message, headerList, stream) {
   message.complete = stream === null;
 }
 
-/** The headers by name, which are made when they are first asked for. */
+/** Defines headers by name, created on first use. */
 const made = (key, add) => ({
   __proto__: null,
   configurable: true,
@@ -138,11 +138,11 @@ IncomingMessage.prototype._destroy = function _destroy(error, callback) {
     }
     const reason = error ?? connectionReset("aborted");
     const { 0: reader, 1: stream } = [this[kReader], this[kStream]];
-    // Its failure is this one.
+    // Its failure is the same as this one.
     if (reader !== null) PromisePrototypeThen(reader.cancel(reason), undefined, () => {});
     else if (stream !== null && !stream.locked) PromisePrototypeThen(stream.cancel(reason), undefined, () => {});
   }
-  // As in Node.js, nothing fails for want of a listener.
+  // As in Node.js, an error without a listener is dropped.
   nextTick(() => callback(this.listenerCount("error") === 0 ? null : error));
 };
 
@@ -166,7 +166,7 @@ IncomingMessage.prototype.setTimeout = function setTimeout(milliseconds, callbac
   return this;
 };
 
-/** Reads to the end, and forgets it. */
+/** Reads the rest of the body and drops it. */
 IncomingMessage.prototype._dump = function _dump() {
   if (!this._dumped) {
     this._dumped = true;
@@ -178,7 +178,7 @@ IncomingMessage.prototype._addHeaderLine = function _addHeaderLine(name, value, 
   addHeader(headers, name, value);
 };
 
-/** Replaces a property on a message by a value that is made when it is first asked for. */
+/** Defines a property of a message whose value is created on first use. */
 function later(message, name, make) {
   ObjectDefineProperty(message, name, {
     __proto__: null,

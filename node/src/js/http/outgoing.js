@@ -31,9 +31,9 @@ const { Sink } = core.loadExtScript("ext:isopod_node/http/sink.js");
 
 const kFields = Symbol("headers");
 const kSink = Symbol("sink");
-/** What the body is sent with: called once, with bytes, a stream, or null. */
+/** Sends the body. Called once, with bytes, a stream, or null. */
 const kSend = Symbol("send");
-/** Called when nobody takes the rest of the body. */
+/** Called when the reader wants no more of the body. */
 const kCancel = Symbol("cancel");
 
 function OutgoingMessage(options = undefined) {
@@ -88,7 +88,7 @@ OutgoingMessage.prototype.setHeaders = function setHeaders(headers) {
   }
   const cookies = [];
   for (const { 0: name, 1: value } of headers) {
-    // `Headers` has them one by one.
+    // `Headers` takes cookies one by one.
     if (name === "set-cookie") ArrayPrototypePush(cookies, ...new SafeArrayIterator(ArrayIsArray(value) ? value : [value]));
     else set(this, name, value);
   }
@@ -159,7 +159,7 @@ OutgoingMessage.prototype.addTrailers = function addTrailers() {};
 
 // ---- body
 
-/** Begins to send, with a stream of what is written from now on. */
+/** Starts sending, with a stream of the bytes that are written from now on. */
 function stream(message) {
   if (message[kSink] !== null || message._headerSent) return;
   if (message._header === null) message._implicitHeader();
@@ -211,7 +211,7 @@ OutgoingMessage.prototype.end = function end(chunk = undefined, encoding = undef
   }
   const hasChunk = chunk !== undefined && chunk !== null;
   const isWhole = !this.finished && !this._headerSent && !this.destroyed && this.writableLength === 0;
-  // Writable says what is wrong with another kind of chunk.
+  // Writable reports any other kind of chunk.
   if (!isWhole || (hasChunk && !isData(chunk))) {
     this.finished = true;
     return FunctionPrototypeCall(Writable.prototype.end, this, chunk, encoding, callback);

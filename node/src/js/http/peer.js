@@ -1,4 +1,4 @@
-// The `socket` of a message: what packages ask of it. Connections are the platform's; no bytes can be read or written here.
+// The `socket` of a message, with the properties that packages use. It cannot read or write bytes.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -6,7 +6,7 @@ const { FunctionPrototypeCall, ObjectSetPrototypeOf, SafeArrayIterator, StringPr
 const { EventEmitter } = core.loadExtScript("ext:deno_node/_events.mjs");
 const { nextTick } = core.loadExtScript("ext:deno_node/_next_tick.ts");
 
-/** `owner`: the message that is destroyed with it. */
+/** `owner`: the message, which is destroyed with the socket. */
 function Peer(owner, { address, encrypted }) {
   FunctionPrototypeCall(EventEmitter, this);
   this._owner = owner;
@@ -30,7 +30,7 @@ function Peer(owner, { address, encrypted }) {
 }
 ObjectSetPrototypeOf(Peer.prototype, EventEmitter.prototype);
 
-/** Tells that the message is over. */
+/** Ends the socket with its message. */
 Peer.prototype._end = function _end(error) {
   if (this.destroyed) return;
   this.destroyed = true;

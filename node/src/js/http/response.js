@@ -42,7 +42,7 @@ function ServerResponse(request, options = undefined) {
 ObjectSetPrototypeOf(ServerResponse.prototype, OutgoingMessage.prototype);
 ObjectSetPrototypeOf(ServerResponse, OutgoingMessage);
 
-/** A promise of the `Response`, which is there once the head is known. */
+/** Returns a promise of the `Response`, which resolves once the head is known. */
 function answerOf(message) {
   return new Promise((resolve, reject) => {
     message[kAnswer] = { __proto__: null, resolve, reject };
@@ -85,7 +85,7 @@ function writeList(message, list) {
   if (list.length % 2 !== 0) throw new errors.ERR_INVALID_ARG_VALUE("headers", list);
   const seen = { __proto__: null };
   for (let i = 0; i < list.length; i += 2) {
-    // It replaces what was set before, once.
+    // The first value of a name replaces an earlier one, further values are added.
     if (seen[list[i]]) append(message, list[i], list[i + 1]);
     else set(message, list[i], list[i + 1]);
     seen[list[i]] = true;
@@ -94,12 +94,12 @@ function writeList(message, list) {
 
 ServerResponse.prototype[kSend] = function send(body) {
   const answer = this[kAnswer];
-  // One that no server made is written by its owner.
+  // A response without a server is written by its owner.
   if (answer === null) return;
   const headers = headerList(this);
   try {
     const init = { __proto__: null, status: this.statusCode, statusText: this.statusMessage, headers };
-    // The body is what was written, whatever its coding.
+    // The body was written in its coding.
     if (this.hasHeader("content-encoding")) init.encodeBody = "manual";
     const length = +this.getHeader("content-length");
     const isStream = body !== null && body.getReader !== undefined;
@@ -133,7 +133,7 @@ ServerResponse.prototype.detachSocket = function detachSocket() {
   this.socket = null;
 };
 
-// A `Response` is all that is sent: nothing goes before its head.
+// Nothing can be sent before the head of a `Response`.
 const early = (name) => ({ [name](...args) {
   const callback = args[args.length - 1];
   if (typeof callback === "function") callback();

@@ -1,5 +1,5 @@
 // `http.Server`: https://nodejs.org/api/http.html#class-httpserver
-// A server has no socket: `listen` gives it a number, by which the functions of `cloudflare:node` find it.
+// A server has no socket: `listen` assigns a port number, by which the functions of `cloudflare:node` find it.
 // https://developers.cloudflare.com/workers/runtime-apis/nodejs/http/#server-side-methods
 
 (function () {
@@ -39,9 +39,9 @@ const { endUnread, fill, IncomingMessage, later } = core.loadExtScript("ext:isop
 const { Peer } = core.loadExtScript("ext:isopod_node/http/peer.js");
 const { answerOf, ServerResponse } = core.loadExtScript("ext:isopod_node/http/response.js");
 
-/** Listening servers by their numbers. */
+/** Listening servers by port. */
 const servers = new SafeMap();
-/** The first number that `listen(0)` gives. */
+/** The first port that `listen(0)` assigns. */
 const FIRST_PORT = 49152;
 
 const kOptions = Symbol("options");
@@ -85,7 +85,7 @@ function addressInUse(port) {
   return error;
 }
 
-/** `(options[, callback])` or `([port[, host[, backlog]]][, callback])`. Hosts mean nothing. */
+/** `(options[, callback])` or `([port[, host[, backlog]]][, callback])`. Hosts are ignored. */
 Server.prototype.listen = function listen(...args) {
   const last = args[args.length - 1];
   const callback = typeof last === "function" ? last : undefined;
@@ -110,7 +110,7 @@ Server.prototype.listen = function listen(...args) {
   }
   this[kPort] = port;
   this[kHost] = options.host;
-  // Of servers with the same number for several addresses, all do the same.
+  // Servers with the same port on several addresses are equivalent.
   if (other === undefined) MapPrototypeSet(servers, port, this);
   nextTick(() => this.emit("listening"));
   return this;
@@ -179,7 +179,7 @@ function targetOf(url) {
   return hash < 0 ? target : StringPrototypeSlice(target, 0, hash);
 }
 
-/** The headers of a request, with those that every request with HTTP/1.1 has. */
+/** Returns the headers of a request, with those that HTTP/1.1 requires. */
 function headersOf(request) {
   const list = ArrayPrototypeSlice(toInnerRequest(request).headerList);
   const has = (wanted) => ArrayPrototypeSome(list, ({ 0: name }) => StringPrototypeToLowerCase(name) === wanted);
@@ -220,7 +220,7 @@ function messagesOf(server, request) {
 function handle(server, request) {
   const { incoming, response } = messagesOf(server, request);
   const answer = answerOf(response);
-  // The client has left, or the event's time is over.
+  // The client has left, or the event's deadline has passed.
   request.signal.addEventListener("abort", () => {
     incoming.destroy();
     response.destroy();

@@ -1,4 +1,4 @@
-// What is written to a message, as a stream for `fetch` or for a `Response`. A write waits until its bytes are taken.
+// The bytes written to a message, as a stream for `fetch` or a `Response`. A write waits until its bytes are read.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -8,7 +8,7 @@ const { ReadableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
 class Sink {
   stream;
   #controller;
-  /** Ends the wait of the reader for bytes. */
+  /** Wakes the reader. */
   #wake = null;
   #chunk = null;
   #callback = null;
@@ -46,7 +46,7 @@ class Sink {
     this.#release();
   }
 
-  /** Wakes the reader, and who waits to write. */
+  /** Wakes the reader and the writer. */
   #release() {
     const { 0: wake, 1: callback } = [this.#wake, this.#callback];
     this.#wake = this.#chunk = this.#callback = null;
@@ -61,7 +61,7 @@ class Sink {
     this.#release();
   }
 
-  /** The reader fails: what it has read is not all. */
+  /** Fails the reader, because the body is incomplete. */
   fail(error) {
     if (this.#isOver) return;
     this.#isOver = true;

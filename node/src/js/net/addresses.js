@@ -48,7 +48,7 @@ function numberOfV4(address) {
   return number;
 }
 
-/** The groups of a part of an IPv6 address, whose last one may be an IPv4 address. */
+/** Returns the groups of a part of an IPv6 address, which may end with an IPv4 address. */
 function groupsOf(part) {
   const groups = [];
   if (part === "") return groups;
@@ -78,7 +78,7 @@ function numberOfV6(address) {
 
 const MAPPED = 0xffffn << 32n;
 
-/** The number of an address: that of IPv4 is the number of the same address in IPv6, `::ffff:a.b.c.d`. */
+/** Converts an address to a number, for IPv4 that of `::ffff:a.b.c.d`. */
 const numberOf = (address, family) => family === "ipv4" ? MAPPED + numberOfV4(address) : numberOfV6(address);
 
 // ---- SocketAddress
@@ -136,7 +136,7 @@ class SocketAddress {
     return this.#port;
   }
 
-  /** Parses `address:port`; undefined if it is none. */
+  /** Parses `address:port`; undefined if it is invalid. */
   static parse(input) {
     validateString(input, "input");
     const colon = StringPrototypeLastIndexOf(input, ":");
@@ -161,7 +161,7 @@ class SocketAddress {
 
 // ---- BlockList
 
-/** The address that a method of a list is given, as a `SocketAddress`. */
+/** Converts the address argument of a list's method to a `SocketAddress`. */
 function addressOf(address, family) {
   if (SocketAddress.isSocketAddress(address)) return address;
   validateString(address, "address");

@@ -1,22 +1,22 @@
-// Errors of connections as Node.js has them: https://nodejs.org/api/errors.html#class-systemerror
+// Errors of connections, as in Node.js: https://nodejs.org/api/errors.html#class-systemerror
 
 (function () {
 const { core, primordials } = __bootstrap;
 const { Error, MapPrototypeGet, SafeSet, SetPrototypeHas } = primordials;
 const { codeMap } = core.loadExtScript("ext:deno_node/internal_binding/uv.ts");
 
-/** Codes of the operating system, whose errors have the same form everywhere. */
+/** Codes of errors of the operating system. */
 const SYSTEM = new SafeSet([
   "EACCES", "EADDRNOTAVAIL", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH", "ENOTCONN", "EPIPE",
   "ETIMEDOUT",
 ]);
-/** That of libuv for EAI_NONAME. */
+/** The number of libuv for EAI_NONAME. */
 const ENOTFOUND = -3008;
 
-/** The event of the connection has ended, and the connection with it. */
+/** Returns whether the connection ended with its event. */
 const isOfEndedEvent = (error) => error?.name === "AbortError";
 
-/** An error of an op, in the form of Node.js if there is one. Others name their cause and the remedy. */
+/** Converts an error of an op to the form of Node.js, if there is one. Others state their cause and remedy. */
 function nodeError(error, syscall, host, port) {
   const { code } = error;
   if (code === "ENOTFOUND") {

@@ -36,15 +36,15 @@ const { isIP } = core.loadExtScript("ext:isopod_node/net/addresses.js");
 const { performance } = core.loadExtScript("ext:deno_web/15_performance.js");
 const { setTimeout, clearTimeout } = internals.isopodNode.timers;
 
-/** What a socket has besides its stream. Scripts cannot reach it. */
+/** The state of a socket besides its stream. Scripts cannot reach it. */
 class State {
   /** The connection; null before there is one. */
   link = null;
-  /** Bytes may be written: the connection is there, with TLS where that is wanted. */
+  /** True once the connection is established, with TLS if requested. */
   isReady = false;
   /** Called once it is ready, or with an error. */
   waiting = [];
-  /** Bytes are to be read once it is ready. */
+  /** True if reading starts once it is ready. */
   isAwaited = false;
   isReading = false;
   bytesRead = 0;
@@ -53,12 +53,12 @@ class State {
   port = undefined;
   remote = undefined;
   local = undefined;
-  /** `{ buffer, callback }`, in the place of events. */
+  /** `{ buffer, callback }`, instead of events. */
   onread = null;
   timer = null;
   /** The time of the last byte. */
   active = 0;
-  /** Called with the link once the connection is there, before bytes may be written. */
+  /** Called with the link once the connection is established, before it is ready. */
   onConnected = null;
 }
 
@@ -146,7 +146,7 @@ function restart(socket) {
 }
 
 function start(socket, state, host) {
-  // How the stream ends is the stream's business: it may be half open as long as it wants.
+  // The stream decides how it ends, so that it may be half open.
   const link = state.link = open(host, state.port, "starttls", true);
   PromisePrototypeThen(link.opening, ({ remoteAddress, localAddress }) => {
     if (state.link !== link || socket.destroyed) return link.release();
@@ -169,7 +169,7 @@ function connected(socket, state) {
   if (state.isReady && socket.readable && !socket.isPaused()) socket.read(0);
 }
 
-/** Sends what was written before, and reads. */
+/** Sends what was written before, and starts reading. */
 function ready(socket, state) {
   state.isReady = true;
   settleWaiting(state, undefined);
@@ -189,7 +189,7 @@ function fail(socket, error) {
   socket.destroy(isOfEndedEvent(error) ? undefined : error);
 }
 
-/** Takes the connection of another socket, which has none then. Returns it. */
+/** Takes the connection away from another socket, and returns it. */
 function adopt(socket, parent) {
   const from = stateOf(parent);
   const state = stateOf(socket);
@@ -225,7 +225,7 @@ function read(socket, state) {
     touch(socket, state);
     if (count === 0) {
       socket.push(null);
-      // The end is told although nothing reads.
+      // Emits the end even if nothing reads.
       socket.read(0);
       return;
     }
@@ -235,7 +235,7 @@ function read(socket, state) {
       else if (!socket.destroyed) socket._read();
       return;
     }
-    // A small part is not to keep the whole chunk.
+    // Copied, so that a small part does not keep the whole chunk.
     const part = TypedArrayPrototypeSubarray(buffer, 0, count);
     socket.push(count < CHUNK_BYTES / 4 ? Buffer.from(part) : part);
   }, (error) => {
@@ -248,7 +248,7 @@ const bufferOf = ({ buffer }) => typeof buffer === "function" ? buffer() : buffe
 
 // ---- writing
 
-/** Acts once the connection is there. */
+/** Calls `act` once the connection is ready. */
 function whenReady(socket, act) {
   const state = stateOf(socket);
   if (state.isReady) return act(undefined);
@@ -273,7 +273,7 @@ function write(socket, bytes, callback) {
   });
 }
 
-/** The peer, or this side, has closed the connection. */
+/** Returns the error of a connection that was closed by either side. */
 function brokenPipe(cause) {
   const error = nodeError({ __proto__: null, code: "EPIPE" }, "write");
   error.cause = cause;
@@ -296,7 +296,7 @@ Socket.prototype._final = function _final(callback) {
   if (stateOf(this).link === null && !this.connecting) return callback();
   whenReady(this, (error) => {
     if (error) return callback(error);
-    // How it failed is what reading says.
+    // Reading reports the failure.
     const done = () => callback();
     PromisePrototypeThen(stateOf(this).link.endWrites(), done, done);
   });
@@ -368,7 +368,7 @@ Socket.prototype.setTimeout = function setTimeout(milliseconds, callback = undef
   return this;
 };
 
-// ---- settings without effect: chunks are sent at once, and connections end with their event
+// ---- settings without effect: chunks are sent immediately, and connections end with their event
 
 for (const name of new SafeArrayIterator(["ref", "setKeepAlive", "setNoDelay", "setTypeOfService", "unref"])) {
   Socket.prototype[name] = { [name]() {

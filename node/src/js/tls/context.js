@@ -32,7 +32,7 @@ function textOf(value, option) {
   throw new errors.ERR_INVALID_ARG_TYPE(`options.${option}`, ["string", "Buffer", "TypedArray", "DataView"], value);
 }
 
-/** An option that may have one value or several, as a list. */
+/** Converts an option with one or several values to a list. */
 function listOf(value) {
   if (value === undefined || value === null) return [];
   return ArrayIsArray(value) ? value : [value];
@@ -58,7 +58,7 @@ function versionOf(name, option, otherwise) {
   return version;
 }
 
-/** Returns the settings that Rust knows, and refuses what would make a connection less secure without them. */
+/** Returns the settings for Rust. Throws for unsupported options whose absence would make a connection less secure. */
 function settingsOf(options) {
   if (options.rejectUnauthorized === false) {
     throw refusal(
@@ -86,7 +86,7 @@ function settingsOf(options) {
 
 let settingsIn;
 
-/** Certificates and keys that were checked. */
+/** Checked certificates and keys. */
 class SecureContext {
   #settings;
 

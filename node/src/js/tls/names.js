@@ -1,5 +1,5 @@
 // `tls.checkServerIdentity`: https://nodejs.org/api/tls.html#tlscheckserveridentityhostname-cert
-// Connections check the names of certificates in Rust; this is for scripts that check one themselves.
+// For scripts that check a certificate themselves. Connections check the names in Rust.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -45,7 +45,7 @@ function matches(host, pattern) {
   return isLong && StringPrototypeStartsWith(wanted[0], start) && StringPrototypeEndsWith(wanted[0], end);
 }
 
-/** An address in its shortest form, to compare it. */
+/** Returns an address in its shortest form, for comparison. */
 const canonical = (address) => isIP(address) === 6 ? new URL(`http://[${address}]/`).hostname : address;
 
 /** The entries of one kind in `DNS:a.example, IP Address:1.2.3.4`. */
@@ -78,7 +78,7 @@ function checkServerIdentity(hostname, cert) {
   return reason === undefined ? undefined : new errors.ERR_TLS_CERT_ALTNAME_INVALID(reason, host, cert);
 }
 
-/** The name that OpenSSL has for a cipher of TLS 1.2; the names of TLS 1.3 are the same. */
+/** Returns OpenSSL's name of a TLS 1.2 cipher. Those of TLS 1.3 are the same. */
 function opensslName(name) {
   const { 0: exchange, 1: cipher } = StringPrototypeSplit(name, "_WITH_");
   if (cipher === undefined) return name;

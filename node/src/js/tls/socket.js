@@ -25,7 +25,7 @@ const { refusal, settingsFor } = core.loadExtScript("ext:isopod_node/tls/context
 const { opensslName } = core.loadExtScript("ext:isopod_node/tls/names.js");
 const lazyX509 = () => core.loadExtScript("ext:isopod_node/crypto.js").default.X509Certificate;
 
-/** What was agreed on, by socket: null before the handshake. */
+/** The results of handshakes, by socket; null before the handshake. */
 const handshakes = new SafeWeakMap();
 
 function TLSSocket(socket, options = {}) {
@@ -54,7 +54,7 @@ function TLSSocket(socket, options = {}) {
 ObjectSetPrototypeOf(TLSSocket.prototype, Socket.prototype);
 ObjectSetPrototypeOf(TLSSocket, Socket);
 
-/** Goes on with the connection of another socket, when that is there. */
+/** Continues with the connection of another socket, once it is established. */
 function wrap(socket, parent, settings) {
   if (!ObjectPrototypeIsPrototypeOf(Socket.prototype, parent) || ObjectPrototypeIsPrototypeOf(TLSSocket.prototype, parent)) {
     throw refusal("the option `socket` must be a Socket of node:net: TLS over other streams is not available in workers");
@@ -165,7 +165,7 @@ TLSSocket.prototype.exportKeyingMaterial = function exportKeyingMaterial() {
   throw refusal("exportKeyingMaterial() is not available in workers");
 };
 
-// What OpenSSL tells of a connection, and rustls does not.
+// Properties of a connection that OpenSSL has and rustls does not.
 const answers = {
   __proto__: null,
   disableRenegotiation: undefined,

@@ -1,4 +1,4 @@
-//! Ciphers that take data in parts.
+//! Ciphers for data in parts.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,13 +19,13 @@ use super::{CryptoError, refused};
 const AES_BLOCK_BYTES: usize = 16;
 const DES_BLOCK_BYTES: usize = 8;
 
-/// The longest key that is wrapped; each of its blocks takes six rounds.
+/// Maximum length of a key to be wrapped. Each of its blocks takes six rounds.
 const WRAPPED_BYTES_MAX: usize = 64 << 10;
 
 enum Context {
     Encrypt(CipherContext),
     Decrypt(DecipherContext),
-    // The library has CBC with the other two lengths.
+    // The library has CBC with the other two key lengths.
     Encrypt192(Box<cbc::Encryptor<Aes192>>),
     Decrypt192(Box<cbc::Decryptor<Aes192>>),
 }
@@ -33,7 +33,7 @@ enum Context {
 /// A cipher between `createCipheriv()` and `final()`.
 struct Cipher {
     context: RefCell<Context>,
-    /// Bytes of a block, of which data has to be a multiple; 1 for a stream cipher.
+    /// Size of a block, of which the length of data must be a multiple; 1 for a stream cipher.
     block: usize,
 }
 
@@ -75,7 +75,7 @@ fn start(
 }
 
 impl Context {
-    /// Whole blocks, and as many bytes of output.
+    /// Processes whole blocks. The output has the same length.
     fn update(&mut self, input: &[u8], output: &mut [u8]) {
         let blocks = input
             .chunks_exact(AES_BLOCK_BYTES)
@@ -92,7 +92,7 @@ impl Context {
         }
     }
 
-    /// The last block, with padding or without. Returns the tag, if the cipher makes one.
+    /// Processes the last block, with or without padding. Returns the tag, if the cipher has one.
     fn finish(
         mut self,
         padded: bool,
@@ -171,7 +171,7 @@ pub(crate) fn op_isopod_cipher_aad(
     Ok(true)
 }
 
-/// Takes in data, of which it makes as much output. Returns false if it cannot.
+/// Processes data into output of the same length. Returns false on failure.
 #[op2(fast)]
 pub(crate) fn op_isopod_cipher_update(
     state: &mut OpState,
@@ -206,7 +206,7 @@ pub(crate) fn op_isopod_cipher_check_tag(
     })?
 }
 
-/// Ends a cipher with the last block. Returns the tag, if it makes one.
+/// Ends a cipher with the last block. Returns the tag, if it has one.
 #[op2]
 pub(crate) fn op_isopod_cipher_finish(
     state: &mut OpState,
@@ -217,11 +217,11 @@ pub(crate) fn op_isopod_cipher_finish(
     #[buffer] tag: &[u8],
 ) -> Result<Option<Uint8Array>, CryptoError> {
     let cipher = state.resource_table.take::<Cipher>(rid).map_err(refused)?;
-    // No other call has it: ops of one isolate run one after the other.
+    // The only reference: ops of an isolate run one after another.
     let Some(cipher) = Rc::into_inner(cipher) else {
         return Ok(None);
     };
-    // A stream cipher writes nothing; the others a block.
+    // A stream cipher writes nothing, a block cipher one block.
     let output = match cipher.block {
         1 => output,
         block if output.len() < block => return Err(wrong_length()),
@@ -231,7 +231,7 @@ pub(crate) fn op_isopod_cipher_finish(
     Ok(tag.map(Into::into))
 }
 
-/// Ends a cipher that has no data left. Returns the tag, if it makes one.
+/// Ends a cipher without remaining data. Returns the tag, if it has one.
 #[op2]
 pub(crate) fn op_isopod_cipher_take_tag(
     state: &mut OpState,

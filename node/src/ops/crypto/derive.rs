@@ -18,8 +18,8 @@ fn algorithm(digest: &str) -> Option<pbkdf2::Algorithm> {
     }
 }
 
-/// Fills `key` for the digests that most passwords are kept with, several times faster than the library. Returns false
-/// for others. The iterations are checked before.
+/// Derives `key` with one of the digests that are common for passwords, several times faster than the library. Returns false for other
+/// digests. The caller has checked the iterations.
 #[op2]
 pub(crate) fn op_isopod_pbkdf2(
     #[anybuffer] password: &[u8],

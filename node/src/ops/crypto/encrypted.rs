@@ -1,4 +1,4 @@
-//! The cost of decrypting a private key, by what the key itself says.
+//! The cost of decrypting a private key, according to its parameters.
 
 use isopod_ext::quotas::{QuotaError, Usage};
 use pkcs8::pkcs5::EncryptionScheme;
@@ -8,7 +8,7 @@ use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
 /// The library derives at most this many blocks of a hash for a key and its initialization vector.
 const BLOCKS: u32 = 2;
 
-/// Checks the parameters of the key's derivation. What is no encrypted key passes: the library will say so.
+/// Checks the parameters of the key's derivation. Anything but an encrypted key passes, and the library rejects it.
 pub(super) fn check_cost(key: &[u8], format: &str, usage: &Usage) -> Result<(), QuotaError> {
     let document;
     let der = match format {
@@ -37,7 +37,7 @@ pub(super) fn check_cost(key: &[u8], format: &str, usage: &Usage) -> Result<(), 
                 scrypt.parallelization.into(),
             )
             .map(drop),
-        // Of a later version: costs that are not known.
+        // Parameters of a later version, with unknown cost.
         _ => usage.check_key(u32::MAX, 0),
     }
 }

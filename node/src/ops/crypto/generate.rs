@@ -14,16 +14,16 @@ use rsa::pkcs8::DecodePrivateKey;
 
 use super::CryptoError;
 
-/// The exponent of almost all keys, and the only one of the faster generator.
+/// The exponent of almost all keys, and the only one that the faster generator supports.
 const USUAL_EXPONENT: u32 = 65_537;
 
 const BITS_MIN: u32 = 512;
 
-/// The longest key of an unusual length or exponent: its generator takes a second in the mean at this length, and cannot be
-/// interrupted.
+/// Maximum length of a key with an unusual length or exponent. Its generator takes a second on average for this length, and cannot
+/// be interrupted.
 const UNUSUAL_BITS_MAX: u32 = 2_048;
 
-/// A way to find a key.
+/// A generator of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Fast(KeySize),
@@ -94,7 +94,7 @@ fn details(
     }))
 }
 
-/// Makes a private key for RSA.
+/// Generates a private key for RSA.
 #[op2]
 #[cppgc]
 pub(crate) fn op_isopod_generate_rsa(
@@ -107,7 +107,7 @@ pub(crate) fn op_isopod_generate_rsa(
     Ok(KeyObjectHandle::AsymmetricPrivate(AsymmetricPrivateKey::Rsa(key)))
 }
 
-/// Makes a private key for RSA-PSS.
+/// Generates a private key for RSA-PSS.
 #[op2]
 #[cppgc]
 pub(crate) fn op_isopod_generate_rsa_pss(

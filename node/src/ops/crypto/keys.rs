@@ -13,10 +13,10 @@ use rsa::{RsaPrivateKey, RsaPublicKey};
 use super::encrypted::check_cost;
 use super::{CryptoError, refused};
 
-/// The longest encoded key; an RSA key of 16,384 bits has 14 KiB as text.
+/// Maximum length of an encoded key. An RSA key of 16,384 bits has 14 KiB as text.
 const ENCODED_BYTES_MAX: usize = 32 << 10;
 
-/// The shortest RSA key. The library subtracts the lengths of paddings from a key's.
+/// Minimum length of an RSA key. The library subtracts the length of the padding from it.
 const RSA_BITS_MIN: usize = 512;
 
 fn check_length(key: &[u8]) -> Result<(), CryptoError> {
@@ -32,7 +32,7 @@ fn check_length(key: &[u8]) -> Result<(), CryptoError> {
     }
 }
 
-/// The length of a key on which the time of its operations depends. `None`: it is always the same.
+/// Returns the length that determines the time of operations; `None` if their time is constant.
 fn bits_of(handle: &KeyObjectHandle) -> Result<Option<usize>, CryptoError> {
     use AsymmetricPrivateKey as Private;
     use AsymmetricPublicKey as Public;
@@ -43,7 +43,7 @@ fn bits_of(handle: &KeyObjectHandle) -> Result<Option<usize>, CryptoError> {
         KeyObjectHandle::AsymmetricPublic(Public::Rsa(key)) => Ok(Some(key.n().bits())),
         KeyObjectHandle::AsymmetricPublic(Public::RsaPss(key)) => Ok(Some(key.key.n().bits())),
         KeyObjectHandle::AsymmetricPublic(Public::Dsa(key)) => Ok(Some(key.components().p().bits())),
-        // Its numbers are not checked by the library.
+        // The library does not check its numbers.
         KeyObjectHandle::AsymmetricPrivate(Private::Dh(_)) | KeyObjectHandle::AsymmetricPublic(Public::Dh(_)) => {
             let message = "Diffie-Hellman keys cannot be read in workers; use createDiffieHellman() or X25519";
             Err(JsErrorBox::type_error(message).into())
@@ -60,7 +60,7 @@ fn check_bits(bits: usize, usage: &Usage) -> Result<(), CryptoError> {
     Ok(usage.check_key(0, u32::try_from(bits).unwrap_or(u32::MAX))?)
 }
 
-/// Returns a key whose operations take a bounded time.
+/// Returns the key if its operations take a bounded time.
 pub(super) fn bounded(handle: KeyObjectHandle, usage: &Usage) -> Result<KeyObjectHandle, CryptoError> {
     if let Some(bits) = bits_of(&handle)? {
         check_bits(bits, usage)?;
@@ -122,7 +122,7 @@ pub(crate) fn op_isopod_rsa_jwk(
     unwind::catch(|| bounded(KeyObjectHandle::new_rsa_jwk(key, is_public).map_err(refused)?, &usage))?
 }
 
-/// A key of an Edwards curve from its bytes.
+/// Creates a key of an Edwards curve from its bytes.
 #[op2]
 #[cppgc]
 pub(crate) fn op_isopod_edwards_key(
@@ -133,7 +133,7 @@ pub(crate) fn op_isopod_edwards_key(
     unwind::catch(|| KeyObjectHandle::new_ed_raw(curve, key, is_public).map_err(refused))?
 }
 
-/// The modulus's bits, in whichever form the library reads such a key.
+/// Returns the length of the modulus in bits, for every form of key that the library reads.
 fn rsa_bits(key: &[u8]) -> Option<usize> {
     let Ok(pem) = std::str::from_utf8(key) else {
         return None
@@ -153,7 +153,7 @@ fn rsa_bits(key: &[u8]) -> Option<usize> {
         .or_else(certified)
 }
 
-/// Checks a key for `publicEncrypt()` and its like, which read it by themselves. Of what is no RSA key, they say why.
+/// Checks a key for ops that read keys themselves, such as that of `publicEncrypt()`. They reject keys that are not RSA keys.
 #[op2(fast)]
 pub(crate) fn op_isopod_check_rsa_key(state: &mut OpState, #[buffer] key: &[u8]) -> Result<(), CryptoError> {
     let usage = Usage::of(state);

@@ -1,8 +1,8 @@
 //! The ops of `node:crypto`.
 //!
-//! V8 aborts the process at a panic of an op, and native code cannot be interrupted. Of the ops of `deno_node_crypto`,
-//! [`borrowed`] has only those whose arguments `crypto_ops.js` can check first. What reads keys, signs or encrypts runs
-//! here, where a panic costs the worker alone. Work without a bound is refused by [`Usage`], or done in steps.
+//! A panic of an op aborts the process, and native code cannot be interrupted. Therefore [`borrowed`] has only those ops of
+//! `deno_node_crypto` whose arguments `crypto_ops.js` can check. Ops that read keys, sign or encrypt are here, where a panic ends only
+//! the worker. Unbounded work is refused by [`Usage`], or done in steps.
 //!
 //! [`Usage`]: isopod_ext::quotas::Usage
 

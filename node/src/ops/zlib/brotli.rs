@@ -4,10 +4,10 @@ use isopod_ext::coding::brotli::{self, BrotliResult, Moved, Operation, Parameter
 
 use super::{BUFFER_ERROR, Engine, OK, STREAM_END, Step};
 
-/// The window is charged once the data has said its size.
+/// The window is charged once its size was read from the data.
 pub(super) use isopod_ext::coding::brotli::DECODER_BYTES;
 
-/// Brotli's own error codes are this much above the codes of steps, so that none is one of zlib's.
+/// Offset of brotli's error codes, so that they differ from zlib's.
 const ERROR_BASE: i32 = 1_000;
 
 const UNSET: u32 = u32::MAX;
@@ -15,12 +15,12 @@ const UNSET: u32 = u32::MAX;
 const QUALITY: usize = 1;
 const WINDOW_LOG: usize = 2;
 const LARGE_WINDOW: usize = 6;
-/// As in brotli's own header.
+/// As in brotli's header.
 const DEFAULT_QUALITY: u32 = 11;
-/// Not 22 as there: an encoder would take 42 MiB.
+/// Less than the 22 of the header, with which an encoder takes 42 MiB.
 const DEFAULT_WINDOW_LOG: u32 = 20;
 
-/// Of the decoder: <https://github.com/google/brotli/blob/v1.1.0/c/include/brotli/decode.h>
+/// A parameter of the decoder: <https://github.com/google/brotli/blob/v1.1.0/c/include/brotli/decode.h>
 const DECODER_LARGE_WINDOW: usize = 1;
 
 const TOO_LARGE: &str = "windows of more than 16 MiB are not available in workers";
@@ -29,7 +29,7 @@ fn given(parameters: &[u32], number: usize) -> Option<u32> {
     parameters.get(number).copied().filter(|value| *value != UNSET)
 }
 
-/// Refuses what is not part of the format.
+/// Refuses parameters that are not part of the format.
 pub(super) fn check_decoder(parameters: &[u32]) -> Result<(), &'static str> {
     match given(parameters, DECODER_LARGE_WINDOW) {
         None | Some(0) => Ok(()),
@@ -73,7 +73,7 @@ impl Settings {
     }
 }
 
-/// Two windows, and tables: from quality 10 on, two numbers for each byte of a window.
+/// Estimates the memory: two windows and tables, from quality 10 on with two numbers for each byte of a window.
 fn memory(quality: u32, window_log: u32) -> usize {
     let window = 1usize << window_log;
     let tables = match quality {
@@ -100,7 +100,7 @@ impl Engine for Encoder {
             3 => Operation::BROTLI_OPERATION_EMIT_METADATA,
             _ => Operation::BROTLI_OPERATION_PROCESS,
         };
-        // A failure leaves all input, which says so.
+        // A failure consumes no input, by which it is recognized.
         let Moved { used, written } = self.0.step(operation, input, output).unwrap_or_default();
         let code = if self.0.is_finished() { STREAM_END } else { OK };
         Step { code, used, written }
@@ -137,7 +137,7 @@ impl Engine for Decoder {
         Step { code, used, written }
     }
 
-    /// The name of the error, as it is in brotli's header.
+    /// Returns the name of the error in brotli's header.
     fn message(&self) -> Option<String> {
         Some(self.stream.error().1.trim_start_matches("BROTLI_DECODER").to_owned())
     }

@@ -14,10 +14,10 @@ const ENCODER_BYTES: usize = 320 << 10;
 
 const GZIP_FIRST: u8 = 0x1f;
 
-/// A longer dictionary has no use: a window has 32 KiB.
+/// Size of the window, beyond which a dictionary has no use.
 const DICTIONARY_BYTES_MAX: usize = 32 << 10;
 
-/// Added to the bits of the window: for gzip, and for whichever format the data has.
+/// Added to the bits of the window for gzip, and for a format that the data determines.
 /// <https://github.com/madler/zlib/blob/v1.3.1/zlib.h>, `inflateInit2`
 const GZIP_BITS: u8 = 16;
 const ANY_BITS: u8 = 32;
@@ -27,7 +27,7 @@ enum Format {
     Zlib,
     Raw,
     Gzip,
-    /// Zlib or gzip, by the data.
+    /// Zlib or gzip, determined by the data.
     Any,
 }
 
@@ -64,7 +64,7 @@ impl Settings {
             _ => return Err("unknown mode"),
         };
         let window_bits = match (window_bits, decodes) {
-            // That of the data; the largest is enough for it.
+            // The data has the size; the largest is always sufficient.
             (0, true) => 15,
             (8..=15, _) => u8::try_from(window_bits).unwrap_or(15),
             _ => return Err("invalid windowBits"),
@@ -76,7 +76,7 @@ impl Settings {
             return Err("invalid memLevel");
         }
         let last = |dictionary: &[u8]| dictionary[dictionary.len().saturating_sub(DICTIONARY_BYTES_MAX)..].to_vec();
-        // A decoder checks the whole of it.
+        // A decoder checks the whole dictionary.
         let kept = |dictionary: &[u8]| if decodes { dictionary.to_vec() } else { last(dictionary) };
         Ok(Self {
             format,
@@ -186,7 +186,7 @@ impl Engine for Encoder {
     fn reset(&mut self) {
         self.inner.reset();
         if let (Some(dictionary), Format::Zlib | Format::Raw) = (&self.settings.dictionary, self.settings.format) {
-            // It was taken before.
+            // The same dictionary was accepted before.
             let _ = self.inner.set_dictionary(dictionary);
         }
     }
@@ -195,7 +195,7 @@ impl Engine for Encoder {
 struct Decoder {
     inner: Inflate,
     settings: Settings,
-    /// True if the data is gzip, of which several members may follow each other.
+    /// True if the data is gzip, which may have several members.
     is_gzip: bool,
     has_begun: bool,
 }
@@ -209,7 +209,7 @@ fn decompressor(settings: &Settings) -> Inflate {
         Format::Any => Inflate::new(true, bits + ANY_BITS),
     };
     if let (Some(dictionary), Format::Raw) = (&settings.dictionary, settings.format) {
-        // Any length will do for raw data.
+        // Raw data accepts a dictionary of any length.
         let _ = inner.set_dictionary(dictionary);
     }
     inner
@@ -240,7 +240,7 @@ impl Decoder {
         lengths(code, before, totals(&self.inner))
     }
 
-    /// Continues after a step with the input and room that it left.
+    /// Continues after a step with the remaining input and room.
     fn then(&mut self, done: &mut Step, flush: InflateFlush, input: &[u8], output: &mut [u8]) {
         let more = self.inflate(flush, &input[done.used..], &mut output[done.written..]);
         *done = Step {

@@ -1,8 +1,7 @@
 //! The ops of `node:zlib`: one engine for each stream.
 //!
-//! A call takes some input and fills some of a buffer that belongs to the script, so the memory limit covers the output
-//! before it is made. The memory of an engine itself is charged when it is made. `zlib_binding.js` calls it in steps, because
-//! a step is native code, which no limit can interrupt.
+//! A call reads input and fills a buffer of the script, so the memory limit covers the output in advance. The memory of an engine is
+//! charged when it is created. `zlib_binding.js` calls it in steps, because native code cannot be interrupted.
 
 mod brotli;
 mod deflate;
@@ -36,16 +35,16 @@ struct Step {
 
 /// A compressor or decompressor.
 trait Engine {
-    /// Takes in input and makes output. `flush` is a constant of the format.
+    /// Consumes input and writes output. `flush` is a constant of the format.
     fn step(&mut self, flush: i32, input: &[u8], output: &mut [u8]) -> Step;
 
-    /// Explains the last error; `None` if the format has no words for it.
+    /// Returns the message of the last error; `None` if the format has none.
     fn message(&self) -> Option<String>;
 
-    /// Begins again.
+    /// Resets the engine.
     fn reset(&mut self) {}
 
-    /// The most memory that it needs for input that begins with this byte.
+    /// Returns the maximum memory for input that begins with this byte.
     fn needs(&self, first: u8) -> usize {
         let _ = first;
         0
@@ -81,7 +80,7 @@ fn engine(state: &OpState, rid: ResourceId) -> Result<Rc<EngineResource>, ZlibEr
     state.resource_table.get(rid).map_err(closed)
 }
 
-/// Charges the memory first, and makes the engine after that.
+/// Charges the memory, then creates the engine.
 fn add(
     state: &mut OpState,
     bytes: usize,
@@ -97,7 +96,7 @@ fn add(
     }))
 }
 
-/// Makes an engine for zlib's formats. `mode` is one of Node.js's.
+/// Creates an engine for zlib's formats. `mode` is one of Node.js's.
 #[op2]
 #[smi]
 pub(super) fn op_isopod_zlib_new(
@@ -114,7 +113,7 @@ pub(super) fn op_isopod_zlib_new(
     add(state, settings.bytes(), || settings.engine())
 }
 
-/// Makes an engine for brotli. `parameters`: values by number, `u32::MAX` for the default.
+/// Creates an engine for brotli. `parameters`: values by number, `u32::MAX` for the default.
 #[op2(fast)]
 #[smi]
 pub(super) fn op_isopod_brotli_new(
@@ -134,7 +133,7 @@ pub(super) fn op_isopod_brotli_new(
     })
 }
 
-/// Runs a step, and writes the bytes used and made to `done`. Returns a code.
+/// Runs a step, and writes the numbers of consumed and written bytes to `done`. Returns a code.
 #[op2(fast)]
 #[smi]
 pub(super) fn op_isopod_zlib_step(
@@ -162,7 +161,7 @@ pub(super) fn op_isopod_zlib_step(
     Ok(step.code)
 }
 
-/// The words for the last error.
+/// Returns the message of the last error.
 #[op2]
 #[string]
 pub(super) fn op_isopod_zlib_message(state: &mut OpState, #[smi] rid: ResourceId) -> Result<Option<String>, ZlibError> {
@@ -175,7 +174,7 @@ pub(super) fn op_isopod_zlib_reset(state: &mut OpState, #[smi] rid: ResourceId) 
     Ok(unwind::catch(|| resource.engine.borrow_mut().reset())?)
 }
 
-/// The checksum of gzip, continued from another.
+/// Returns the checksum of gzip, continued from an earlier one.
 #[op2(fast)]
 pub(super) fn op_isopod_crc32(#[buffer] data: &[u8], begun: u32) -> u32 {
     zlib_rs::crc32::crc32(begun, data)

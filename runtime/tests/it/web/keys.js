@@ -153,7 +153,7 @@ const signature = "26b8f91727bd62897af15e41eb43c377efb9c610d48f2335cb0bd0087810f
 const spki = "3043300506032b6571033a00" + point;
 const pkcs8 = "3047020100300506032b6571043b0439" + seed;
 
-/** What a key of Ed448 can and may do is what one of Ed25519 can and may, on its own curve. */
+/** Keys of Ed448 support the same operations and usages as those of Ed25519. */
 export const ed448Signs = async () => {
   const data = new Uint8Array([3]);
   const take = (format, bytes, usages, extractable = true) =>

@@ -1,5 +1,5 @@
-//! Bodies between a pool and its cells. The side that has one offers it, and the reader's side pulls it, by a request whose
-//! response it is: flow control is that of HTTP/2, and a reader that leaves resets the stream.
+//! Bodies between a pool and its cells. The owner's side offers a body, and the reader's side requests it: the body is the
+//! response. Flow control is that of HTTP/2, and a reader that leaves resets the stream.
 
 use std::fmt::Write as _;
 use std::future::{Future as _, poll_fn};
@@ -18,10 +18,10 @@ use tokio::sync::oneshot;
 
 use super::wire::{BODIES_MAX, write};
 
-/// The trailer that says why a body was cut off: a frame, in hexadecimal digits.
+/// The trailer with the reason why a body was cut off: a frame in hexadecimal.
 const CUT: &str = "cut";
 
-/// The most bytes of that frame. Longer reasons are not told.
+/// Maximum size of that frame. Longer reasons are not sent.
 const CUT_BYTES_MAX: usize = 64 << 10;
 
 /// Sends a body to its reader.
@@ -35,7 +35,7 @@ pub(super) async fn serve(body: Option<Body>, mut respond: SendResponse<Bytes>) 
     };
     loop {
         let frame = poll_fn(|cx| {
-            // Its reader has left: the body is dropped, and so its writer is told.
+            // The reader has left. Dropping the body notifies its writer.
             if to.poll_reset(cx).is_ready() {
                 return Poll::Ready(None);
             }
@@ -44,7 +44,7 @@ pub(super) async fn serve(body: Option<Body>, mut respond: SendResponse<Bytes>) 
         match frame.await {
             None => return,
             Some(Some(Ok(frame))) => {
-                // There is no place for trailers, as there is none in scripts.
+                // Trailers are dropped, because scripts cannot read them.
                 if let Ok(data) = frame.into_data()
                     && write(&mut to, data).await.is_err()
                 {
@@ -64,14 +64,14 @@ fn trailers(cut: WrittenCut) -> HeaderMap {
         .filter(|frame| frame.len() <= CUT_BYTES_MAX);
     let mut digits = String::new();
     for byte in frame.unwrap_or_default() {
-        // It cannot fail.
+        // Writing to a string does not fail.
         let _ = write!(digits, "{byte:02x}");
     }
     let value = HeaderValue::from_str(&digits).unwrap_or_else(|_| HeaderValue::from_static(""));
     HeaderMap::from_iter([(http::HeaderName::from_static(CUT), value)])
 }
 
-/// The reason that a trailer gives. Takes any bytes.
+/// Parses the reason in a trailer, which may be any bytes.
 fn cut(trailers: &HeaderMap) -> Option<BodyError> {
     let value = trailers.get(CUT)?.as_bytes();
     let digits = value.chunks_exact(2).map(|pair| {
@@ -85,12 +85,12 @@ fn cut(trailers: &HeaderMap) -> Option<BodyError> {
     })
 }
 
-/// The lengths of bodies, where they are known.
+/// Returns the lengths of bodies, as far as they are known.
 pub(super) fn lengths(bodies: &[Body]) -> Vec<Option<u64>> {
     bodies.iter().map(|body| body.size_hint().exact()).collect()
 }
 
-/// Asks for the bodies that go with a question or an answer.
+/// Requests the bodies of a call or a response.
 pub(super) fn pull_all(
     from: &SendRequest<Bytes>,
     event: u64,
@@ -100,7 +100,7 @@ pub(super) fn pull_all(
     numbered.filter_map(move |(number, length)| pull_sized(from, event, number, length))
 }
 
-/// Asks for a body. The receiver is told when it has been read to its end, or dropped.
+/// Requests a body. The receiver resolves when the body was read to its end or dropped.
 pub(super) fn pull(from: &SendRequest<Bytes>, event: u64, number: u32) -> Option<(Body, oneshot::Receiver<()>)> {
     pull_sized(from, event, number, None)
 }
@@ -124,10 +124,10 @@ fn pull_sized(
     Some((Body::new(pulled), closed))
 }
 
-/// A body whose bytes are on the other side.
+/// A body on the other side.
 struct Pulled {
     state: State,
-    /// The number of bytes that follow, if that is known.
+    /// Remaining bytes, if known.
     left: Option<u64>,
     /// Dropped with the body.
     _open: oneshot::Sender<()>,
@@ -161,7 +161,7 @@ impl HttpBody for Pulled {
                 },
                 State::Reads(stream) => match ready!(stream.poll_data(cx)) {
                     Some(Ok(bytes)) => {
-                        // It fails for a stream that has ended meanwhile, which is what is read next.
+                        // Fails if the stream has ended meanwhile, which the next read reports.
                         let _ = stream.flow_control().release_capacity(bytes.len());
                         if let Some(left) = self.left {
                             match left.checked_sub(bytes.len() as u64) {

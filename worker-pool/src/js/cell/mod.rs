@@ -1,10 +1,10 @@
 //! Cells: workers in processes of their own.
 //!
-//! A thread of the pool drives a worker in a cell as it would one of its own: see [`worker`]. Two connections of HTTP/2 go to the
-//! cell, over socket pairs that are its standard input and output: events and their answers over the one, what the cell asks its
-//! pool for over the other. `wire` has the messages, `bodies` the streams, `sockets` the WebSockets, `offers` what a side has for the
-//! other, and `line` its questions; `peer` uses these between the pools of two processes. `process` starts a cell and sees to its end, `serve`
-//! answers what it asks, and `inside` is what runs in it.
+//! A thread of the pool drives a worker in a cell like one of its own: see [`worker`]. Two HTTP/2 connections lead to the cell, over
+//! socket pairs that are its standard input and output: one for events and their answers, one for the cell's calls to the pool.
+//! `wire` has the messages, `bodies` the streams, `sockets` the WebSockets, `offers` the objects that one side can request or call
+//! on the other, and `line` the calls; `peer` uses these between the pools of two processes. `process` starts and ends a cell,
+//! `serve` answers its calls, and `inside` is the code that runs in it.
 
 mod bodies;
 mod inside;
@@ -25,7 +25,7 @@ pub use self::inside::{CellProgram, run_cell_if_asked};
 pub use self::options::Cells;
 pub(super) use self::spares::Depot;
 
-/// Reads bytes as each kind of message that a cell may send. Returns how many of them they are: for the fuzz targets.
+/// Parses bytes as each kind of message that a cell may send, and returns the number of kinds that they are. For fuzz targets.
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub fn understood(bytes: &[u8]) -> usize {
@@ -35,7 +35,7 @@ pub fn understood(bytes: &[u8]) -> usize {
 
     fn is<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> usize {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
-        // As it is, and as a whole message.
+        // Without and with a length prefix.
         let framed = [&length[..], bytes].concat();
         drop(wire::take::<T>(&mut BytesMut::from(bytes)));
         usize::from(matches!(wire::take::<T>(&mut BytesMut::from(&framed[..])), Ok(Some(_))))

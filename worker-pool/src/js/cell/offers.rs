@@ -1,4 +1,4 @@
-//! Things that one side of a cell's connections has for the other.
+//! Objects that one side of a cell's connections offers to the other.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,8 @@ use isopod_runtime::handlers::Body;
 use isopod_runtime::remote::Lent;
 use isopod_runtime::websocket::{Upgrade, Wire};
 
-/// Things that the other side may ask for: bodies and WebSockets that wait to be taken, by the number of their event or question; and
-/// functions and objects that may be called, for as long as the other side holds them.
+/// Objects that the other side may use: bodies and WebSockets, which it takes by the number of their event or call, and functions
+/// and objects, which it may call as long as it holds them.
 #[derive(Clone, Default)]
 pub(super) struct Offers(Arc<Mutex<Offered>>);
 
@@ -17,11 +17,11 @@ struct Offered {
     bodies: HashMap<u64, Vec<Option<Body>>>,
     sockets: HashMap<u64, Upgrade>,
     lent: HashMap<u64, Borrowed>,
-    /// The number that was given last to one of them.
+    /// The last assigned number.
     last: u64,
-    /// Questions that may be recalled, even from a side that is gone.
+    /// Calls that may be recalled, even after the other side has gone.
     recallable: HashSet<u64>,
-    /// The other side is gone: nothing is offered any more.
+    /// True once the other side has gone. Nothing is offered from then on.
     is_closed: bool,
 }
 
@@ -32,15 +32,15 @@ impl Offered {
     }
 }
 
-/// The parts that an event brought.
+/// The offered parts of an event.
 pub(super) struct Brought {
     pub(super) bodies: Vec<Body>,
     pub(super) stubs: Vec<Arc<dyn Lent>>,
 }
 
-/// Something that the other side can call.
+/// A function or object that the other side can call.
 struct Borrowed {
-    /// The event or the question that brought it.
+    /// The event or call that it belongs to.
     by: u64,
     lent: Arc<dyn Lent>,
 }
@@ -50,7 +50,7 @@ impl Offers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what goes with a question until [`settle`](Self::settle), also if the other side is gone before.
+    /// Keeps the parts of a call until [`settle`](Self::settle), even if the other side goes earlier.
     pub(super) fn keep(&self, number: u64) {
         self.lock().recallable.insert(number);
     }
@@ -67,7 +67,7 @@ impl Offers {
         }
     }
 
-    /// Adds the bodies of an event or a question.
+    /// Adds the bodies of an event or call.
     pub(super) fn add(&self, number: u64, bodies: Vec<Body>) {
         if !bodies.is_empty() {
             let mut offered = self.lock();
@@ -77,14 +77,14 @@ impl Offers {
         }
     }
 
-    /// Takes the body that a path names: `/body/EVENT/NUMBER`.
+    /// Takes the body with this path: `/body/EVENT/NUMBER`.
     pub(super) fn take(&self, path: &str) -> Option<Body> {
         let (event, number) = path.strip_prefix("/body/")?.split_once('/')?;
         let (event, number): (u64, usize) = (event.parse().ok()?, number.parse().ok()?);
         self.lock().bodies.get_mut(&event)?.get_mut(number)?.take()
     }
 
-    /// Adds the WebSocket that an answer is.
+    /// Adds the WebSocket of an answer.
     pub(super) fn add_socket(&self, number: u64, socket: Option<Upgrade>) {
         if let Some(socket) = socket {
             let mut offered = self.lock();
@@ -94,18 +94,18 @@ impl Offers {
         }
     }
 
-    /// Takes the WebSocket that a path names: `/socket/EVENT`.
+    /// Takes the WebSocket with this path: `/socket/EVENT`.
     pub(super) fn take_socket(&self, path: &str) -> Option<Wire> {
         let number = path.strip_prefix("/socket/")?.parse().ok()?;
         let socket = self.lock().sockets.remove(&number)?;
         socket.take()
     }
 
-    /// Lends what an event or a question brings, and returns the numbers by which it can be called.
+    /// Lends the functions and objects of an event or call, and returns their numbers.
     pub(super) fn lend(&self, by: u64, stubs: Vec<Arc<dyn Lent>>) -> Vec<u64> {
         let mut offered = self.lock();
         if !offered.keeps(by) {
-            // The numbers lead nowhere, as they would if it were lent and withdrawn.
+            // Numbers without an object, as if it had been withdrawn.
             return vec![0; stubs.len()];
         }
         let lend = |lent| {
@@ -117,20 +117,20 @@ impl Offers {
         stubs.into_iter().map(lend).collect()
     }
 
-    /// Finds what can be called by a number.
+    /// Returns the function or object with this number.
     pub(super) fn lent(&self, number: u64) -> Option<Arc<dyn Lent>> {
         self.lock().lent.get(&number).map(|borrowed| Arc::clone(&borrowed.lent))
     }
 
-    /// The other side does not hold it any more: `/release/NUMBER`.
+    /// Releases an object that the other side has dropped: `/release/NUMBER`.
     pub(super) fn release(&self, path: &str) {
         let number = path.strip_prefix("/release/").and_then(|number| number.parse().ok());
-        // Its drop may run code of others: not under the lock.
+        // Dropped outside the lock, because this may run arbitrary code.
         let released = number.and_then(|number: u64| self.lock().lent.remove(&number));
         drop(released);
     }
 
-    /// Takes back what an event or a question brought: the other side has not read it, or holds nothing of it.
+    /// Removes the parts of an event or call that the other side has not read, or holds nothing of.
     pub(super) fn take_back(&self, by: u64) {
         let mut offered = self.lock();
         let taken: Vec<_> = offered.lent.extract_if(|_, borrowed| borrowed.by == by).collect();
@@ -138,7 +138,7 @@ impl Offers {
         drop(taken);
     }
 
-    /// Takes back all that an event brought, which the other side has not begun. `None`: it has taken some of it.
+    /// Takes back all parts of an event that the other side has not begun; `None` if some were taken.
     pub(super) fn recall(&self, by: u64) -> Option<Brought> {
         let mut offered = self.lock();
         let bodies = offered.bodies.remove(&by).unwrap_or_default();
@@ -150,16 +150,16 @@ impl Offers {
         Some(Brought { bodies, stubs: lent })
     }
 
-    /// Drops what is left of the bodies and the socket of an event or a question.
+    /// Drops the remaining bodies and the socket of an event or call.
     pub(super) fn withdraw(&self, number: u64) {
         let mut offered = self.lock();
         let left = (offered.bodies.remove(&number), offered.sockets.remove(&number));
         drop(offered);
-        // As above.
+        // Dropped outside the lock.
         drop(left);
     }
 
-    /// The other side is gone.
+    /// Drops everything, because the other side has gone.
     pub(super) fn close(&self) {
         let mut offered = self.lock();
         offered.is_closed = true;

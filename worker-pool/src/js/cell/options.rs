@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The argument by which a program is told to be a cell.
+/// The argument that makes a program run as a cell.
 pub(super) const ARGUMENT: &str = "isopod-cell";
 
-/// The argument after the process id of its parent by which a cell is told to confine itself.
+/// The argument, after the process id of the parent, that makes a cell confine itself.
 pub(super) const SANDBOX: &str = "sandbox";
 
 /// The program and the settings of a pool's cells, for workers with
@@ -18,7 +18,7 @@ pub(super) const SANDBOX: &str = "sandbox";
 /// use isopod::{Cells, Isolation, Pool};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // First of all: where this process is to be a cell, it is one, and does not return.
+/// // Comes first: if this process was started as a cell, it runs as one and never returns.
 /// isopod::run_cell_if_asked();
 /// let pool = Pool::builder().cells(Cells::this_program()).isolation(Isolation::Process).build()?;
 /// # Ok(())
@@ -38,7 +38,7 @@ impl Cells {
     /// anything else.
     #[must_use]
     pub fn this_program() -> Self {
-        // The program that runs, also if its file was replaced meanwhile.
+        // The running program, even if its file was replaced meanwhile.
         let program = match cfg!(target_os = "linux") {
             true => PathBuf::from("/proc/self/exe"),
             false => std::env::current_exe().unwrap_or_default(),
@@ -66,17 +66,17 @@ impl Cells {
         self
     }
 
-    /// Sets how many processes are kept that have started and have no worker yet, once there has been a cell. Default: 1.
+    /// Sets the number of started processes that are kept ready for the next workers, once there has been a cell. Default: 1.
     #[must_use]
     pub const fn spares(mut self, processes: usize) -> Self {
         self.spares = processes;
         self
     }
 
-    /// Refuses workers with [`Isolation::Sandbox`](https://docs.rs/isopod/latest/isopod/enum.Isolation.html) where the system
-    /// lacks a mechanism that confines them, instead of starting them with those that it has. Default: false.
+    /// Refuses workers with [`Isolation::Sandbox`](https://docs.rs/isopod/latest/isopod/enum.Isolation.html) if the system lacks
+    /// one of the mechanisms that confine them, instead of using only the available ones. Default: false.
     ///
-    /// [`Pool::sandbox`](super::super::Pool::sandbox) says what there is.
+    /// [`Pool::sandbox`](super::super::Pool::sandbox) returns the available mechanisms.
     #[must_use]
     pub const fn sandbox_required(mut self, required: bool) -> Self {
         self.sandbox_required = required;

@@ -1,7 +1,8 @@
-//! A connection between the pools of two processes, neither of which is a cell: one asks the other, by the means of cells.
+//! A connection between the pools of two processes, neither of which is a cell: one calls the other, with the protocol of cells.
 //!
-//! A side of HTTP/2 either asks or answers, so a connection is two sockets: *forth*, on which the process that connects asks, and
-//! *back*, on which it is asked for bodies, WebSockets, and what it has lent. Both begin with what they are and the same token.
+//! A side of HTTP/2 is either client or server, so a connection is two sockets: *forth*, on which the connecting process is the
+//! client, and *back*, on which bodies, WebSockets and lent objects of that process are requested. Both begin with their kind and
+//! the same token.
 
 use std::collections::HashMap;
 use std::io;
@@ -29,25 +30,25 @@ use super::offers::Offers;
 use super::wire::{ASK, Broken, CALL, CONNECTION_BYTES, HEADER_BYTES_MAX, Messages, WINDOW_BYTES};
 use super::{bodies, sockets};
 
-/// Time for both sockets to say what they are.
+/// Time limit for both sockets to state their kind.
 const PAIRING: Duration = Duration::from_secs(5);
 
-/// Sockets that wait for their other half.
+/// Maximum number of sockets that wait for their other half.
 const HALVES_MAX: usize = 64;
 
-/// Questions of another process at a time.
+/// Maximum number of concurrent calls of another process.
 const REQUESTS_MAX: u32 = 4096;
 
 const FORTH: u8 = b'f';
 const BACK: u8 = b'b';
 
-/// Names a connection.
+/// Identifies a connection.
 type Token = [u8; 16];
 
-/// Answers what another process asks.
+/// Answers the calls of another process.
 pub(in crate::js) type Find = Arc<dyn Fn(Target, Parcel) -> ParcelFuture + Send + Sync>;
 
-/// Limits of messages. Each script's own were checked where the message was made.
+/// Limits of messages. Each script's own limits were checked by the sender.
 fn limits() -> Limits {
     Limits {
         value_bytes_max: FRAME_BYTES_MAX,
@@ -55,12 +56,12 @@ fn limits() -> Limits {
     }
 }
 
-/// The asking side of a connection. Clones are the same.
+/// The client side of a connection. Clones share it.
 #[derive(Clone)]
 pub(in crate::js) struct Peer(Line);
 
 impl Peer {
-    /// Connects with the process that listens at a path. What is returned beside is the connection, which is to be polled on the
+    /// Connects to the process that listens at a path. Also returns the future that drives the connection, to be polled on the
     /// runtime of `handle`.
     pub(in crate::js) async fn connect(
         path: &Path,
@@ -74,7 +75,7 @@ impl Peer {
         line.limit(limits());
         let peer = Self(line.clone());
         let connection = async move {
-            // Nothing is asked here but for what was lent.
+            // The other process may call only what was lent.
             let nothing: Find = Arc::new(|_, _| Box::pin(std::future::ready(Err("it is not lent".to_owned()))));
             let (_never, going_on) = watch::channel(false);
             tokio::select! {
@@ -86,22 +87,22 @@ impl Peer {
         Ok((peer, connection))
     }
 
-    /// Asks the other process, and waits for its answer.
+    /// Calls the other process, and waits for its response.
     ///
     /// # Errors
-    /// The question, if that process refused it because it ends: it has not begun on it.
+    /// The call, if that process refused it because it is ending, before it began.
     pub(in crate::js) async fn ask(&self, target: Target, parcel: Parcel) -> Result<Result<Parcel, String>, Parcel> {
         self.0.try_ask(target, parcel).await
     }
 
-    /// Returns true if it takes further questions.
+    /// Returns true if it accepts further calls.
     pub(in crate::js) fn is_open(&self) -> bool {
         let ready = self.0.requests().clone().ready().now_or_never();
         !matches!(ready, Some(Err(_)))
     }
 }
 
-/// Sockets of other processes whose other half has not come yet.
+/// Sockets of other processes whose other half has not connected yet.
 #[derive(Default)]
 pub(in crate::js) struct Halves(Mutex<HashMap<Token, (u8, UnixStream)>>);
 
@@ -112,7 +113,7 @@ pub(in crate::js) struct Pair {
 }
 
 impl Halves {
-    /// Reads what a socket is. Returns the connection if it is the second half.
+    /// Reads the kind of a socket. Returns the connection if it is the second half.
     pub(in crate::js) async fn pair(&self, mut socket: UnixStream) -> Option<Pair> {
         let mut preface = [0; 1 + size_of::<Token>()];
         timeout(PAIRING, socket.read_exact(&mut preface)).await.ok()?.ok()?;
@@ -149,7 +150,7 @@ impl Halves {
     }
 }
 
-/// Answers another process until it closes the connection, or, once `stops` says so, until its questions are answered.
+/// Answers another process until it closes the connection, or, once `stops` is true, until its calls are answered.
 pub(in crate::js) async fn serve(pair: Pair, handle: Handle, find: Find, stops: watch::Receiver<bool>) {
     let Ok((requests, connection)) = client(pair.back).await else {
         return;
@@ -160,8 +161,8 @@ pub(in crate::js) async fn serve(pair: Pair, handle: Handle, find: Find, stops: 
     tokio::select! {
         _ = &mut connection => {}
         ended = answer_all(pair.forth, line.clone(), find, stops) => match ended {
-            // A question may be on its way, which the other process takes back when it reads that this one takes no more: it would
-            // not read that if its write failed, so the socket stays open until it has closed its own.
+            // A call may be in transit. The other process retries it when it reads that this one accepts no more, and it reads that
+            // only if its write succeeds. So the socket stays open until the other side has closed its own.
             Ok(answered) => {
                 let _ = timeout(PAIRING, connection).await;
                 drop(answered);
@@ -183,7 +184,7 @@ async fn open(path: &Path, kind: u8, token: Token) -> io::Result<UnixStream> {
 
 type Connection = h2::client::Connection<UnixStream, Bytes>;
 
-/// A connection whose questions are answered. Its socket is open.
+/// A connection whose calls are answered. Its socket is open.
 type Answered = h2::server::Connection<UnixStream, Bytes>;
 
 async fn client(socket: UnixStream) -> Result<(SendRequest<Bytes>, Connection), h2::Error> {
@@ -258,7 +259,7 @@ mod tests {
 
     use super::*;
 
-    /// Accepts one connection, and answers questions with themselves. Returns the number of questions that it began on.
+    /// Accepts one connection, and echoes its calls. Returns the number of calls that it began.
     async fn echo(listener: &UnixListener, handle: &Handle, stops: watch::Receiver<bool>) -> u64 {
         let halves = Halves::default();
         let accept = || async { halves.pair(listener.accept().await.unwrap().0).await };
@@ -277,7 +278,7 @@ mod tests {
         begun.load(Ordering::Relaxed)
     }
 
-    /// Asks a question of this number. Returns true if it is answered, and false if it is given back.
+    /// Makes a call with this number. Returns true if it is answered, and false if it was refused.
     async fn ask(peer: Peer, number: u64) -> bool {
         let parcel = Parcel {
             bytes: number.to_string().into(),
@@ -298,7 +299,7 @@ mod tests {
         }
     }
 
-    /// A process that ends refuses a question, or answers it: none is lost on the way.
+    /// A process that ends refuses a call or answers it: none is lost in transit.
     #[test]
     fn a_question_is_answered_or_given_back() {
         const QUESTIONS: u64 = 4;

@@ -1,4 +1,4 @@
-//! The process of a cell: its start, its memory, its end.
+//! The process of a cell: start, memory and end.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,20 +18,20 @@ use super::keeper::Keeper;
 use super::options::{ARGUMENT, Cells, SANDBOX};
 use super::serve::{Served, serve};
 
-/// The interval at which a cell's memory is read.
+/// The interval at which a cell's memory is measured.
 const WEIGHED_EVERY: Duration = Duration::from_millis(100);
 
-/// Time for a cell that is not needed any more to write the rest of its log.
+/// Time limit for a cell that is no longer needed to write the rest of its log.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// The most bytes of what a cell writes to its standard error that are logged at once.
+/// Maximum number of bytes of a cell's standard error that are logged at once.
 const CHUNK_BYTES: usize = 8 << 10;
 
-/// A process that was started. Dropping it ends the process.
+/// A started process. Dropping it ends the process.
 pub(super) struct Launched {
     /// The connection for events, until the worker takes it.
     pub(super) down: Option<UnixStream>,
-    /// All that the cell may ask for.
+    /// The objects that the cell may request or call.
     pub(super) served: Arc<Served>,
     pub(super) life: Arc<Life>,
     pub(super) in_sandbox: bool,
@@ -43,11 +43,11 @@ pub(super) struct Life {
     /// Private memory, in bytes.
     memory_bytes: AtomicUsize,
     memory_max: AtomicUsize,
-    /// It was killed because of its memory.
+    /// True if it was killed because of its memory.
     is_too_large: AtomicBool,
     kill: Notify,
     release: Notify,
-    /// Its end, once it has come.
+    /// A description of its end, once it has ended.
     ended: watch::Sender<Option<String>>,
 }
 
@@ -56,7 +56,7 @@ impl Life {
         self.pid
     }
 
-    /// The private memory at the last look.
+    /// The private memory at the last measurement.
     pub(super) fn memory_bytes(&self) -> usize {
         self.memory_bytes.load(Ordering::Relaxed)
     }
@@ -66,7 +66,7 @@ impl Life {
         self.memory_max.store(bytes, Ordering::Relaxed);
     }
 
-    /// Sets the address space for data, above which the system refuses more: what is taken at once, between two looks.
+    /// Limits the address space for data, for allocations that exceed the limit between two measurements.
     pub(super) fn limit_address_space(&self, bytes: usize) {
         let max = Some(bytes as u64);
         let limit = Rlimit {
@@ -83,12 +83,12 @@ impl Life {
         self.is_too_large.load(Ordering::Relaxed)
     }
 
-    /// Ends the process at once.
+    /// Kills the process.
     pub(super) fn kill(&self) {
         self.kill.notify_one();
     }
 
-    /// Waits until the process has ended, and says how.
+    /// Waits for the end of the process, and describes it.
     pub(super) async fn ended(&self) -> String {
         let mut ended = self.ended.subscribe();
         match ended.wait_for(Option::is_some).await {
@@ -99,7 +99,7 @@ impl Life {
 }
 
 impl Launched {
-    /// Returns whether it has not ended yet.
+    /// Returns whether it is still running.
     pub(super) fn lives(&self) -> bool {
         self.life.ended.borrow().is_none()
     }
@@ -111,7 +111,7 @@ impl Drop for Launched {
     }
 }
 
-/// Starts a process, on the runtime that will look after it: it ends with the thread of that runtime.
+/// Starts a process on the runtime that supervises it. It ends with the thread of that runtime.
 pub(super) fn launch(cells: &Cells, keeper: &Keeper, in_sandbox: bool) -> io::Result<Launched> {
     let (down, its_down) = UnixStream::pair()?;
     let (up, its_up) = UnixStream::pair()?;
@@ -123,13 +123,13 @@ pub(super) fn launch(cells: &Cells, keeper: &Keeper, in_sandbox: bool) -> io::Re
         .args([ARGUMENT.to_owned(), std::process::id().to_string()])
         .args(in_sandbox.then_some(SANDBOX))
         .env_clear()
-        // It cannot read the file that says so.
+        // A sandbox cannot read the file with the time zone.
         .envs(time_zone().filter(|_| in_sandbox).map(|zone| ("TZ", zone)))
         .envs(cells.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::from(OwnedFd::from(its_down)))
         .stdout(Stdio::from(OwnedFd::from(its_up)))
         .stderr(Stdio::piped())
-        // Not that of the pool's process: Ctrl-C in a terminal would reach the cell before its worker is drained.
+        // Otherwise Ctrl-C in a terminal would reach the cell before its worker is drained.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
@@ -204,7 +204,7 @@ async fn look_after(mut child: Child, life: Arc<Life>, keeper: Keeper) {
     life.ended.send_replace(Some(how));
 }
 
-/// Memory that a process does not share: what it takes from the machine.
+/// Returns the memory that a process does not share with others.
 fn private_bytes(pid: u32) -> Option<usize> {
     let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let mut pages = pages.split(' ').skip(1).map_while(|pages| pages.parse::<usize>().ok());
@@ -216,7 +216,7 @@ fn private_bytes(pid: u32) -> Option<usize> {
     )
 }
 
-/// Logs what a process writes to its standard error: V8's last words, or those of a panic.
+/// Logs the standard error of a process, such as messages of V8 or of a panic.
 async fn log_errors(mut errors: impl AsyncRead + Unpin, pid: u32, served: Arc<Served>) {
     let mut chunk = vec![0; CHUNK_BYTES];
     while let Ok(length @ 1..) = errors.read(&mut chunk).await {

@@ -1,4 +1,4 @@
-//! WebSockets between a pool and its cells: each is a stream, on which messages go in both directions.
+//! WebSockets between a pool and its cells: each is a stream with messages in both directions.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use tokio::time::timeout;
 
 use super::wire::{Messages, encode, write};
 
-/// Of a worker that sent more than there is room for: there is none for a message that says so.
+/// The reason for a worker that sent more than there is room for. A message with that reason would not fit either.
 const FULL: Reason = Reason::ENHANCE_YOUR_CALM;
 
-/// Time for the other side to end its half of a stream.
+/// Time limit for the other side to end its half of a stream.
 const REST: Duration = Duration::from_secs(5);
 
 struct To<'s>(&'s mut SendStream<Bytes>);
@@ -32,7 +32,7 @@ impl SendTo for To<'_> {
     }
 }
 
-/// The messages of a stream; of one that was asked for, once the other side has answered.
+/// The messages of a stream. Those of a requested stream begin with the response.
 enum From {
     Asked(ResponseFuture),
     Reads(Messages),
@@ -49,7 +49,7 @@ impl ReceiveFrom for &mut From {
             Ok(message) => message,
             Err(_) => {
                 let is_full = messages.reset() == Some(FULL);
-                // It would fail again and again.
+                // Polled again, it would fail again.
                 **self = From::Ended;
                 is_full.then_some(Relayed::Full)
             }
@@ -57,8 +57,8 @@ impl ReceiveFrom for &mut From {
     }
 }
 
-/// Connects the WebSocket of the other side's that has this number. Returns what is to be run where the byte stream is, and the
-/// connection. `why` has the reason why the worker was lost, once it is known.
+/// Connects to the other side's WebSocket with this number. Returns the upgrade, to be run where the byte stream is, and the
+/// connection. `why` has the reason for the loss of the worker, once it is known.
 pub(super) fn connect(
     requests: &SendRequest<Bytes>,
     number: u64,
@@ -72,14 +72,14 @@ pub(super) fn connect(
         let mut from = From::Asked(response);
         far.relay(To(&mut to), &mut from).await;
         drop(to.send_data(Bytes::new(), true));
-        // A stream that is dropped before its end is reset, and what it has not sent is discarded.
+        // Dropping a stream before its end would reset it and discard unsent data.
         let rest = async { while (&mut from).receive().await.is_some() {} };
         drop(timeout(REST, rest).await);
     };
     Some((Upgrade::new(wire), connection))
 }
 
-/// Connects a WebSocket of this side with the other, which asks for it.
+/// Connects a WebSocket of this side to the other side, which has requested it.
 pub(super) async fn serve(wire: Option<Wire>, heard: RecvStream, mut respond: SendResponse<Bytes>) {
     let Some(wire) = wire else {
         return respond.send_reset(Reason::REFUSED_STREAM);

@@ -1,4 +1,4 @@
-//! The processes that wait for a worker, and the thread that looks after all cells of a pool.
+//! Spare processes for the next workers, and the thread that supervises all cells of a pool.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,17 +15,17 @@ use super::keeper::Keeper;
 use super::options::Cells;
 use super::process::{Launched, launch};
 
-/// Time for processes that are killed to end.
+/// Time limit for killed processes to end.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
-/// The cells of a pool. Dropped with its engine, once all workers are gone.
+/// The cells of a pool. Dropped with the engine, after all workers.
 pub(in crate::js) struct Depot {
     cells: Cells,
     keeper: Mutex<Option<Keeper>>,
     /// Ends the processes and the thread.
     end: watch::Sender<bool>,
     spares: Arc<Mutex<Vec<Launched>>>,
-    /// The mechanisms that confine sandboxes, once one has named them.
+    /// The mechanisms that confine sandboxes, once a sandbox has reported them.
     confinement: Mutex<Option<Confinement>>,
 }
 
@@ -44,7 +44,7 @@ impl Depot {
         &self.cells
     }
 
-    /// Takes a process that waits, unless a new one is wanted; else starts one. Another is started in its place.
+    /// Takes a spare process, or starts one if there is none or a new one is required. Then starts another spare.
     pub(super) async fn take(&self, is_new: bool, in_sandbox: bool) -> io::Result<Launched> {
         let keeper = self.keeper()?;
         let spare = match is_new {
@@ -75,19 +75,19 @@ impl Depot {
         Ok(cell)
     }
 
-    /// Takes a process that waits.
+    /// Takes a spare process.
     fn spare(&self, in_sandbox: bool) -> Option<Launched> {
         let mut spares = lock(&self.spares);
         let at = spares.iter().rposition(|spare| spare.in_sandbox == in_sandbox)?;
         Some(spares.remove(at)).filter(Launched::lives)
     }
 
-    /// The mechanisms that confine the sandboxes of this pool, once they are known: with the first of them.
+    /// Returns the mechanisms that confine the sandboxes of this pool; `None` before the first sandbox.
     pub(in crate::js) fn confinement(&self) -> Option<Confinement> {
         lock(&self.confinement).clone()
     }
 
-    /// Finds out what confines the sandboxes of this pool, by starting one, which the next worker gets.
+    /// Determines the mechanisms that confine the sandboxes of this pool, by starting a spare one.
     pub(in crate::js) async fn confine(&self) -> io::Result<Confinement> {
         if let Some(known) = self.confinement() {
             return Ok(known);
@@ -98,10 +98,10 @@ impl Depot {
         Ok(confinement)
     }
 
-    /// The mechanisms that confine a sandbox, as it says itself, before it has run any code of others.
+    /// Returns the mechanisms that confine a sandbox, which it reports before it runs any script.
     pub(super) async fn confinement_of(&self, cell: &Launched) -> io::Result<Confinement> {
         let (served, life, silence_max) = (Arc::clone(&cell.served), Arc::clone(&cell.life), self.cells.silence_max);
-        // There, because callers have runtimes of their own, or none.
+        // Spawned there, because callers may have another runtime or none.
         let telling = self.keeper()?.handle.spawn(async move {
             tokio::select! {
                 told = served.confinement() => Ok(told),
@@ -123,7 +123,7 @@ impl Depot {
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            // They read the files of modules for sandboxes.
+            // These threads read the files of modules for sandboxes.
             .max_blocking_threads(4)
             .thread_name("isopod-files")
             .build()?;
@@ -136,7 +136,7 @@ impl Depot {
             .spawn(move || {
                 LocalSet::new().block_on(&runtime, async {
                     let ended = async {
-                        // It fails where the sender is gone, which is an end too.
+                        // An error means that the sender is gone, which is an end too.
                         let _ = ends.wait_for(|ends| *ends).await;
                         let _ = timeout(END_WITHIN, live.recv()).await;
                     };
@@ -164,7 +164,7 @@ impl Drop for Depot {
     }
 }
 
-/// The number of processes of a kind.
+/// Returns the number of spare processes of a kind.
 fn of_kind(spares: &[Launched], in_sandbox: bool) -> usize {
     spares.iter().filter(|spare| spare.in_sandbox == in_sandbox).count()
 }

@@ -1,4 +1,4 @@
-//! Messages between a pool and its cells, on streams of HTTP/2, each with its length in front.
+//! Messages between a pool and its cells, on HTTP/2 streams, each with a length prefix.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-/// Bytes of a stream that may be on their way: those of a body that its reader has not taken.
+/// Window of a stream: bytes of a body that its reader has not taken.
 pub(super) const WINDOW_BYTES: u32 = 256 << 10;
 
-/// Bytes of a connection that may be on their way: no stream ever waits for the reader of another.
+/// Window of a connection, so large that no stream waits for the reader of another.
 pub(super) const CONNECTION_BYTES: u32 = (1 << 31) - 1;
 
-/// Bytes of the headers of a message of HTTP/2; the reason why a body was cut off is a trailer.
+/// Maximum size of HTTP/2 headers and trailers. The reason why a body was cut off is a trailer.
 pub(super) const HEADER_BYTES_MAX: u32 = 256 << 10;
 
-/// The largest message: the largest frame, with what is said of it.
+/// Maximum size of a message: the largest frame and its description.
 const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + (1 << 10);
 
-/// Bytes that hold a message's length.
+/// Size of the length prefix.
 const PREFIX: usize = size_of::<u32>();
 
-/// Said to a cell, on its control stream.
+/// A message to a cell on its control stream.
 #[derive(Serialize, Deserialize)]
 pub(super) enum ToCell {
     /// The first message.
@@ -38,51 +38,51 @@ pub(super) enum ToCell {
     /// See [`Trim`](crate::Trim).
     TrimMemory,
     TrimIo,
-    /// The places of the process's servers.
+    /// The addresses of the process's servers.
     Servers(WrittenServers),
 }
 
-/// The worker that a cell is to run.
+/// The worker that a cell has to run.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Boot {
-    /// The version of the program that says so.
+    /// The version of the pool's program.
     pub(super) build: String,
     pub(super) script: WrittenScript,
     pub(super) script_name: String,
     pub(super) version: u64,
     pub(super) worker: u64,
     pub(super) concurrency: usize,
-    /// The time after which code of the start is stopped by force.
+    /// The time after which code of the start is terminated.
     pub(super) stop_in: Option<Duration>,
     pub(super) io_threads: usize,
     pub(super) is_tuned: bool,
-    /// Lines of the log above this level are wanted: from 0, nothing, to 5, everything.
+    /// The level of the log, from 0 (nothing) to 5 (everything).
     pub(super) log_level: u8,
     pub(super) servers: WrittenServers,
 }
 
-/// Said by a cell, on its control stream.
+/// A message of a cell on its control stream.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum FromCell {
     /// The worker is ready.
     Booted { memory_bytes: u64 },
-    /// The worker cannot start: the last message.
+    /// The worker cannot start. The last message.
     BootFailed(WrittenFault),
     /// The URLs of modules that were loaded.
     Loaded(Vec<String>),
-    /// Its code has run for some milliseconds without a break.
+    /// A turn has run for some milliseconds.
     LongTurn,
-    /// Its watchdog stops the code because of this limit.
+    /// The watchdog terminates the code because of this limit.
     Stopping(Outcome),
-    /// The code has returned since.
+    /// The long or terminated turn has ended.
     Returned,
-    /// The isolate must not be used again. Its events are being answered.
+    /// The isolate must not be used again. Its events are still being answered.
     Condemning,
-    /// The isolate must not be used again: the last message.
+    /// The isolate must not be used again. The last message.
     Condemned { outcome: Outcome, reason: String },
 }
 
-/// Said to a cell, on the stream of an event.
+/// A message to a cell on the stream of an event.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Order {
     /// The first message.
@@ -90,12 +90,12 @@ pub(super) enum Order {
         /// Index and generation.
         slot: (u32, u32),
         event: Box<WrittenEvent>,
-        /// The numbers of the functions and objects that a call brings.
+        /// The numbers of the functions and objects in the arguments.
         #[serde(deserialize_with = "bounded")]
         stubs: Vec<u64>,
-        /// Number of long turns that the pool has heard of.
+        /// Number of long turns that were reported to the pool.
         long_turns: u64,
-        /// The time after which its code is stopped by force.
+        /// The time after which its code is terminated.
         stop_in: Option<Duration>,
     },
     StopIn(Duration),
@@ -104,17 +104,17 @@ pub(super) enum Order {
     CloseItems,
 }
 
-/// Said by a cell, on the stream of an event.
+/// A message of a cell on the stream of an event.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
     Item(WrittenItem),
-    /// At most once, after all items. With the numbers of the functions and objects in it.
+    /// The answer, at most once and after all items, with the numbers of the functions and objects in it.
     Answer(Box<WrittenAnswer>, #[serde(deserialize_with = "bounded")] Vec<u64>),
-    /// It stands until its connection has ended.
+    /// The event lasts until its WebSocket has ended.
     Session,
     Streaming,
     Answered,
-    /// It has not been begun and will not be: the only message.
+    /// The event has not begun and will not. The only message.
     Unbegun,
     /// The last message.
     Ended {
@@ -123,19 +123,19 @@ pub(super) enum Report {
     },
 }
 
-/// The first number of a question of a cell. Those of events are below.
+/// The first number of a call of a cell. The numbers of events are below.
 pub(super) const ASK: u64 = 1 << 63;
 
-/// The first number of a question of a pool.
+/// The first number of a call of a pool.
 pub(super) const CALL: u64 = 1 << 62;
 
-/// Streams of a question, and of an answer.
+/// Maximum number of streams of a call, and of a response.
 pub(super) const BODIES_MAX: usize = Parcel::BODIES_MAX;
 
-/// Functions and objects of an event, of a question, and of an answer.
+/// Maximum number of functions and objects of an event, a call, and a response.
 pub(super) const STUBS_MAX: usize = PARTS_MAX;
 
-/// A question: of a cell to its pool's process, or of that to a function of the cell's.
+/// A call of a cell to the pool's process, or of that process to a function in the cell.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Asked {
     pub(super) target: Target,
@@ -143,7 +143,7 @@ pub(super) struct Asked {
     pub(super) beside: Beside,
 }
 
-/// The answer to a question.
+/// The response to a call.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Told {
     pub(super) answer: Result<ByteBuf, String>,
@@ -159,30 +159,30 @@ impl Told {
     }
 }
 
-/// The parts that go with a question or an answer.
+/// The parts of a call or response besides its bytes.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Beside {
-    /// The lengths of its streams, where they are known.
+    /// The lengths of its streams, as far as they are known.
     #[serde(deserialize_with = "bounded")]
     pub(super) bodies: Vec<Option<u64>>,
     /// The numbers of its functions and objects.
     #[serde(deserialize_with = "bounded")]
     pub(super) stubs: Vec<u64>,
-    /// It is a WebSocket.
+    /// True if it is a WebSocket.
     pub(super) has_socket: bool,
 }
 
 /// A line of a cell's log.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LogLine {
-    /// From 1, an error, to 5.
+    /// From 1 (error) to 5 (trace).
     pub(super) level: u8,
     /// For a line of a worker's `console`: the worker, the id of the request, and who made it.
     pub(super) console: Option<(u64, String, Option<String>)>,
     pub(super) text: String,
 }
 
-/// A connection that has ended, or on which something was said that is not understood.
+/// An error of a connection: it has ended, or a message on it is invalid.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Broken(pub(super) String);
@@ -199,7 +199,7 @@ impl From<std::io::Error> for Broken {
     }
 }
 
-/// A message with its length in front.
+/// Encodes a message with its length prefix.
 pub(super) fn encode(message: &impl Serialize) -> Result<Bytes, Broken> {
     let mut bytes =
         postcard::to_extend(message, vec![0; PREFIX]).map_err(|error| Broken(format!("cannot be written: {error}")))?;
@@ -214,12 +214,12 @@ pub(super) fn encode(message: &impl Serialize) -> Result<Bytes, Broken> {
     Ok(bytes.into())
 }
 
-/// Says something without waiting: it is sent when there is room.
+/// Queues a message without waiting. It is sent when there is room.
 pub(super) fn say(stream: &mut SendStream<Bytes>, message: &impl Serialize) -> Result<(), Broken> {
     Ok(stream.send_data(encode(message)?, false)?)
 }
 
-/// Sends bytes as there is room for them.
+/// Sends bytes as room becomes available.
 pub(super) async fn write(stream: &mut SendStream<Bytes>, mut bytes: Bytes) -> Result<(), Broken> {
     while !bytes.is_empty() {
         stream.reserve_capacity(bytes.len());
@@ -250,12 +250,12 @@ impl Messages {
         }
     }
 
-    /// Returns why the other side broke it off, once it has.
+    /// Returns the reason why the other side reset the stream, if it has.
     pub(super) const fn reset(&self) -> Option<Reason> {
         self.reset
     }
 
-    /// Waits for the next message. May be dropped and called again. `None`: there are no more.
+    /// Waits for the next message; `None` at the end. Cancel safe.
     pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Broken> {
         loop {
             if let Some(message) = take(&mut self.unread)? {
@@ -274,7 +274,7 @@ impl Messages {
     }
 }
 
-/// Takes the first message of these bytes, if all of it is there.
+/// Takes the first message of these bytes, if it is complete.
 pub(super) fn take<T: DeserializeOwned>(unread: &mut BytesMut) -> Result<Option<T>, Broken> {
     let Some(prefix) = unread.first_chunk::<PREFIX>() else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Questions of a cell's worker to its pool's process: to bindings, and to functions that events brought.
+//! Calls of a cell's worker to the pool's process: to bindings, and to functions that came with events.
 
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use isopod_runtime::remote::{Parcel, ParcelFuture, Remote, Target};
 
 use crate::js::cell::line::Line;
 
-/// The time for which the worker's thread waits for an answer that comes at once.
+/// Time limit for a response that needs no I/O, for which the worker's thread blocks.
 const NOW: Duration = Duration::from_secs(1);
 
-/// The time for files of modules: disks may be slow, and the network is one.
+/// Time limit for reading a file of a module, which may be on a slow disk or the network.
 const READ: Duration = Duration::from_secs(30);
 
 /// The connection to the pool's process.

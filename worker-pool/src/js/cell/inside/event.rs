@@ -20,7 +20,7 @@ use crate::engine::SlotId;
 use crate::js::cell::bodies::pull;
 use crate::js::cell::wire::{Broken, Messages, Order, Report, encode, write};
 
-/// Hands an event to the worker, and sends its items, its answer and its turns.
+/// Passes an event to the worker, and sends its items, its answer and its turns to the pool.
 pub(super) async fn handle(
     inside: &Arc<Inside>,
     number: u64,
@@ -45,7 +45,7 @@ pub(super) async fn handle(
     let mut to = respond.send_response(Response::new(()), false)?;
     let (owing, owed) = owe(&event);
     let from = Arc::clone(inside);
-    // On the worker's thread: nothing of the event is asked for or released before it is begun.
+    // Runs on the worker's thread, so that nothing of the event is requested or released before it begins.
     let make = move || {
         let line = &from.line;
         let stream = |body| pull(line.requests(), number, body).map(|(body, _)| body);
@@ -104,7 +104,7 @@ pub(super) async fn handle(
         let bytes = match encode(&report) {
             Ok(bytes) => bytes,
             Err(Broken(error)) => {
-                // An answer that is too large for a frame.
+                // The answer is too large for a frame.
                 inside.line.offers().take_back(number);
                 let fault = Fault::new(FaultKind::Exception, error);
                 ended = Some(Report::Ended {
@@ -122,7 +122,7 @@ pub(super) async fn handle(
     if let Some(ended) = ended {
         write(&mut to, encode(&ended)?).await?;
     }
-    // The pool closes its side once it has asked for all bodies.
+    // The pool closes its side once it has requested all bodies.
     drop(heeding.await);
     inside.line.offers().withdraw(number);
     drop(to.send_data(Bytes::new(), true));
@@ -164,7 +164,7 @@ async fn answer(mut owed: Owed, reports: mpsc::Sender<Report>, closed: Arc<Notif
     }
 }
 
-/// Passes on the orders of an event's caller. A stream that breaks off is that of a caller that has gone.
+/// Forwards the orders of an event's caller. If the stream breaks off, the caller has left.
 async fn heed(mut heard: Messages, inside: Arc<Inside>, slot: SlotId, closed: Arc<Notify>) {
     loop {
         let mail = match heard.next::<Order>().await {

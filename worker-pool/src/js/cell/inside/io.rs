@@ -27,13 +27,13 @@ use crate::js::cell::wire::{
 };
 use crate::js::cell::{bodies, sockets};
 
-/// Mail that the worker has not read. What brings more has to wait.
+/// Maximum number of unread messages in the worker's mailbox. Further senders wait.
 const MAIL_WAITING_MAX: usize = 256;
 
-/// Messages of the worker about itself that wait to be sent.
+/// Maximum number of unsent messages of the worker about itself.
 const SAID_WAITING_MAX: usize = 64;
 
-/// Time for the rest of the log, once the pool has closed its connection.
+/// Time limit for sending the rest of the log after the pool has closed its connection.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Serves the pool until it closes the connection for events.
@@ -46,7 +46,7 @@ pub(super) fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mail, mailbox) = mpsc::channel(MAIL_WAITING_MAX);
     let waiting = Arc::<Waiting>::default();
-    // At once: V8 is ready when there is a script.
+    // Started early, so that V8 is ready when the script arrives.
     worker::spawn(mailbox, Arc::clone(&waiting), template)?;
     let handle = runtime.handle().clone();
     runtime.block_on(serve(down, up, mail, waiting, handle, confinement))
@@ -76,7 +76,7 @@ async fn serve(
         let request = request.map_err(|error| Broken(error.to_string()))?;
         let (answer, mut to) = up.clone().send_request(request, false)?;
         to.send_data(encode(&confinement)?, true)?;
-        // A stream that is let go of is reset.
+        // Dropping a stream resets it.
         handle.spawn(async move { drop(answer.await) });
     }
     let (log, lines) = Log::install();
@@ -86,7 +86,7 @@ async fn serve(
         .initial_connection_window_size(CONNECTION_BYTES)
         .max_header_list_size(HEADER_BYTES_MAX)
         .max_concurrent_streams(u32::MAX)
-        // Events are canceled in any number.
+        // Any number of events may be canceled.
         .max_pending_accept_reset_streams(usize::MAX >> 8)
         .handshake(down)
         .await?;
@@ -120,7 +120,7 @@ async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, mut respond:
         drop(respond.send_response(Response::new(()), true));
     } else if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
         let heard = Messages::new(request.into_body());
-        // The pool asks for nothing but what this side lent.
+        // The pool calls only what this side has lent.
         let find = |_, _| -> ParcelFuture { Box::pin(std::future::ready(Err("it is not lent".to_owned()))) };
         drop(inside.line.answer(number, heard, respond, find).await);
     } else if let Some(number) = path.strip_prefix("/event/").and_then(|number| number.parse().ok()) {
@@ -138,7 +138,7 @@ async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, mut respond:
     }
 }
 
-/// Starts the worker, and passes on what it and its pool say to each other.
+/// Starts the worker, and forwards messages between it and the pool.
 async fn control(inside: &Inside, request: h2::RecvStream, mut respond: SendResponse<Bytes>) -> Result<(), Broken> {
     let mut heard = Messages::new(request);
     let mut to = respond.send_response(Response::new(()), false)?;

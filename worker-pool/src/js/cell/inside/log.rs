@@ -1,4 +1,4 @@
-//! The log of a cell, which its pool writes.
+//! The log of a cell, which is written by the pool.
 
 use std::fmt::{Debug, Write as _};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -13,10 +13,10 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::js::cell::wire::{LogLine, encode, write};
 
-/// Lines that have not been sent. Further ones are dropped, and counted.
+/// Maximum number of unsent lines. Further ones are dropped and counted.
 const LINES_WAITING_MAX: usize = 1024;
 
-/// The most bytes of a line.
+/// Maximum size of a line.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// The log of this process.
@@ -28,7 +28,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Collects the lines of this process, from now on.
+    /// Starts collecting the lines of this process.
     pub(super) fn install() -> (Arc<Self>, mpsc::Receiver<LogLine>) {
         let (to, lines) = mpsc::channel(LINES_WAITING_MAX);
         let log = Arc::new(Self {
@@ -36,7 +36,7 @@ impl Log {
             dropped: AtomicU64::new(0),
             lines: Mutex::new(Some(to)),
         });
-        // A second one can only be the program's own, which then has the lines.
+        // Fails if the program has a subscriber of its own, which then gets the lines.
         drop(tracing::subscriber::set_global_default(Lines(Arc::clone(&log))));
         (log, lines)
     }
@@ -46,7 +46,7 @@ impl Log {
         tracing::callsite::rebuild_interest_cache();
     }
 
-    /// Ends the log, after what was written so far.
+    /// Ends the log after the lines written so far.
     pub(super) fn close(&self) {
         *self.lines.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -138,7 +138,7 @@ struct Fields {
     worker: u64,
     request: String,
     caller: Option<String>,
-    /// The others, as text.
+    /// All other fields, as text.
     others: String,
 }
 
@@ -163,7 +163,7 @@ impl Visit for Fields {
         // Writing to a string does not fail.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
-            // That of the pool has it.
+            // The pool's line has this field.
             "script" => Ok(()),
             name => write!(self.others, " {name}={value:?}"),
         };

@@ -18,21 +18,21 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::options::{ARGUMENT, SANDBOX};
 
-/// The preference of the system for ending a cell when it is short of memory.
+/// The `oom_score_adj` of a cell: the kernel kills cells first when memory is short.
 const OOM_SCORE: &str = "500";
 
 /// The exit code of a cell that could not start.
 const FAILED: i32 = 70;
 
-/// Becomes a cell if this process was started as one, and does not return then. To be called at the very beginning of `main` by a
-/// program whose pools have [`Cells`](super::Cells).
+/// Runs a cell and never returns, if this process was started as one. A program whose pools have [`Cells`](super::Cells) must call
+/// this at the very beginning of `main`.
 ///
-/// A pool with extensions or a snapshot of its own has cells with the same: [`CellProgram`].
+/// If the pool has extensions or a custom snapshot, use [`CellProgram`] instead.
 pub fn run_cell_if_asked() {
     CellProgram::new().run_if_asked();
 }
 
-/// The extensions and the snapshot of a program's cells, which are those of its pool.
+/// The extensions and the snapshot of a program's cells, which must be those of its pool.
 ///
 /// ```no_run
 /// # mod isopod { pub use isopod_pool::js::CellProgram; }
@@ -63,7 +63,7 @@ impl CellProgram {
         self
     }
 
-    /// Becomes a cell if this process was started as one, and does not return then.
+    /// Runs a cell and never returns, if this process was started as one.
     pub fn run_if_asked(self) {
         let mut arguments = std::env::args().skip(1);
         if arguments.next().as_deref() != Some(ARGUMENT) {
@@ -94,7 +94,7 @@ impl CellProgram {
     }
 }
 
-/// Checks that its parent lives.
+/// Checks that the parent is alive.
 fn look_at(parent: Option<i32>) -> Result<(), &'static str> {
     let parent = parent.and_then(Pid::from_raw);
     let parent = parent.ok_or("a cell is started by a pool, with its process id")?;
@@ -107,13 +107,13 @@ fn look_at(parent: Option<i32>) -> Result<(), &'static str> {
 /// Ties the process to its parent, and takes the connections from its standard streams.
 fn settle(parent: Option<i32>) -> Result<[UnixStream; 2], Box<dyn std::error::Error>> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // It may have ended before it could be asked for a signal.
+    // The parent may have ended before the signal was requested.
     look_at(parent)?;
-    // Where it may not be raised, the cell is as any other process.
+    // Without the permission to raise it, the cell keeps the default.
     drop(std::fs::write("/proc/self/oom_score_adj", OOM_SCORE));
     let down = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     let up = UnixStream::from(std::io::stdout().as_fd().try_clone_to_owned()?);
-    // Whatever prints shall not be taken for a message.
+    // Printed text must not be taken for a message.
     let nothing = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(std::io::stderr().as_fd())?;

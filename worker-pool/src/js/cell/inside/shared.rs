@@ -1,4 +1,4 @@
-//! The parts that the tasks of a cell's connections share.
+//! State shared by the tasks of a cell's connections.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::waiting::Waiting;
 use super::worker::Mail;
 use crate::js::cell::line::Line;
 
-/// The parts that the tasks of the connections share.
+/// State shared by the tasks of a cell's connections.
 pub(super) struct Inside {
     pub(super) line: Line,
     pub(super) remote: Arc<dyn Remote>,

@@ -1,4 +1,4 @@
-//! Events that the worker has not begun. They can be given back: nothing of them has been touched.
+//! Events that the worker has not begun. They can be returned to the pool, because nothing of them was used.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use crate::engine::SlotId;
 use crate::js::cell::wire::Report;
 
-/// An event to be begun.
+/// A received event that has not begun.
 pub(super) struct Begin {
-    /// Makes it of its written form, with what it brings. `None`: it is invalid, and its caller has been told.
+    /// Creates the event from its written form. Returns `None` if it is invalid; its caller has been answered.
     pub(super) make: Box<dyn FnOnce() -> Option<JsEvent> + Send>,
     pub(super) stop_at: Option<Instant>,
-    /// Gets each turn of the event; it has room for all.
+    /// Receives each turn of the event; it has room for all.
     pub(super) turns: mpsc::Sender<Report>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Waiting(Mutex<Events>);
 #[derive(Default)]
 struct Events {
     begins: HashMap<SlotId, Begin>,
-    /// Number of long turns that the pool has been told of.
+    /// Number of long turns that were reported to the pool.
     long_turns: u64,
     is_closed: bool,
 }
@@ -36,8 +36,8 @@ impl Waiting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an event that the pool sent when it had heard of this number of long turns. `false`: it is given back. One that was sent before
-    /// is, whether it has come before or after the turn began, so that events are never begun in another order than they were sent.
+    /// Adds an event that the pool sent when this number of long turns had been reported to it. Returns `false` if the event goes
+    /// back, because a long turn has been reported since: events then begin in the order in which they were sent.
     pub(super) fn add(&self, slot: SlotId, long_turns: u64, begin: Begin) -> bool {
         let mut events = self.lock();
         let is_wanted = !events.is_closed && long_turns >= events.long_turns;
@@ -47,12 +47,12 @@ impl Waiting {
         is_wanted
     }
 
-    /// Takes an event, for the worker to begin. `None`: it has been given back.
+    /// Takes an event to begin it; `None` if it was returned to the pool.
     pub(super) fn take(&self, slot: SlotId) -> Option<Begin> {
         self.lock().begins.remove(&slot)
     }
 
-    /// Gives back what waits behind a long turn, of which the pool has been told.
+    /// Returns the events that wait behind a long turn to the pool, and counts the turn as reported.
     pub(super) fn long_turn(&self) {
         let mut events = self.lock();
         events.long_turns += 1;
@@ -61,7 +61,7 @@ impl Waiting {
         give_back(begins);
     }
 
-    /// Gives back all that is not begun, now and later: the worker is condemned.
+    /// Returns all events that have not begun, now and later, because the worker is condemned.
     pub(super) fn close(&self) {
         let mut events = self.lock();
         events.is_closed = true;

@@ -22,11 +22,11 @@ use crate::js::cell::wire::{FromCell, Report};
 use crate::js::fault::fault;
 use crate::js::thread_worker::ThreadWorker;
 
-/// To the worker's thread.
+/// A message to the worker's thread.
 pub(super) enum Mail {
-    /// The first.
+    /// The first message.
     Boot(Box<Booting>),
-    /// An event waits to be begun, unless it has been given back.
+    /// An event can begin, unless it was returned to the pool.
     Begin(SlotId),
     StopAt(SlotId, Instant),
     Cancel(SlotId, Outcome),
@@ -34,7 +34,7 @@ pub(super) enum Mail {
     TrimIo,
 }
 
-/// A worker to be.
+/// A worker that is being started.
 pub(super) struct Booting {
     pub(super) script: Arc<Script>,
     pub(super) script_name: String,
@@ -47,11 +47,11 @@ pub(super) struct Booting {
     pub(super) in_sandbox: bool,
     /// The worker's own entry points.
     pub(super) loopback: Loopback,
-    /// To the pool.
+    /// Messages to the pool.
     pub(super) said: mpsc::Sender<FromCell>,
 }
 
-/// Turns of an event: each kind comes at most once.
+/// Maximum number of turns of an event, each kind at most once.
 pub(super) const TURNS_MAX: usize = 4;
 
 /// Starts the worker's thread, which initializes V8 and waits for a script.
@@ -69,7 +69,7 @@ pub(super) fn spawn(
         if let Ok(Err(failure)) = catch_unwind(AssertUnwindSafe(run)) {
             drop(said.blocking_send(FromCell::BootFailed((&fault(failure)).into())));
         } else {
-            // It comes to this only if the thread panicked: a worker that ended in order has said so.
+            // The worker would have reported an orderly end, so the thread has panicked.
             let reason = "the worker's thread panicked".to_owned();
             let outcome = Outcome::WorkerLost;
             drop(said.blocking_send(FromCell::Condemned { outcome, reason }));
@@ -87,7 +87,7 @@ fn run(
     let lost = |error: String| Failure::new(Outcome::BootFailed, "the cell cannot start a worker").with_detail(error);
     let scheduling = match booting.is_tuned && !booting.in_sandbox {
         true => OsScheduling::Tuned,
-        // In a sandbox, a thread may change its own priority alone.
+        // In a sandbox, a thread may change only its own priority.
         false => OsScheduling::Untouched,
     };
     if booting.is_tuned {
@@ -117,7 +117,7 @@ fn run(
         };
         let modules = booting.script.modules_loaded();
         let booted = ThreadWorker::boot(&thread, &booting.script, ctx, Some(booting.loopback)).await;
-        // Those of a script that cannot start are watched as well.
+        // The files of a script that cannot start are watched as well.
         drop(booting.said.send(FromCell::Loaded(urls(&modules))).await);
         let mut worker = booted.map_err(|BootError(failure)| failure)?;
         let memory_bytes = worker.memory_bytes() as u64;
@@ -134,7 +134,7 @@ fn run(
             is_condemned: false,
         };
         poll_fn(|cx| running.poll(cx)).await;
-        // Its process ends with it: dropping it in order would take longer, and serve no purpose.
+        // The process ends now. Dropping the worker first would only take time.
         std::future::pending().await
     })
 }
@@ -142,7 +142,7 @@ fn run(
 /// State that the watchdog and the worker's thread share.
 #[derive(Default)]
 struct Watched {
-    /// The pool was told of a turn, and waits for its end.
+    /// True while the pool waits for the end of a reported turn.
     is_told: Mutex<bool>,
     /// Wakes the worker's thread, in case the turn has ended already.
     waker: AtomicWaker,
@@ -154,7 +154,7 @@ impl Watched {
     }
 }
 
-/// Tells the pool what the watchdog observes.
+/// Reports the observations of the watchdog to the pool.
 fn notice(said: mpsc::Sender<FromCell>, watched: Arc<Watched>, waiting: Arc<Waiting>) -> WorkerNotice {
     WorkerNotice::new(move |noticed| {
         let is_long = matches!(noticed, Noticed::LongTurn);
@@ -163,7 +163,7 @@ fn notice(said: mpsc::Sender<FromCell>, watched: Arc<Watched>, waiting: Arc<Wait
             Noticed::Stopping(stop) => FromCell::Stopping(stop.outcome),
         };
         let mut is_told = watched.is_told();
-        // Full only if the pool does not read, which has a deadline of its own.
+        // Full only if the pool does not read, for which it has a deadline.
         let is_said = said.try_send(message).is_ok();
         *is_told |= is_said;
         drop(is_told);
@@ -187,12 +187,12 @@ struct Running {
     watched: Arc<Watched>,
     modules: ModulesLoaded,
     modules_told: usize,
-    /// The pool was told that the worker is condemned.
+    /// True once the pool knows that the worker is condemned.
     is_condemned: bool,
 }
 
 impl Running {
-    /// Runs until the worker is condemned, or there is no one left to serve.
+    /// Runs until the worker is condemned, or the pool has closed the connection.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.watched.waker.register(cx.waker());
         loop {
@@ -209,7 +209,7 @@ impl Running {
                 if *is_told {
                     *is_told = self.said.try_send(FromCell::Returned).is_err();
                     if *is_told {
-                        // There is no room: it is said in the next turn.
+                        // There is no room: retried in the next turn.
                         cx.waker().wake_by_ref();
                     }
                 }

@@ -23,8 +23,8 @@ use crate::js::cell::wire::{
 };
 use crate::js::fault::failure;
 
-/// Private memory that a cell may have beyond its script's limit. A cell with more is killed. It covers the program's own memory,
-/// V8's, and growth between two measurements.
+/// Private memory of a cell beyond its script's limit, above which it is killed. It covers the memory of the program and of V8, and
+/// growth between two measurements.
 const MEMORY_BESIDE: usize = 192 << 20;
 
 /// Address space for data that V8 and the stacks of threads reserve, and mostly do not use.
@@ -41,7 +41,7 @@ pub(in crate::js) struct Conditions {
     pub(in crate::js) fetchers: Option<MakeFetcher>,
 }
 
-/// Starts a worker. The process ends if this is dropped.
+/// Starts a worker. Dropping the future ends the process.
 pub(in crate::js) async fn boot(
     depot: &Depot,
     script: &Arc<Script>,
@@ -54,7 +54,7 @@ pub(in crate::js) async fn boot(
         .written_for(isolation)
         .map_err(|error| BootError::new(error.to_string()))?;
     let servers = match in_sandbox {
-        // It has no network, so that they are no concern of it.
+        // A sandbox has no network.
         true => WrittenServers::default(),
         false => script.fetch().servers.written(),
     };
@@ -88,7 +88,7 @@ pub(in crate::js) async fn boot(
         };
         life.kill();
         let how = life.ended().await;
-        // It may have waited for long, and have been killed or stopped meanwhile.
+        // A spare process may have been killed or stopped meanwhile.
         if !std::mem::replace(&mut is_new, true) {
             tracing::warn!(pid = life.pid(), how, %error, "a cell ended before its worker was ready: trying another one");
             continue;
@@ -101,7 +101,7 @@ pub(in crate::js) async fn boot(
     }
 }
 
-/// Checks what confines a sandbox, if all of it is required.
+/// Checks the mechanisms that confine a sandbox, if all of them are required.
 async fn check(depot: &Depot, cell: &Launched) -> Result<(), BootError> {
     let confinement = depot
         .confinement_of(cell)
@@ -189,7 +189,7 @@ async fn start(
             }
             Some(FromCell::BootFailed(fault)) => return Err(Refused::Failed(failure(fault.into()))),
             Some(FromCell::Loaded(urls)) => script.modules_loaded().add(&urls),
-            // Events name the number of long turns, those of the start included.
+            // Events state the number of long turns, including those of the start.
             Some(FromCell::LongTurn) => state.long_turns.set(state.long_turns.get() + 1),
             Some(_) => {}
             None => return Err(Refused::Broken(Broken("it closed the connection".to_owned()))),

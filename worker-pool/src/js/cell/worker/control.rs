@@ -15,14 +15,14 @@ use crate::engine::WorkerNotice;
 use crate::js::cell::process::Life;
 use crate::js::cell::wire::{FromCell, Messages};
 
-/// The time within which the system tells how a process ended whose connection is closed.
+/// Time limit for the system to report how a process ended after its connection has closed.
 const TOLD_WITHIN: Duration = Duration::from_millis(200);
 
-/// The time within which the answers of a condemned worker arrive.
+/// Time limit for the answers of a condemned worker.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
 
-/// Passes on what a cell observes, until it has ended. Its own watchdog stops its code; if that has no effect for `lost_grace`,
-/// the code cannot be interrupted, and the process is killed.
+/// Forwards the observations of a cell until it has ended. The cell's own watchdog terminates its code; if that has no effect for
+/// `lost_grace`, the code cannot be interrupted, and the process is killed.
 pub(super) async fn listen(
     mut said: Messages,
     state: Rc<State>,
@@ -67,14 +67,14 @@ pub(super) async fn listen(
             Ok(Some(FromCell::Condemning)) => state.is_condemning.set(true),
             Ok(Some(FromCell::Condemned { outcome, reason })) => {
                 state.is_condemning.set(true);
-                // What it has answered may still be on its way.
+                // Answers may still be in transit.
                 let answered = async {
                     while !state.open.borrow().is_empty() {
                         sleep(Duration::from_millis(1)).await;
                     }
                 };
                 drop(timeout(ANSWERED_WITHIN, answered).await);
-                // The others came too late to be begun.
+                // All other events arrived too late to begin.
                 state.spare_all_but(None);
                 return state.condemn(outcome, reason);
             }
@@ -99,14 +99,14 @@ pub(super) async fn listen(
     }
 }
 
-/// Asks for signs of life, which a thread other than the worker's gives. A process that gives none is stopped, or does not get the
-/// processor.
+/// Pings the cell, whose main thread answers, not that of the worker. A process that does not answer is stopped, or gets no CPU
+/// time.
 pub(super) async fn heartbeat(mut pings: PingPong, state: Rc<State>, life: Arc<Life>, silence_max: Duration) {
     loop {
         sleep(silence_max / 4).await;
         match timeout(silence_max, pings.ping(Ping::opaque())).await {
             Ok(Ok(_)) => {}
-            // The connection has ended, which `listen` sees too.
+            // The connection has ended, which `listen` observes too.
             Ok(Err(_)) => return,
             Err(_) => {
                 life.kill();

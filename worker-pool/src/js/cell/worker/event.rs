@@ -20,14 +20,14 @@ use crate::js::cell::line::Line;
 use crate::js::cell::serve::Served;
 use crate::js::cell::wire::{Broken, Messages, Order, Report, take};
 
-/// The time after which the caller of an event because of which a worker is condemned is told, should the worker not have gone.
+/// Maximum delay of the answer to the event that condemned its worker, while the worker has not gone.
 const PARTED_WITHIN: Duration = Duration::from_millis(100);
 
-/// An event on its way.
+/// An event that is being carried.
 pub(super) struct Carried {
     pub(super) slot: SlotId,
     pub(super) open: Rc<Open>,
-    /// The message with which it was begun.
+    /// The message that began it.
     pub(super) begin: Bytes,
     pub(super) state: Rc<State>,
     pub(super) response: ResponseFuture,
@@ -36,12 +36,12 @@ pub(super) struct Carried {
     pub(super) cancel_grace: Duration,
 }
 
-/// The end of a cell's answers to an event.
+/// The end of a cell's messages about an event.
 enum End {
     Ended(Outcome),
-    /// It has not been begun.
+    /// The event has not begun.
     Unbegun,
-    /// It was canceled, and the cell has not ended it.
+    /// The event was canceled, and the cell did not end it.
     Ignored(Outcome),
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn carry(carried: Carried) {
     let (begin, bytes_max) = (carried.begin.clone(), carried.line.value_bytes_max());
     match carried.run().await {
         Ok(End::Ended(outcome)) => {
-            // Of a cell that says so, every event has been answered.
+            // A cell reports this only after it has answered all events.
             open.fail(Fault::new(
                 FaultKind::WorkerLost,
                 "the worker's process ended the event without an answer",
@@ -65,7 +65,7 @@ pub(super) async fn carry(carried: Carried) {
             match recipient.map(|recipient| again(&begin, recipient, &served, number, bytes_max)) {
                 Some(Ok(event)) => state.give_back(slot, event),
                 Some(Err(fault)) => state.end(slot, fault.into()),
-                // It has been failed.
+                // The event has failed already.
                 None => state.end(slot, Outcome::WorkerLost),
             }
         }
@@ -74,7 +74,7 @@ pub(super) async fn carry(carried: Carried) {
                 outcome.into(),
                 "the worker's process did not end the event in time",
             ));
-            // The code of another event keeps the worker from it: that has limits of its own.
+            // The worker runs code of another event, which has limits of its own.
             if state.in_long_turn.get() && state.last.get() != Some(slot) {
                 state.end(slot, outcome);
                 served.withdraw(number);
@@ -84,7 +84,7 @@ pub(super) async fn carry(carried: Carried) {
             state.end(slot, outcome);
             state.condemn(Outcome::WorkerLost, "the worker did not end a canceled event in time");
         }
-        // Should the cell have ended, `listen` says how, and the event with it.
+        // If the cell has ended, `listen` reports how, and fails the event.
         Err(error) => {
             tracing::debug!(%error, "the stream of an event broke off");
             sleep(Duration::from_millis(300)).await;
@@ -97,7 +97,7 @@ pub(super) async fn carry(carried: Carried) {
     served.withdraw(number);
 }
 
-/// Makes an event again that a cell has not begun. An error is the kind of its failure, which its caller has been told.
+/// Restores an event that a cell has not begun. An error is the kind of failure with which its caller was answered.
 fn again(
     begin: &[u8],
     recipient: Recipient,
@@ -146,7 +146,7 @@ impl Carried {
         let outcome = loop {
             match said.next::<Report>().await? {
                 Some(Report::Item(item)) => {
-                    // Not held in the meantime: the event may be failed while its caller is slow.
+                    // Not borrowed meanwhile, because the event may fail while its caller is slow.
                     let recipient = self.open.recipient.borrow_mut().take();
                     let Some(mut recipient) = recipient else { continue };
                     let taken = recipient.item(item, value_bytes_max).await;
@@ -155,10 +155,10 @@ impl Carried {
                         self.open.order(&Order::CloseItems);
                     }
                 }
-                // Told with its end: the next event of its caller is not for a worker that is condemned because of this one.
+                // Sent with the end of the event, so that the next event of its caller does not reach the condemned worker.
                 Some(Report::Answer(answer, _)) if condemns(&answer) => failed = Some(*answer),
                 Some(Report::Answer(answer, stubs)) => {
-                    // Those that nothing takes are released.
+                    // Stubs that are not used are released.
                     let mut stubs: Vec<_> = self.line.borrow(stubs).into_iter().map(Some).collect();
                     let recipient = self.open.recipient.borrow_mut().take();
                     let Some(recipient) = recipient else { continue };
@@ -211,7 +211,7 @@ impl Carried {
                 state.part();
             });
         }
-        // The worker may be dropped once its event has ended, and its process with it: not before its answer has been read.
+        // The worker and its process may be dropped once the event has ended, so the answer must have been read before.
         bodies.retain_mut(|closed| closed.try_recv() == Err(oneshot::error::TryRecvError::Empty));
         if !bodies.is_empty() {
             if !is_streaming {
@@ -224,7 +224,7 @@ impl Carried {
         }
         drop(self.open.orders.borrow_mut().send_data(Bytes::new(), true));
         Ok(End::Ended(match (outcome, is_refused) {
-            // What its caller could not take, the worker cannot know of.
+            // The worker does not know that its caller could not read the answer.
             (Outcome::Ok, true) => Outcome::Exception,
             (outcome, _) => outcome,
         }))
