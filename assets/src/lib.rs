@@ -115,7 +115,7 @@ struct Inner {
 }
 
 /// The parts of a request that determine its answer.
-struct Asked {
+struct RequestHead {
     method: Method,
     headers: HeaderMap,
     host: String,
@@ -155,8 +155,8 @@ impl Assets {
     ///
     /// The future is to be polled inside a Tokio runtime, on whose blocking threads files are read.
     pub fn answer<B>(&self, request: &Request<B>) -> impl Future<Output = Response<AssetBody>> + Send + use<B> {
-        let (inner, asked) = (Arc::clone(&self.0), Asked::of(request));
-        async move { inner.answer_always(asked).await }
+        let (inner, request) = (Arc::clone(&self.0), RequestHead::of(request));
+        async move { inner.answer_always(request).await }
     }
 
     /// Answers a request to a worker with a script, or returns `None` if the worker must answer it.
@@ -166,25 +166,25 @@ impl Assets {
         &self,
         request: &Request<B>,
     ) -> impl Future<Output = Option<Response<AssetBody>>> + Send + use<B> {
-        let (inner, asked) = (Arc::clone(&self.0), Asked::of(request));
-        async move { inner.answer_before_worker(asked).await }
+        let (inner, request) = (Arc::clone(&self.0), RequestHead::of(request));
+        async move { inner.answer_before_worker(request).await }
     }
 }
 
 impl Inner {
-    async fn answer_always(self: Arc<Self>, asked: Asked) -> Response<AssetBody> {
+    async fn answer_always(self: Arc<Self>, request: RequestHead) -> Response<AssetBody> {
         let not_found = self.options.not_found_handling;
-        let answer = self.run(asked, move |inner, asked, look| {
-            let answer = inner.answer(asked, not_found, look);
-            Some(answer.unwrap_or_else(|| inner.finish(asked, bare(StatusCode::NOT_FOUND))))
+        let answer = self.run(request, move |inner, request, look| {
+            let answer = inner.answer(request, not_found, look);
+            Some(answer.unwrap_or_else(|| inner.finish(request, bare(StatusCode::NOT_FOUND))))
         });
         answer.await.unwrap_or_else(|| bare(StatusCode::NOT_FOUND))
     }
 
-    async fn answer_before_worker(self: Arc<Self>, asked: Asked) -> Option<Response<AssetBody>> {
+    async fn answer_before_worker(self: Arc<Self>, request: RequestHead) -> Option<Response<AssetBody>> {
         let options = &self.options;
-        let goes = options.worker_first.decide(&asked.target);
-        let navigates = asked
+        let goes = options.worker_first.decide(&request.target);
+        let navigates = request
             .headers
             .get("sec-fetch-mode")
             .is_some_and(|mode| mode == "navigate");
@@ -194,10 +194,12 @@ impl Inner {
         };
         match goes {
             Goes::ToWorker => None,
-            Goes::ToAssets => Some(self.answer_always(asked).await),
+            Goes::ToAssets => Some(self.answer_always(request).await),
             Goes::Either => {
-                self.run(asked, move |inner, asked, look| inner.answer(asked, not_found, look))
-                    .await
+                self.run(request, move |inner, request, look| {
+                    inner.answer(request, not_found, look)
+                })
+                .await
             }
         }
     }
@@ -205,12 +207,12 @@ impl Inner {
     /// Answers from the system's caches. If they lack a file, answers on a blocking thread.
     async fn run(
         self: Arc<Self>,
-        asked: Asked,
-        body: impl Fn(&Self, &Asked, &Look<'_>) -> Option<Response<AssetBody>> + Send + 'static,
+        request: RequestHead,
+        body: impl Fn(&Self, &RequestHead, &Look<'_>) -> Option<Response<AssetBody>> + Send + 'static,
     ) -> Option<Response<AssetBody>> {
         {
             let look = Look::cached(&self.site);
-            let answer = body(&self, &asked, &look);
+            let answer = body(&self, &request, &look);
             if !look.has_missed() {
                 return answer;
             }
@@ -219,7 +221,7 @@ impl Inner {
             clippy::disallowed_methods,
             reason = "on the runtime that polls it, the server's or that of a worker, which lives as long as the answer is wanted"
         )]
-        let done = tokio::task::spawn_blocking(move || body(&self, &asked, &Look::blocking(&self.site)));
+        let done = tokio::task::spawn_blocking(move || body(&self, &request, &Look::blocking(&self.site)));
         done.await.unwrap_or_else(|error| {
             tracing::error!(target: "isopod::assets", "cannot answer: {error}");
             Some(bare(StatusCode::INTERNAL_SERVER_ERROR))
@@ -227,24 +229,32 @@ impl Inner {
     }
 
     /// Answers a request for which there is an asset or a redirect.
-    fn answer(&self, asked: &Asked, not_found: NotFoundHandling, look: &Look<'_>) -> Option<Response<AssetBody>> {
-        let (path, is_proxied) = match self.redirects.find(&asked.target, &asked.host, asked.query.as_deref()) {
-            Some(Redirect::To(to, status)) => return Some(self.finish(asked, redirect(&to, status))),
+    fn answer(
+        &self,
+        request: &RequestHead,
+        not_found: NotFoundHandling,
+        look: &Look<'_>,
+    ) -> Option<Response<AssetBody>> {
+        let (path, is_proxied) = match self
+            .redirects
+            .find(&request.target, &request.host, request.query.as_deref())
+        {
+            Some(Redirect::To(to, status)) => return Some(self.finish(request, redirect(&to, status))),
             Some(Redirect::Proxy(path)) => (path, true),
-            None => (asked.target.path.clone(), false),
+            None => (request.target.path.clone(), false),
         };
         let decoded = paths::decode(&path);
         let mut exists = |file: &str| look.has(file);
         let found = html::find(&decoded, self.options.html_handling, not_found, &mut exists);
         let Some(found) = found else {
-            return is_proxied.then(|| self.finish(asked, bare(StatusCode::NOT_FOUND)));
+            return is_proxied.then(|| self.finish(request, bare(StatusCode::NOT_FOUND)));
         };
-        if !matches!(asked.method, Method::GET | Method::HEAD) {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
             let mut response = bare(StatusCode::METHOD_NOT_ALLOWED);
             response
                 .headers_mut()
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Some(self.finish(asked, response));
+            return Some(self.finish(request, response));
         }
         let (file, status, to) = match found {
             Found::File(file) => (file, StatusCode::OK, paths::encode(&decoded)),
@@ -252,12 +262,12 @@ impl Inner {
             Found::Redirect(to) => (String::new(), StatusCode::OK, paths::encode(&to)),
         };
         if to != path || file.is_empty() {
-            let query = asked.query.as_ref().map(|query| format!("?{query}"));
+            let query = request.query.as_ref().map(|query| format!("?{query}"));
             let to = format!("{to}{}", query.unwrap_or_default());
-            return Some(self.finish(asked, redirect(&to, StatusCode::TEMPORARY_REDIRECT)));
+            return Some(self.finish(request, redirect(&to, StatusCode::TEMPORARY_REDIRECT)));
         }
         let response = match look.open(&file) {
-            Ok(Some(opened)) => with_file(&file, opened, status, &asked.method, &asked.headers),
+            Ok(Some(opened)) => with_file(&file, opened, status, &request.method, &request.headers),
             // The file was removed meanwhile.
             Ok(None) => return None,
             Err(error) => Err(error),
@@ -269,11 +279,11 @@ impl Inner {
             tracing::error!(target: "isopod::assets", "cannot read {file}: {error}");
             bare(StatusCode::INTERNAL_SERVER_ERROR)
         });
-        Some(self.finish(asked, response))
+        Some(self.finish(request, response))
     }
 
-    fn finish(&self, asked: &Asked, mut response: Response<AssetBody>) -> Response<AssetBody> {
-        self.headers.apply(&asked.target, response.headers_mut());
+    fn finish(&self, request: &RequestHead, mut response: Response<AssetBody>) -> Response<AssetBody> {
+        self.headers.apply(&request.target, response.headers_mut());
         response
     }
 }
@@ -290,7 +300,7 @@ fn redirect(to: &str, status: StatusCode) -> Response<AssetBody> {
     }
 }
 
-impl Asked {
+impl RequestHead {
     fn of<B>(request: &Request<B>) -> Self {
         let host = request.uri().host().or_else(|| {
             let host = request.headers().get(HOST)?.to_str().ok()?;

@@ -12,7 +12,7 @@ use isopod::{OwnServers, Pool, ResponseCache};
 
 use crate::config::{self, Config, Materials, OpenQueues, Overrides, Weight};
 use crate::inspector::Found;
-use crate::serve::{Source, pool_builder, told};
+use crate::serve::{Source, failure_error, pool_builder};
 use crate::{inspector, logging, scripts};
 
 /// Requirement on a worker.
@@ -127,11 +127,13 @@ async fn start(
         Expect::Nothing => scripts::script(config, name, worker, &from, &OwnServers::default())?,
     };
     pool.deploy(name, script, &options)?;
-    pool.warm(name).await.map_err(|failure| told(&failure))?;
+    pool.warm(name).await.map_err(|failure| failure_error(&failure))?;
     if expect == Expect::Nothing {
         return Ok(None);
     }
-    let found = inspector::ask(pool, name).await.map_err(|failure| told(&failure))?;
+    let found = inspector::ask(pool, name)
+        .await
+        .map_err(|failure| failure_error(&failure))?;
     match found.problem() {
         Some(problem) => bail!(problem),
         None => Ok(Some(found)),

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::config::{Config, Materials, OpenQueues, Worker};
 use crate::output::{print, print_json, table};
 use crate::project::ProjectArguments;
-use crate::serve::{pool_builder, told};
+use crate::serve::{failure_error, pool_builder};
 use crate::{logging, scripts};
 
 /// Time limit for the handler's `waitUntil` promises.
@@ -136,7 +136,7 @@ async fn run(pool: &Pool, config: &Config, name: &str, cron: &str, at: SystemTim
     }
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let ran = pool.scheduled(name, cron, since.as_secs_f64() * 1000.0).await;
-    ran.map_err(|failure| told(&failure))
+    ran.map_err(|failure| failure_error(&failure))
         .with_context(|| format!("the `scheduled` handler of worker {name:?} failed"))
 }
 

@@ -72,7 +72,7 @@ pooled!(#[cfg(feature = "v8")] [] isopod_pool::js::Pool, isopod_pool::js::Script
 #[non_exhaustive]
 pub enum PoolError {
     /// A script cannot start.
-    #[error("the script `{script}` cannot start: {}", told(failure))]
+    #[error("the script `{script}` cannot start: {}", describe(failure))]
     Warm {
         /// Its name.
         script: String,
@@ -92,7 +92,7 @@ pub enum PoolError {
     Stuck(usize),
 }
 
-fn told(failure: &Failure) -> String {
+fn describe(failure: &Failure) -> String {
     let detail = failure.detail.as_deref().map(|detail| format!("\n{detail}"));
     format!("{}{}", failure.message, detail.unwrap_or_default())
 }

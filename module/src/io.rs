@@ -309,7 +309,7 @@ impl Conversation {
     fn begin(&mut self, request: TaskRequest, within: Duration) {
         let task = request.id;
         let handler = self.tasks.get(&request.name).cloned();
-        let unknown = task::told(format!("this module has no task `{}`", request.name));
+        let unknown = task::task_error(format!("this module has no task `{}`", request.name));
         let (token, window) = (CancellationToken::new(), Arc::new(Window::new(self.window_bytes)));
         let ctx = TaskContext::new(
             Arc::clone(&self.link),
@@ -334,7 +334,7 @@ impl Conversation {
             let result = match handler {
                 Some(handler) => tokio::select! {
                     result = task::run(handler, ctx) => result,
-                    () = canceled => Err(task::told("the task was canceled".to_owned())),
+                    () = canceled => Err(task::task_error("the task was canceled".to_owned())),
                 },
                 None => Err(unknown),
             };
@@ -353,7 +353,7 @@ async fn end(link: &Link, task: u64, result: Result<Payload, crate::protocol::Ta
     };
     if let Err(error) = link.send(&ToHost::End { task, error }, &body).await {
         tracing::error!(task, %error, "a task's end cannot be sent");
-        let error = Some(task::told(error.to_string()));
+        let error = Some(task::task_error(error.to_string()));
         // Fails if the host is gone, which needs no action.
         let _ = link.send(&ToHost::End { task, error }, &Payload::Empty).await;
     }

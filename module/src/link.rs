@@ -73,7 +73,7 @@ impl Link {
         let (reply, replied) = oneshot::channel();
         self.lock().as_mut().ok_or(Error::Closed)?.insert(request, reply);
         // Removed if this future is dropped, or if the request cannot be sent.
-        let _asked = Asked { link: self, request };
+        let _pending = PendingRequest { link: self, request };
         self.send(&message(request), body).await?;
         let reply = replied.await.map_err(|_| Error::Closed)?;
         reply.map_err(Error::Host)
@@ -98,12 +98,12 @@ impl Link {
     }
 }
 
-struct Asked<'a> {
+struct PendingRequest<'a> {
     link: &'a Link,
     request: u64,
 }
 
-impl Drop for Asked<'_> {
+impl Drop for PendingRequest<'_> {
     fn drop(&mut self) {
         if let Some(replies) = self.link.lock().as_mut() {
             replies.remove(&self.request);

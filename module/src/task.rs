@@ -215,11 +215,11 @@ where
     Arc::new(move |ctx: TaskContext| {
         let began = match ctx.payload().read::<P>() {
             Ok(payload) => Ok(function(ctx, payload)),
-            Err(error) => Err(told(format!("the request cannot be decoded: {error}"))),
+            Err(error) => Err(task_error(format!("the request cannot be decoded: {error}"))),
         };
         Box::pin(async move {
             let value = began?.await.map_err(|error| failed(&*error.into()))?;
-            Payload::json(&value).map_err(|error| told(format!("the returned value has no JSON: {error}")))
+            Payload::json(&value).map_err(|error| task_error(format!("the returned value has no JSON: {error}")))
         })
     })
 }
@@ -241,10 +241,10 @@ where
 pub(crate) async fn run(handler: Handler, ctx: TaskContext) -> Result<Payload, TaskError> {
     // The call is inside, because the function may panic before its future exists.
     let ended = AssertUnwindSafe(async move { handler(ctx).await }).catch_unwind().await;
-    ended.unwrap_or_else(|panic| Err(told(format!("the task panicked: {}", panic_message(&*panic)))))
+    ended.unwrap_or_else(|panic| Err(task_error(format!("the task panicked: {}", panic_message(&*panic)))))
 }
 
-pub(crate) fn told(message: String) -> TaskError {
+pub(crate) fn task_error(message: String) -> TaskError {
     TaskError { message, detail: None }
 }
 

@@ -1,9 +1,11 @@
 //! Kinds of failures of events in a worker.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Outcome;
 
 /// The kind of an event's failure in a worker: every outcome except [`Outcome::Ok`] and [`Outcome::NotDeployed`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FaultKind {
     /// The script threw, rejected, or broke the rules of its handler.
     Exception,

@@ -114,21 +114,21 @@ impl Peer {
 
     /// Determines the client of a request, and sets its headers accordingly.
     pub(crate) fn client(&self, headers: &mut HeaderMap, trusted: &[TrustedProxy]) -> Client {
-        let told = if self.is_trusted {
-            told(headers, trusted)
+        let proxy = if self.is_trusted {
+            proxy_headers(headers, trusted)
         } else {
             let theirs: Vec<HeaderName> = headers.keys().filter(|name| is_of_proxies(name)).cloned().collect();
             theirs.iter().for_each(|name| drop(headers.remove(name)));
-            Told::default()
+            ProxyHeaders::default()
         };
         let client = Client {
-            address: told.address.or(self.address),
-            scheme: told.scheme.unwrap_or(self.scheme),
+            address: proxy.address.or(self.address),
+            scheme: proxy.scheme.unwrap_or(self.scheme),
         };
-        let address = told.address.map_or_else(|| self.written.clone(), written);
+        let address = proxy.address.map_or_else(|| self.written.clone(), written);
         match address {
             Some(address) => {
-                headers.insert(X_FORWARDED_FOR, told.chain.unwrap_or_else(|| address.clone()));
+                headers.insert(X_FORWARDED_FOR, proxy.chain.unwrap_or_else(|| address.clone()));
                 headers.insert(X_REAL_IP, address.clone());
                 headers.insert(CF_CONNECTING_IP, address);
             }
@@ -149,14 +149,14 @@ impl Peer {
 
 /// Statements of a trusted proxy.
 #[derive(Debug, Default)]
-struct Told {
+struct ProxyHeaders {
     address: Option<IpAddr>,
     /// The chain of addresses, starting with the client.
     chain: Option<HeaderValue>,
     scheme: Option<Scheme>,
 }
 
-fn told(headers: &HeaderMap, trusted: &[TrustedProxy]) -> Told {
+fn proxy_headers(headers: &HeaderMap, trusted: &[TrustedProxy]) -> ProxyHeaders {
     let entries = headers.get_all(X_FORWARDED_FOR).iter();
     let entries: Vec<&str> = entries
         .filter_map(|value| value.to_str().ok())
@@ -176,7 +176,7 @@ fn told(headers: &HeaderMap, trusted: &[TrustedProxy]) -> Told {
     let real = || headers.get(X_REAL_IP).and_then(|value| address(value.to_str().ok()?));
     let scheme = headers.get_all(X_FORWARDED_PROTO).iter().next_back();
     let scheme = scheme.and_then(|value| value.to_str().ok()?.rsplit(',').next());
-    Told {
+    ProxyHeaders {
         address: chain.last().copied().or_else(real),
         chain: (chain.len() > 1)
             .then(|| {

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 
-use crate::{body::ServerBody, reply::Content};
+use crate::body::ServerBody;
 
 /// Hop-by-hop headers (RFC 9110, section 7.6.1).
 const HOP: [HeaderName; 9] = [
@@ -18,9 +18,9 @@ const HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Removes headers that a worker does not control, and returns the content, if the protocol allows one. The length is always
-/// the body's.
-pub(crate) fn frame(body: ServerBody, is_head: bool, status: StatusCode, headers: &mut HeaderMap) -> Content {
+/// Removes headers that a worker does not control, and returns the body, which is empty if the protocol allows none. The length is
+/// always the body's.
+pub(crate) fn frame(body: ServerBody, is_head: bool, status: StatusCode, headers: &mut HeaderMap) -> ServerBody {
     strip(headers);
     let said = take_length(headers);
     if !has_one_date(headers) {
@@ -30,14 +30,11 @@ pub(crate) fn frame(body: ServerBody, is_head: bool, status: StatusCode, headers
         if let Some(length) = length_of_get(&body, said, status) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
-        return Content::Empty;
+        return ServerBody::empty();
     }
     match status {
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => Content::Empty,
-        _ => match body.into_bytes() {
-            Ok(bytes) => Content::Whole(bytes),
-            Err(stream) => Content::Stream(stream),
-        },
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => ServerBody::empty(),
+        _ => body,
     }
 }
 
@@ -122,16 +119,14 @@ mod tests {
     /// Returns the length sent with a response.
     fn sent(body: ServerBody, is_head: bool, status: u16, said: &[(&'static str, &'static str)]) -> Option<String> {
         let mut headers = headers(said);
-        let content = frame(body, is_head, StatusCode::from_u16(status).unwrap(), &mut headers);
+        let body = frame(body, is_head, StatusCode::from_u16(status).unwrap(), &mut headers);
         let said = headers.get(header::CONTENT_LENGTH);
         let said = said.map(|length| length.to_str().unwrap().to_owned());
-        match content {
-            content @ (Content::Stream(_) | Content::Whole(_)) => {
-                assert_eq!(said, None, "the length of a body is hyper's to write");
-                content.length().map(|length| length.to_string())
-            }
-            Content::Empty => said,
+        if body.is_end_stream() {
+            return said;
         }
+        assert_eq!(said, None, "the length of a body is hyper's to write");
+        body.size_hint().exact().map(|length| length.to_string())
     }
 
     #[test]

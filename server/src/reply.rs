@@ -155,7 +155,7 @@ impl Drop for Ticket {
 
 /// A response's body for hyper.
 pub(crate) struct Reply {
-    content: Content,
+    body: ServerBody,
     /// `None` if the response only switches to a WebSocket, which has the ticket.
     ticket: Option<Ticket>,
     stream: Option<Stream>,
@@ -178,31 +178,10 @@ struct Stream {
 /// Maximum size of a piece, which is the size of HTTP/2 frames.
 const PIECE_BYTES: usize = 16 << 10;
 
-pub(crate) enum Content {
-    Empty,
-    Whole(Bytes),
-    Stream(ServerBody),
-}
-
-impl Content {
-    /// Returns the length of the body, if known.
-    pub(crate) fn length(&self) -> Option<u64> {
-        match self {
-            Self::Empty => Some(0),
-            Self::Whole(bytes) => Some(bytes.len() as u64),
-            Self::Stream(body) => body.size_hint().exact(),
-        }
-    }
-}
-
 impl Reply {
     /// Creates a reply. `alarm` is `Some` for protocols with concurrent streams.
-    pub(crate) fn new(content: Content, mut ticket: Ticket, alarm: Option<Alarm>) -> Self {
-        ticket.complete = match &content {
-            Content::Empty => true,
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Stream(body) => body.is_end_stream(),
-        };
+    pub(crate) fn new(body: ServerBody, mut ticket: Ticket, alarm: Option<Alarm>) -> Self {
+        ticket.complete = body.is_end_stream();
         if ticket.ends_with_connection && !ticket.complete {
             ticket.connection.set_open_ended(true);
         }
@@ -217,7 +196,7 @@ impl Reply {
             }
         });
         Self {
-            content,
+            body,
             ticket: Some(ticket),
             stream,
             broken: None,
@@ -227,30 +206,10 @@ impl Reply {
     /// Creates the reply that switches to a WebSocket.
     pub(crate) const fn switching() -> Self {
         Self {
-            content: Content::Empty,
+            body: ServerBody::empty(),
             ticket: None,
             stream: None,
             broken: None,
-        }
-    }
-
-    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Poll::Ready(match &mut self.content {
-            Content::Empty => None,
-            Content::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                self.content = Content::Empty;
-                (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)))
-            }
-            Content::Stream(body) => ready!(Pin::new(body).poll_frame(cx)),
-        })
-    }
-
-    fn is_content_ended(&self) -> bool {
-        match &self.content {
-            Content::Empty => true,
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Stream(body) => body.is_end_stream(),
         }
     }
 }
@@ -290,7 +249,7 @@ impl HttpBody for Reply {
         let rest = this.stream.as_mut().and_then(Stream::next);
         let frame = match rest {
             Some(piece) => Some(Ok(piece)),
-            None => ready!(this.poll_content(cx)),
+            None => ready!(Pin::new(&mut this.body).poll_frame(cx)),
         };
         let frame = match (frame, &mut this.stream) {
             (Some(Ok(frame)), Some(stream)) => Some(Ok(stream.hand_over(frame))),
@@ -328,17 +287,13 @@ impl HttpBody for Reply {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_content_ended() && self.stream.as_ref().is_none_or(|stream| stream.rest.is_empty())
+        self.body.is_end_stream() && self.stream.as_ref().is_none_or(|stream| stream.rest.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
         if self.stream.as_ref().is_some_and(|stream| !stream.rest.is_empty()) {
             return SizeHint::default();
         }
-        match &self.content {
-            Content::Empty => SizeHint::with_exact(0),
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Stream(body) => body.size_hint(),
-        }
+        self.body.size_hint()
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     head,
     ingress::{self, Fault, Refusal},
     location::Location,
-    reply::{Content, Reply, Ticket},
+    reply::{Reply, Ticket},
     respond::{self, Format},
     shared::App,
     switch::{self, Switched},
@@ -128,18 +128,18 @@ async fn respond<D: Dispatch>(
                 None => Verdict::Refused(Refusal::NoRoute),
                 Some(worker) => {
                     ticket.goes_to(worker);
-                    let asked = Asked {
+                    let info = RequestInfo {
                         client,
                         target,
                         id: &id,
                         opens_websocket: opens.is_some(),
                     };
-                    dispatch(&origin, worker, request, asked, alarm).await
+                    dispatch(&origin, worker, request, info, alarm).await
                 }
             }
         }
     };
-    // Unsent data of a refused request could not be told from the next request.
+    // Unsent data of a refused request could be mistaken for the next request.
     let closes = core.is_draining() || matches!(&verdict, Verdict::Refused(refusal) if *refusal != Refusal::NoRoute);
     let verdict = match (verdict, opens) {
         (Verdict::Switched(head, wire), Some(opening)) => {
@@ -160,12 +160,12 @@ async fn respond<D: Dispatch>(
         )),
         (verdict, _) => verdict,
     };
-    let (mut response, content) = match verdict {
+    let (mut response, body) = match verdict {
         Verdict::Answered(response) => {
             ticket.outcome = Some(Outcome::Ok);
             let (mut parts, body) = response.into_parts();
-            let content = head::frame(body, is_head, parts.status, &mut parts.headers);
-            (Response::from_parts(parts, ()), content)
+            let body = head::frame(body, is_head, parts.status, &mut parts.headers);
+            (Response::from_parts(parts, ()), body)
         }
         Verdict::Failed(failure) => {
             ticket.outcome = Some(failure.outcome);
@@ -184,7 +184,7 @@ async fn respond<D: Dispatch>(
         Verdict::Switched(..) => unreachable!("answered above"),
     };
     ticket.status = response.status();
-    ticket.promised = content.length();
+    ticket.promised = body.size_hint().exact();
     ticket.ends_with_connection = version < Version::HTTP_11 && ticket.promised.is_none();
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.as_header().clone());
@@ -205,11 +205,11 @@ async fn respond<D: Dispatch>(
         let extensions = response.extensions_mut();
         extensions.get_or_insert_with(|| ReasonPhrase::from_static(b""));
     }
-    response.map(|()| Reply::new(content, ticket, own_alarm))
+    response.map(|()| Reply::new(body, ticket, own_alarm))
 }
 
 /// Data about a request.
-struct Asked<'a> {
+struct RequestInfo<'a> {
     client: Client,
     target: Target,
     id: &'a RequestId,
@@ -220,7 +220,7 @@ async fn dispatch<D: Dispatch>(
     origin: &Origin<D>,
     worker: &str,
     request: Request<Incoming>,
-    asked: Asked<'_>,
+    info: RequestInfo<'_>,
     alarm: &Alarm,
 ) -> Verdict {
     let app = &origin.app;
@@ -233,7 +233,7 @@ async fn dispatch<D: Dispatch>(
     {
         parts.headers.insert(header::HOST, host);
     }
-    if let Some(path) = asked.target.changed() {
+    if let Some(path) = info.target.changed() {
         let mut uri = std::mem::take(&mut parts.uri).into_parts();
         uri.path_and_query = Some(path);
         parts.uri = Uri::from_parts(uri).unwrap_or_default();
@@ -251,17 +251,17 @@ async fn dispatch<D: Dispatch>(
         },
     };
     let meta = RequestMeta {
-        id: asked.id.clone(),
+        id: info.id.clone(),
         deadline: Instant::now().checked_add(limits.request_timeout),
         peer: origin.address,
-        client: asked.client.address,
-        scheme: asked.client.scheme,
-        url: asked.target.into_url(),
+        client: info.client.address,
+        scheme: info.client.scheme,
+        url: info.target.into_url(),
         http: parts.version,
         tls: origin.tls.clone(),
         is_proxied: origin.peer.is_proxy(),
         depth,
-        opens_websocket: asked.opens_websocket,
+        opens_websocket: info.opens_websocket,
         location: (!origin.connection.is_h2()).then(|| origin.location.clone()),
     };
     alarm.set(limits.request_timeout.saturating_add(limits.request_grace));
@@ -316,15 +316,15 @@ fn answered_with(response: Response<ServerBody>) -> Verdict {
     }
 }
 
-fn page(response: Response<String>, is_head: bool) -> (Response<()>, Content) {
-    let (mut parts, body) = response.into_parts();
-    let content = if is_head {
+fn page(response: Response<String>, is_head: bool) -> (Response<()>, ServerBody) {
+    let (mut parts, text) = response.into_parts();
+    let mut body = ServerBody::empty();
+    if is_head {
         parts
             .headers
-            .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        Content::Empty
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
     } else {
-        Content::Whole(body.into())
-    };
-    (Response::from_parts(parts, ()), content)
+        body = text.into();
+    }
+    (Response::from_parts(parts, ()), body)
 }

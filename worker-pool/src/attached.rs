@@ -216,7 +216,7 @@ impl AttachedTasks {
         self.count.store(inner.entries.len(), Ordering::Relaxed);
     }
 
-    /// Detaches all tasks, except one that is being polled, which shows that the thread is not in a long turn.
+    /// Detaches all tasks, except one that is being polled, because then the thread is not in a long turn.
     pub(crate) fn evict(&self) {
         let mut leaving = Vec::new();
         {

@@ -11,14 +11,14 @@ use crate::observe::Observer;
 use crate::options::Settings;
 use crate::pool::Pool;
 use crate::shared::Shared;
-use crate::sizing::{Asked, Machine, Size};
+use crate::sizing::{Machine, Size, SizeSettings};
 use crate::supervisor;
 use crate::sync::{channel, thread::Builder};
 
 /// Settings of a pool as set by its builder. Defaults that depend on other settings are still missing.
 pub(crate) struct Base {
     pub(crate) settings: Settings,
-    pub(crate) asked: Asked,
+    pub(crate) size: SizeSettings,
     pub(crate) queue_total_max: Option<usize>,
     pub(crate) lost_threads_max: Option<usize>,
     pub(crate) observers: Vec<Observer>,
@@ -58,7 +58,7 @@ impl Default for Base {
         };
         Self {
             settings,
-            asked: Asked::default(),
+            size: SizeSettings::default(),
             queue_total_max: None,
             lost_threads_max: None,
             observers: Vec::new(),
@@ -69,7 +69,7 @@ impl Default for Base {
 impl Base {
     /// Applies defaults that depend on other settings, and checks all settings.
     fn settle(&mut self) -> Result<(), BuildError> {
-        self.settings.size = self.asked.on(&Machine::detect())?;
+        self.settings.size = self.size.on(&Machine::detect())?;
         let eight_queues = self.settings.queue_len_max.saturating_mul(8);
         self.settings.queue_total_max = self.queue_total_max.unwrap_or(eight_queues);
         self.settings.lost_threads_max = self.lost_threads_max.unwrap_or(self.settings.size.threads);
@@ -85,14 +85,14 @@ macro_rules! settings {
         /// another worker waits for may start extra threads, up to its [`Meta::depth`](field@$crate::Meta::depth). Default:
         /// one per processor, and more on demand, up to [`PoolBuilder::workers_max`].
         pub const fn threads(mut self, threads: usize) -> Self {
-            self.base.asked.threads = Some(threads);
+            self.base.size.threads = Some(threads);
             self
         }
 
         /// Sets the maximum number of worker threads. Default: `threads` if that is set, else
         /// [`PoolBuilder::workers_max`].
         pub const fn threads_max(mut self, threads_max: usize) -> Self {
-            self.base.asked.threads_max = Some(threads_max);
+            self.base.size.threads_max = Some(threads_max);
             self
         }
 
@@ -100,7 +100,7 @@ macro_rules! settings {
         /// for another script. Default: the number of threads if that is set, else one for each 4 MiB of
         /// [`PoolBuilder::memory_bytes_max`] or its default, at least 8 and at most 2000.
         pub const fn workers_max(mut self, workers_max: usize) -> Self {
-            self.base.asked.workers_max = Some(workers_max);
+            self.base.size.workers_max = Some(workers_max);
             self
         }
 
@@ -253,7 +253,7 @@ macro_rules! settings {
         /// Between two measurements, only the worker's own limit bounds its memory: leave room for that, and for memory
         /// outside the workers.
         pub const fn memory_bytes_max(mut self, memory_bytes_max: usize) -> Self {
-            self.base.asked.memory_bytes_max = Some(memory_bytes_max);
+            self.base.size.memory_bytes_max = Some(memory_bytes_max);
             self
         }
 

@@ -177,8 +177,8 @@ pub enum Turn {
         /// Outcome.
         outcome: Outcome,
     },
-    /// An event was not begun, because the code of others kept the worker from it or the worker is condemned, and will not be. The
-    /// pool takes it by [`Worker::take_back`], and gives it to another worker.
+    /// An event has not begun and will not, because the worker ran code of other events or is condemned. The pool takes it by
+    /// [`Worker::take_back`], and gives it to another worker.
     Returned {
         /// Its slot.
         slot: SlotId,
@@ -288,7 +288,7 @@ pub(crate) enum Noticed {
     Stopping(Stop),
 }
 
-/// A worker that was told to stop.
+/// A worker that is being stopped.
 pub(crate) struct Stop {
     pub(crate) slot: Option<SlotId>,
     pub(crate) outcome: Outcome,

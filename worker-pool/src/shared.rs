@@ -74,8 +74,7 @@ impl<E: Engine> Shared<E> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends pending events to the observers, in order and therefore from one thread at a time, which also sends the events
-    /// of others.
+    /// Sends pending events to the observers in order. One thread at a time sends the events of all threads.
     fn tell(&self) {
         loop {
             let telling = match self.telling.try_lock() {

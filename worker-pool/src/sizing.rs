@@ -43,7 +43,7 @@ impl Machine {
 
 /// The configured settings that determine the size.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct SizeSettings {
     pub(crate) threads: Option<usize>,
     pub(crate) threads_max: Option<usize>,
     pub(crate) workers_max: Option<usize>,
@@ -67,7 +67,7 @@ pub(crate) struct Size {
     pub(crate) memory: Option<Budget>,
 }
 
-impl Asked {
+impl SizeSettings {
     /// Determines the size on a machine.
     pub(crate) fn on(&self, machine: &Machine) -> Result<Size, BuildError> {
         if self.threads == Some(0) || self.threads_max == Some(0) || self.workers_max == Some(0) {
@@ -133,74 +133,77 @@ mod tests {
     }
 
     fn threads_max(memory_mib: u64) -> usize {
-        Asked::default().on(&machine(memory_mib)).expect("a size").threads_max
+        SizeSettings::default()
+            .on(&machine(memory_mib))
+            .expect("a size")
+            .threads_max
     }
 
     #[test]
     fn by_default_workers_follow_memory_between_few_and_many() {
         assert_eq!([16, 256, 4096, 1 << 20].map(threads_max), [8, 32, 512, WORKERS_MANY]);
-        let size = Asked::default().on(&machine(4096)).expect("a size");
+        let size = SizeSettings::default().on(&machine(4096)).expect("a size");
         assert_eq!((size.threads, size.script_workers_max, size.boots_max), (2, 2, 2));
         assert_eq!(size.memory, Some(Budget::share(2 << 30)));
         let scarce = Machine {
             tasks_max: Some(100),
             ..machine(4096)
         };
-        assert_eq!(Asked::default().on(&scarce).expect("a size").threads_max, 25);
+        assert_eq!(SizeSettings::default().on(&scarce).expect("a size").threads_max, 25);
     }
 
     #[test]
     fn a_limit_on_memory_alone_decides_how_many_workers_fit() {
-        let asked = Asked {
+        let settings = SizeSettings {
             memory_bytes_max: Some(400 << 20),
-            ..Asked::default()
+            ..SizeSettings::default()
         };
-        let size = asked.on(&machine(4096)).expect("a size");
+        let size = settings.on(&machine(4096)).expect("a size");
         assert_eq!((size.threads_max, size.memory), (100, Some(Budget::limit(400 << 20))));
     }
 
     #[test]
     fn a_number_of_threads_is_a_bound_whatever_the_memory() {
-        let asked = Asked {
+        let settings = SizeSettings {
             threads: Some(5),
-            ..Asked::default()
+            ..SizeSettings::default()
         };
-        let size = asked.on(&machine(16)).expect("a size");
+        let size = settings.on(&machine(16)).expect("a size");
         assert_eq!((size.threads, size.threads_max, size.script_workers_max), (5, 5, 5));
-        let asked = Asked {
+        let settings = SizeSettings {
             workers_max: Some(1),
-            ..Asked::default()
+            ..SizeSettings::default()
         };
-        let size = asked.on(&machine(4096)).expect("a size");
+        let size = settings.on(&machine(4096)).expect("a size");
         assert_eq!((size.threads, size.threads_max, size.script_workers_max), (1, 1, 1));
     }
 
     #[test]
     fn numbers_that_contradict_each_other_are_errors() {
-        let asked = Asked {
+        let settings = SizeSettings {
             threads: Some(4),
             threads_max: Some(3),
-            ..Asked::default()
+            ..SizeSettings::default()
         };
-        assert!(matches!(asked.on(&machine(16)), Err(BuildError::ThreadsMax { .. })));
-        let asked = Asked {
+        assert!(matches!(settings.on(&machine(16)), Err(BuildError::ThreadsMax { .. })));
+        let settings = SizeSettings {
             threads: Some(4),
             workers_max: Some(5),
-            ..Asked::default()
+            ..SizeSettings::default()
         };
-        let error = asked.on(&machine(16)).expect_err("a contradiction").to_string();
+        let error = settings.on(&machine(16)).expect_err("a contradiction").to_string();
         assert!(error.contains("`workers_max` (5)") && error.contains("(4)"), "{error}");
-        for asked in [
-            Asked {
+        for settings in [
+            SizeSettings {
                 threads: Some(0),
-                ..Asked::default()
+                ..SizeSettings::default()
             },
-            Asked {
+            SizeSettings {
                 workers_max: Some(0),
-                ..Asked::default()
+                ..SizeSettings::default()
             },
         ] {
-            assert!(matches!(asked.on(&machine(16)), Err(BuildError::NoThreads)));
+            assert!(matches!(settings.on(&machine(16)), Err(BuildError::NoThreads)));
         }
     }
 }

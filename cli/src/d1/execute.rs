@@ -36,7 +36,7 @@ pub(super) fn execute(connection: &mut Connection, sql: &str, json: bool) -> Res
     })?;
     let text = match json {
         true => format!("{:#}\n", results.iter().map(shown).collect::<Json>()),
-        false => results.iter().map(told).collect(),
+        false => results.iter().map(describe).collect(),
     };
     print(text.as_bytes())
 }
@@ -155,7 +155,7 @@ fn shown(ran: &Ran) -> Json {
     })
 }
 
-fn told(ran: &Ran) -> String {
+fn describe(ran: &Ran) -> String {
     if ran.columns.is_empty() {
         return format!("{} rows changed in {:.1} ms\n", ran.changes, ran.millis);
     }

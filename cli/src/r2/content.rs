@@ -1,6 +1,5 @@
 //! The content of objects, between files and buckets.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
@@ -77,11 +76,6 @@ pub(super) fn read_up_to(source: &mut impl Read, bytes: usize) -> io::Result<Vec
     let mut read = Vec::new();
     source.take(bytes as u64).read_to_end(&mut read)?;
     Ok(read)
-}
-
-/// Bytes as a body.
-pub(super) fn body(bytes: Vec<u8>) -> Body {
-    Body::new(http_body_util::Full::new(Bytes::from(bytes)).map_err(|never: Infallible| match never {}))
 }
 
 /// Writes content.

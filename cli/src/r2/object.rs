@@ -172,7 +172,7 @@ fn from_input(bucket: &dyn R2Store, about: R2Put) -> Result<R2Object> {
     let mut input = std::io::stdin().lock();
     let first = read_up_to(&mut input, INPUT_PART_BYTES)?;
     if first.len() < INPUT_PART_BYTES {
-        return whole(bucket, about, content::body(first));
+        return whole(bucket, about, first.into());
     }
     let bar = progress(None);
     let mut next = Some(first);
@@ -182,7 +182,7 @@ fn from_input(bucket: &dyn R2Store, about: R2Put) -> Result<R2Object> {
             None => read_up_to(&mut input, INPUT_PART_BYTES)?,
         };
         bar.inc(part.len() as u64);
-        Ok((!part.is_empty()).then(|| content::body(part)))
+        Ok((!part.is_empty()).then(|| part.into()))
     })?;
     bar.finish_and_clear();
     Ok(stored)

@@ -40,7 +40,7 @@ pub(super) fn live(script: Script, wall: Option<Duration>) -> Result<ExitCode> {
         Some(wall) => end.recv_timeout(wall),
     };
     let code = match code {
-        Ok(outcome) => told(outcome?),
+        Ok(outcome) => exit_status(outcome?),
         Err(RecvTimeoutError::Timeout) => {
             let wall = humantime::format_duration(wall.unwrap_or_default());
             tell_error(format_args!("the script exceeded its time limit of {wall} (--wall)"));
@@ -56,7 +56,7 @@ pub(super) fn live(script: Script, wall: Option<Duration>) -> Result<ExitCode> {
 }
 
 /// Returns the exit code of a result and prints its error.
-pub(super) fn told(end: Result<i32, Fault>) -> u8 {
+pub(super) fn exit_status(end: Result<i32, Fault>) -> u8 {
     let fault = match end {
         // The system keeps only the last eight bits.
         Ok(code) => return u8::try_from(code & 0xff).unwrap_or(1),

@@ -76,7 +76,7 @@ pub(super) fn watch(script: Result<isopod::Script>, watched: Watched) -> Result<
 /// Returns the exit code of a script that has ended.
 fn ended(end: &Receiver<End>) -> Result<Option<u8>> {
     let code = match end.try_recv() {
-        Ok(end) => life::told(end?),
+        Ok(end) => life::exit_status(end?),
         Err(TryRecvError::Empty) => return Ok(None),
         Err(TryRecvError::Disconnected) => anyhow::bail!("the script's thread was lost"),
     };

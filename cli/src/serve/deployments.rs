@@ -138,7 +138,7 @@ impl Deployments {
         self.pool.deploy(rehearsal.as_str(), script, &options)?;
         let started = self.pool.warm(&rehearsal).await;
         self.pool.undeploy(&rehearsal);
-        started.map_err(|failure| told(&failure))
+        started.map_err(|failure| failure_error(&failure))
     }
 
     /// A worker of the last deployment could not start.
@@ -181,7 +181,7 @@ impl Deployments {
         let (script, options) = scripts::script(config, name, worker, &from, &self.servers)?;
         place.modules = script.modules_loaded();
         self.pool.deploy(name, script, &options)?;
-        let started = self.pool.warm(name).await.map_err(|failure| told(&failure));
+        let started = self.pool.warm(name).await.map_err(|failure| failure_error(&failure));
         if place.subscription.is_none() && !worker.events.subscribe.is_empty() {
             let patterns: Vec<_> = worker
                 .events
@@ -215,6 +215,6 @@ impl Deployments {
 }
 
 /// Formats a failure for the terminal, with its code excerpt.
-pub(crate) fn told(failure: &Failure) -> anyhow::Error {
+pub(crate) fn failure_error(failure: &Failure) -> anyhow::Error {
     anyhow::anyhow!("{}", failure.detail.as_ref().unwrap_or(&failure.message))
 }

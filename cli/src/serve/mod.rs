@@ -42,7 +42,7 @@ use isopod_runtime::run_in_short_slices;
 use self::admin::Admin;
 pub(crate) use self::changes::{Changes, Interest};
 use self::deploy::{Deploy, Mistake};
-pub(crate) use self::deployments::told;
+pub(crate) use self::deployments::failure_error;
 use self::events::{EventLink, EventLog};
 use self::ingress::Ingress;
 use self::life::Life;

@@ -249,14 +249,9 @@ fn content(
     match (data, resource) {
         (Some(data), _) => Ok(Bytes::from(data.0).into()),
         (None, Some(rid)) => {
-            let usage = Usage::of(state);
             let (outgoing, body) = Outgoing::new(state.resource_table.take_any(rid)?);
             end_with_event(state, event, outgoing.tail())?;
-            let (ledger, idle) = (usage.ledger().clone(), usage.quotas.stream_idle);
-            // Not awaited, because it ends with its reader, its event or the event loop.
-            drop(deno_core::unsync::spawn(async move {
-                let _ = outgoing.pump(&ledger, idle).await;
-            }));
+            outgoing.spawn(&Usage::of(state));
             Ok(body)
         }
         (None, None) => Ok(Body::empty()),

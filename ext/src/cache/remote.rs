@@ -15,7 +15,7 @@ use crate::written::{WrittenHeaders, headers_of, written_headers};
 
 /// An operation on the response of a URL.
 #[derive(Serialize, Deserialize)]
-struct Asked {
+struct CacheCall {
     /// The name of a cache other than the default.
     cache: Option<String>,
     url: String,
@@ -37,7 +37,7 @@ enum What {
 }
 
 #[derive(Serialize, Deserialize)]
-enum Told {
+enum CacheReply {
     Nothing,
     /// The body is beside it.
     Found {
@@ -61,24 +61,24 @@ pub(super) struct Found {
 pub(super) struct RemoteCache(pub(super) Asks);
 
 impl RemoteCache {
-    async fn ask(&self, key: Key, what: What, body: Option<Bytes>) -> Result<(Told, Option<Body>), String> {
-        let asked = Asked {
+    async fn ask(&self, key: Key, what: What, body: Option<Bytes>) -> Result<(CacheReply, Option<Body>), String> {
+        let call = CacheCall {
             cache: key.cache,
             url: key.url,
             what,
         };
         let bodies = body.into_iter().map(Body::from).collect();
-        let mut answer = self.0.ask(Parcel::with_bodies(pack(&asked)?, bodies)).await?;
+        let mut answer = self.0.ask(Parcel::with_bodies(pack(&call)?, bodies)).await?;
         Ok((unpack(&answer.bytes)?, answer.bodies.pop()))
     }
 
     pub(super) async fn find(&self, key: Key, request: &HeaderMap) -> Result<Option<Found>, String> {
-        let (told, body) = self.ask(key, What::Find(written_headers(request)), None).await?;
-        let Told::Found {
+        let (reply, body) = self.ask(key, What::Find(written_headers(request)), None).await?;
+        let CacheReply::Found {
             status,
             headers,
             is_encoded,
-        } = told
+        } = reply
         else {
             return Ok(None);
         };
@@ -101,23 +101,23 @@ impl RemoteCache {
     }
 
     pub(super) async fn remove(&self, key: Key) -> Result<bool, String> {
-        let (told, _) = self.ask(key, What::Remove, None).await?;
-        Ok(matches!(told, Told::Removed(true)))
+        let (reply, _) = self.ask(key, What::Remove, None).await?;
+        Ok(matches!(reply, CacheReply::Removed(true)))
     }
 }
 
 /// Performs an operation for a worker in another process, on its script's part of the cache.
-pub(crate) fn serve(cache: ResponseCache, worker: &str, asked: Parcel) -> ParcelFuture {
+pub(crate) fn serve(cache: ResponseCache, worker: &str, parcel: Parcel) -> ParcelFuture {
     let worker = worker.into();
     Box::pin(async move {
-        let Asked { cache: name, url, what } = unpack(&asked.bytes)?;
+        let CacheCall { cache: name, url, what } = unpack(&parcel.bytes)?;
         let key = Key {
             worker,
             cache: name,
             url,
         };
         let mut body = None;
-        let told = match what {
+        let reply = match what {
             What::Find(request) => {
                 let request = headers_of(request).map_err(|error| error.to_string())?;
                 let entry = cache.get(&key);
@@ -126,13 +126,13 @@ pub(crate) fn serve(cache: ResponseCache, worker: &str, asked: Parcel) -> Parcel
                 match answer {
                     Some((answer, is_encoded)) => {
                         body = Some(Body::from(answer.body));
-                        Told::Found {
+                        CacheReply::Found {
                             status: answer.status.as_u16(),
                             headers: written_headers(&answer.headers),
                             is_encoded,
                         }
                     }
-                    None => Told::Nothing,
+                    None => CacheReply::Nothing,
                 }
             }
             What::Put {
@@ -147,17 +147,17 @@ pub(crate) fn serve(cache: ResponseCache, worker: &str, asked: Parcel) -> Parcel
                     headers: headers_of(headers).map_err(|error| error.to_string())?,
                 };
                 check(offered.status, &offered.headers).map_err(|error| error.to_string())?;
-                let body = asked.bodies.into_iter().next().unwrap_or_default();
+                let body = parcel.bodies.into_iter().next().unwrap_or_default();
                 if let Some(whole) = collect(body, cache.limits().object_bytes_max).await?
                     && let Some(entry) = Entry::new(offered, whole, is_encoded, SystemTime::now())
                 {
                     cache.put(key, entry);
                 }
-                Told::Nothing
+                CacheReply::Nothing
             }
-            What::Remove => Told::Removed(cache.remove(&key)),
+            What::Remove => CacheReply::Removed(cache.remove(&key)),
         };
-        Ok(Parcel::with_bodies(pack(&told)?, body.into_iter().collect()))
+        Ok(Parcel::with_bodies(pack(&reply)?, body.into_iter().collect()))
     })
 }
 

@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
 
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -71,14 +73,12 @@ impl std::error::Error for BodyError {
 #[derive(Default)]
 pub struct Body(Inner);
 
-type BoxStream = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
-
 #[derive(Default)]
 enum Inner {
     #[default]
     Empty,
     Full(Bytes),
-    Stream(BoxStream),
+    Stream(UnsyncBoxBody<Bytes, BodyError>),
 }
 
 impl Body {
@@ -96,7 +96,7 @@ impl Body {
         if body.is_end_stream() {
             return Self::empty();
         }
-        Self(Inner::Stream(Box::pin(MapError(Box::pin(body)))))
+        Self(Inner::Stream(body.map_err(BodyError::new).boxed_unsync()))
     }
 
     /// The bytes, if they are all in memory.
@@ -158,7 +158,7 @@ impl HttpBody for Body {
                 self.0 = Inner::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Inner::Stream(stream) => stream.as_mut().poll_frame(cx),
+            Inner::Stream(stream) => Pin::new(stream).poll_frame(cx),
         }
     }
 
@@ -176,28 +176,5 @@ impl HttpBody for Body {
             Inner::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Inner::Stream(stream) => stream.size_hint(),
         }
-    }
-}
-
-struct MapError<B>(Pin<Box<B>>);
-
-impl<B> HttpBody for MapError<B>
-where
-    B: HttpBody<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.0.as_mut().poll_frame(cx).map_err(BodyError::new)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
     }
 }

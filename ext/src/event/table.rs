@@ -264,7 +264,7 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// Records a failure for the outcome, after the caller has been told of it.
+    /// Records a failure for the outcome, after the caller has received it.
     pub(crate) fn set_failed(&mut self, key: EventKey, kind: FaultKind) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.failed.get_or_insert(kind);

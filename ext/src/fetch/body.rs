@@ -167,7 +167,7 @@ pub(super) fn cut_off() -> io::Error {
 }
 
 /// Converts an error of a body for its reader. Code that forwards the body checks for the CPU limit.
-fn told(error: &io::Error) -> JsErrorBox {
+fn js_error(error: &io::Error) -> JsErrorBox {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<CpuExceeded>()) {
         Some(exceeded) => JsErrorBox::from_err(*exceeded),
         None => JsErrorBox::type_error(error.to_string()),
@@ -274,7 +274,7 @@ impl Resource for ResponseBody {
             let cancel = RcRef::map(&self, |body| &body.cancel);
             match reader.next(limit).or_cancel(cancel).await {
                 Ok(Ok(chunk)) => Ok(BufView::from(chunk)),
-                Ok(Err(error)) => Err(told(&error)),
+                Ok(Err(error)) => Err(js_error(&error)),
                 Err(_) if self.ended.get() => {
                     reader.source = None;
                     Err(EventEnded.into())

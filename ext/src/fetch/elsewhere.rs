@@ -1,9 +1,8 @@
 //! The network for a worker in a sandbox, which asks its pool's process, where the guard decides.
 //!
-//! Questions and answers use the protocol of bindings. A stream that accompanies a question begins with an extra byte, and
+//! Calls and replies use the protocol of bindings. A stream that accompanies a call begins with an extra byte, and
 //! is answered once that byte was read, because a stream that is not read by then would be dropped.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::identity::by_identity;
 use crate::bindings::{Parcel, Remote, Target, pack, unpack};
 use crate::event::{Body, BodyError};
 
@@ -35,34 +35,14 @@ impl Network {
     }
 }
 
-impl PartialEq for Network {
-    fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (None, None) => true,
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-}
+by_identity!(Network, "elsewhere", "here");
 
-impl Eq for Network {}
-
-impl fmt::Debug for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "Network(elsewhere)"
-        } else {
-            "Network(here)"
-        })
-    }
-}
-
-/// A question of a worker.
+/// A call of a worker.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Asked {
+pub(crate) enum NetworkCall {
     /// Send a request.
-    Fetch(Box<AskedRequest>),
-    /// Open a TCP connection, whose stream accompanies the question.
+    Fetch(Box<RemoteRequest>),
+    /// Open a TCP connection, whose stream accompanies the call.
     Connect { host: String, port: u16 },
     /// Resolve a host.
     Lookup(String),
@@ -72,17 +52,17 @@ pub(crate) enum Asked {
 
 /// A request to be sent.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AskedRequest {
+pub(crate) struct RemoteRequest {
     pub(crate) method: String,
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, ByteBuf)>,
     pub(crate) depth: u32,
-    pub(crate) body: AskedBody,
+    pub(crate) body: RemoteBody,
 }
 
 /// The body of a request.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum AskedBody {
+pub(crate) enum RemoteBody {
     Empty,
     Full(ByteBuf),
     /// The accompanying stream, with its length if known.
@@ -91,9 +71,9 @@ pub(crate) enum AskedBody {
     Socket,
 }
 
-/// The answer to a question.
+/// The reply to a call.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Told {
+pub(crate) enum NetworkReply {
     /// The head of a response. Its body accompanies it as received, with this length.
     Head {
         status: u16,
@@ -118,13 +98,13 @@ pub(crate) enum Told {
     },
 }
 
-/// Sends a question and waits for the answer. Fails if the process cannot be asked.
+/// Makes a call and waits for the reply. Fails if the process cannot be reached.
 pub(crate) async fn ask(
     remote: Arc<dyn Remote>,
-    asked: &Asked,
+    call: &NetworkCall,
     stream: Option<Body>,
-) -> Result<(Told, Option<Body>), String> {
-    let parcel = Parcel::with_bodies(pack(asked)?, stream.map(opened).into_iter().collect());
+) -> Result<(NetworkReply, Option<Body>), String> {
+    let parcel = Parcel::with_bodies(pack(call)?, stream.map(opened).into_iter().collect());
     let Parcel { bytes, bodies, .. } = remote.ask(Target::Network, parcel).await?;
     Ok((unpack(&bytes)?, bodies.into_iter().next()))
 }

@@ -15,6 +15,7 @@ mod direct;
 mod elsewhere;
 mod error;
 pub mod guard;
+mod identity;
 mod integrity;
 mod pipe;
 mod resolve;
@@ -57,7 +58,7 @@ pub(crate) use self::client::{permitted, root_certificates, tls_config, tls_conf
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
 pub(crate) use self::direct::{Answered, DirectRequest, Parts, answered, body_of, caller_of, check_head, streamed};
 pub use self::elsewhere::Network;
-pub(crate) use self::elsewhere::{Asked, Told, ask, begun};
+pub(crate) use self::elsewhere::{NetworkCall, NetworkReply, ask, begun};
 pub use self::error::FetchError;
 pub use self::guard::{NetPolicy, Refused};
 pub(crate) use self::pipe::{Piped, incoming, piped, run as run_pipe, sent};

@@ -1,11 +1,12 @@
 //! Resolution of host names. The guard checks the results.
 
-use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+
+use super::identity::by_identity;
 
 /// A custom resolver of host names, such as a service registry or a DNS client.
 pub trait ResolveHost: Send + Sync {
@@ -48,24 +49,4 @@ impl Resolver {
     }
 }
 
-impl PartialEq for Resolver {
-    fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (None, None) => true,
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-}
-
-impl Eq for Resolver {}
-
-impl fmt::Debug for Resolver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "Resolver(custom)"
-        } else {
-            "Resolver(system)"
-        })
-    }
-}
+by_identity!(Resolver, "custom", "system");

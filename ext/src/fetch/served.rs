@@ -7,7 +7,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::OURS;
-use super::elsewhere::{AskedBody, AskedRequest, Told, begun, headers, written};
+use super::elsewhere::{NetworkReply, RemoteBody, RemoteRequest, begun, headers, written};
 use super::send_error::SendError;
 use super::service::{FetchService, Incoming, Opening, Outgoing, OutgoingBody, Payer};
 use crate::event::Body;
@@ -16,10 +16,10 @@ impl FetchService {
     /// Sends a request, and returns the head of the response with its body.
     pub(crate) async fn answer(
         &self,
-        asked: AskedRequest,
+        remote: RemoteRequest,
         stream: Option<Body>,
-    ) -> Result<(Told, Option<Body>), String> {
-        let request = request(asked, stream).await?;
+    ) -> Result<(NetworkReply, Option<Body>), String> {
+        let request = request(remote, stream).await?;
         Ok(match self.send(request, Payer::default()).await {
             Ok(incoming) => {
                 let Incoming {
@@ -30,7 +30,7 @@ impl FetchService {
                     body,
                 } = incoming;
                 let (body, length) = body.into_received(length);
-                let head = Told::Head {
+                let head = NetworkReply::Head {
                     status: status.as_u16(),
                     reason,
                     headers: written(&headers),
@@ -38,31 +38,31 @@ impl FetchService {
                 };
                 (head, Some(body))
             }
-            Err(SendError::Transport { url, cause }) => (Told::Transport { url, cause }, None),
+            Err(SendError::Transport { url, cause }) => (NetworkReply::Transport { url, cause }, None),
             Err(error) => {
                 let message = error.to_string();
-                (Told::Failed { message, code: None }, None)
+                (NetworkReply::Failed { message, code: None }, None)
             }
         })
     }
 }
 
-async fn request(asked: AskedRequest, stream: Option<Body>) -> Result<Outgoing, String> {
-    let method = Method::from_bytes(asked.method.as_bytes()).map_err(|error| error.to_string())?;
-    let url = Url::parse(&asked.url).map_err(|error| error.to_string())?;
-    let mut headers = others(headers(asked.headers));
-    let is_socket = matches!(asked.body, AskedBody::Socket);
+async fn request(remote: RemoteRequest, stream: Option<Body>) -> Result<Outgoing, String> {
+    let method = Method::from_bytes(remote.method.as_bytes()).map_err(|error| error.to_string())?;
+    let url = Url::parse(&remote.url).map_err(|error| error.to_string())?;
+    let mut headers = others(headers(remote.headers));
+    let is_socket = matches!(remote.body, RemoteBody::Socket);
     let stream = match stream {
         Some(stream) => Some(begun(stream).await?),
         None => None,
     };
-    let (body, length) = match (asked.body, stream) {
-        (AskedBody::Full(bytes), _) => {
+    let (body, length) = match (remote.body, stream) {
+        (RemoteBody::Full(bytes), _) => {
             let length = bytes.len() as u64;
             (OutgoingBody::Full(Bytes::from(bytes.into_vec())), Some(length))
         }
-        (AskedBody::Stream(length), Some(stream)) => (OutgoingBody::Pulled(Box::new(stream)), length),
-        (AskedBody::Socket, Some(stream)) => {
+        (RemoteBody::Stream(length), Some(stream)) => (OutgoingBody::Pulled(Box::new(stream)), length),
+        (RemoteBody::Socket, Some(stream)) => {
             headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             return Ok(Outgoing {
@@ -70,7 +70,7 @@ async fn request(asked: AskedRequest, stream: Option<Body>) -> Result<Outgoing, 
                 url,
                 headers,
                 body: OutgoingBody::Empty,
-                depth: asked.depth,
+                depth: remote.depth,
                 opening: Some(Opening::Pipe(Box::new(stream))),
             });
         }
@@ -91,7 +91,7 @@ async fn request(asked: AskedRequest, stream: Option<Body>) -> Result<Outgoing, 
         url,
         headers,
         body,
-        depth: asked.depth,
+        depth: remote.depth,
         opening: None,
     })
 }
@@ -110,14 +110,14 @@ mod tests {
 
     use super::*;
 
-    fn asked(body: AskedBody) -> AskedRequest {
+    fn remote(body: RemoteBody) -> RemoteRequest {
         let headers = [
             ("host", "other"),
             ("Content-Length", "7"),
             ("x", "1"),
             ("transfer-encoding", "chunked"),
         ];
-        AskedRequest {
+        RemoteRequest {
             method: "POST".to_owned(),
             url: "http://example.com/".to_owned(),
             headers: headers
@@ -130,8 +130,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_worker_cannot_control_framing_and_destination() {
-        for (body, length) in [(AskedBody::Empty, "0"), (AskedBody::Full(ByteBuf::from("abc")), "3")] {
-            let request = request(asked(body), None).await.unwrap();
+        for (body, length) in [(RemoteBody::Empty, "0"), (RemoteBody::Full(ByteBuf::from("abc")), "3")] {
+            let request = request(remote(body), None).await.unwrap();
             let names: Vec<_> = request.headers.keys().map(header::HeaderName::as_str).collect();
             assert_eq!(names.len(), 2, "{names:?}");
             assert_eq!(
@@ -139,6 +139,6 @@ mod tests {
                 (&HeaderValue::from_static("1"), &HeaderValue::from_static(length))
             );
         }
-        assert!(request(asked(AskedBody::Socket), None).await.is_err());
+        assert!(request(remote(RemoteBody::Socket), None).await.is_err());
     }
 }

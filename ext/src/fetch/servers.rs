@@ -3,7 +3,6 @@
 //! A worker that fetches itself through the server would recurse without a bound. Requests to the process's own servers
 //! therefore state their depth in a header, which no other server receives.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,6 +10,7 @@ use deno_core::url::{Host, Url};
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
+use super::identity::by_identity;
 use super::resolve::Resolver;
 
 /// The servers in front of a pool: their addresses, and the hosts they serve. Clones share one list.
@@ -176,27 +176,7 @@ fn is_this_machines(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-impl PartialEq for OwnServers {
-    fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (None, None) => true,
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-}
-
-impl Eq for OwnServers {}
-
-impl fmt::Debug for OwnServers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "OwnServers(known)"
-        } else {
-            "OwnServers(none)"
-        })
-    }
-}
+by_identity!(OwnServers, "known", "none");
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use crate::context::{current_event, end_with_event};
 use crate::event::EventEnded;
 use crate::fetch::{FetchError, caller_of};
 use crate::quotas::{OpSlot, Usage};
-use crate::rpc::{Returned, RpcCall, RpcError, Told, read};
+use crate::rpc::{Returned, RpcCall, RpcError, ScriptFailure, read};
 use crate::unwind;
 
 /// Makes a call, and waits for its result.
@@ -29,7 +29,7 @@ pub(super) fn op_isopod_fetcher_call<'s>(
         match running.or_cancel(&ended).await {
             Err(_) => Err(FetchError::from(EventEnded).into()),
             Ok(Ok(message)) => Ok(Returned::Message(message)),
-            Ok(Err(failure)) => Ok(Returned::Failed(Told::new(&failure))),
+            Ok(Err(failure)) => Ok(Returned::Failed(ScriptFailure::new(&failure))),
         }
     }
 }

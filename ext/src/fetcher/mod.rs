@@ -25,7 +25,7 @@ use crate::event::{Body, Caller, Data, EventEnded, EventKey, Tail};
 use crate::fetch::{Answered, DirectRequest, FetchCancel, FetchError, Parts, SendError, answered, check_head};
 use crate::io::Io;
 use crate::quotas::Usage;
-use crate::rpc::{RpcCall, RpcError, RpcMessage, Told};
+use crate::rpc::{RpcCall, RpcError, RpcMessage, ScriptFailure};
 use crate::unwind;
 use crate::websocket::{self, Upgrade};
 
@@ -296,7 +296,7 @@ struct Sent {
     status_text: String,
     headers: Vec<(ByteString, ByteString)>,
     response_rid: ResourceId,
-    failure: Option<Told>,
+    failure: Option<ScriptFailure>,
 }
 
 #[op2]
@@ -316,19 +316,15 @@ async fn op_isopod_fetcher_send(state: Rc<RefCell<OpState>>, #[smi] rid: Resourc
         let usage = Usage::of(&state.borrow());
         let _slot = usage.begin_op().map_err(FetchError::from)?;
         if let Some(stream) = stream {
-            let (ledger, idle) = (usage.ledger().clone(), usage.quotas.stream_idle);
-            // Not awaited, because a body may still be sent while the response is read. It ends with its reader, its event, or the
-            // worker's event loop.
-            drop(deno_core::unsync::spawn(async move {
-                let _ = stream.pump(&ledger, idle).await;
-            }));
+            // Not awaited, because a body may still be sent while the response is read.
+            stream.spawn(&usage);
         }
         let is_head = request.method() == Method::HEAD;
         match fetcher.fetch(request, caller).or_cancel(cancel).await {
             Err(_) if is_open(&state.borrow(), event) => Err(FetchError::Canceled.into()),
             Err(_) => Err(FetchError::from(EventEnded).into()),
             Ok(Err(failure)) => Ok(Sent {
-                failure: Some(Told::new(&failure)),
+                failure: Some(ScriptFailure::new(&failure)),
                 ..Sent::default()
             }),
             Ok(Ok(response)) => {

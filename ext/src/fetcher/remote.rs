@@ -118,7 +118,7 @@ async fn answered<T>(
     let mut bodies: Vec<_> = bodies.into_iter().map(Some).collect();
     let mut stubs: Vec<_> = stubs.into_iter().map(Some).collect();
     match Frame::decode(&bytes) {
-        // The caller is told about an invalid answer.
+        // The caller receives the error of an invalid answer.
         Ok(Frame::Answer(answer)) => drop(exported.recipient.answer(
             answer,
             |number| bodies.get_mut(number as usize)?.take(),

@@ -87,7 +87,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Adds the operation and the path to an error.
-fn told<T>(what: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T, FileError> {
+fn checked<T>(what: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T, FileError> {
     result.map_err(|source| FileError::io(what, path, source))
 }
 
@@ -101,7 +101,7 @@ async fn op_isopod_fs_stat(
     blocking(&state, move |access| {
         let last = if follow { Last::Followed } else { Last::Itself };
         let real = access.to_read(&path, last)?;
-        told("look at", &real, fs::symlink_metadata(&real)).map(Stat::from)
+        checked("look at", &real, fs::symlink_metadata(&real)).map(Stat::from)
     })
     .await
 }
@@ -118,7 +118,7 @@ impl Resource for Folder {}
 async fn op_isopod_fs_open_dir(state: Rc<RefCell<OpState>>, #[string] path: String) -> Result<ResourceId, FileError> {
     let opened = blocking(&state, move |access| {
         let real = access.to_read(&path, Last::Followed)?;
-        let entries = told("read the folder", &real, fs::read_dir(&real))?;
+        let entries = checked("read the folder", &real, fs::read_dir(&real))?;
         Ok((real, entries))
     });
     let (path, entries) = opened.await?;
@@ -142,7 +142,7 @@ async fn op_isopod_fs_next_entries(
     let (next, entries) = blocking(&state, move |_| {
         let mut next = Vec::new();
         for entry in entries.by_ref().take(ENTRIES_MAX) {
-            let entry = told("read the folder", &path, entry)?;
+            let entry = checked("read the folder", &path, entry)?;
             // Entries removed meanwhile are left out.
             if let Ok(kind) = entry.file_type() {
                 let name = entry.file_name().to_string_lossy().into_owned();
@@ -169,7 +169,7 @@ async fn op_isopod_fs_mkdir(
             true => fs::create_dir_all(&real),
             false => fs::create_dir(&real),
         };
-        told("create the folder", &real, made)
+        checked("create the folder", &real, made)
     })
     .await
 }
@@ -183,13 +183,13 @@ async fn op_isopod_fs_remove(
 ) -> Result<(), FileError> {
     blocking(&state, move |access| {
         let real = access.to_write(&path, Last::Itself)?;
-        let is_folder = told("remove", &real, fs::symlink_metadata(&real))?.is_dir();
+        let is_folder = checked("remove", &real, fs::symlink_metadata(&real))?.is_dir();
         let removed = match (is_folder, recursive) {
             (false, _) => fs::remove_file(&real),
             (true, false) => fs::remove_dir(&real),
             (true, true) => fs::remove_dir_all(&real),
         };
-        told("remove", &real, removed)
+        checked("remove", &real, removed)
     })
     .await
 }
@@ -205,7 +205,7 @@ async fn op_isopod_fs_rename(
         let real = access.to_write(&from, Last::Itself)?;
         access.to_read(&from, Last::Itself)?;
         let to = access.to_write(&to, Last::Itself)?;
-        told("rename", &real, fs::rename(&real, to))
+        checked("rename", &real, fs::rename(&real, to))
     })
     .await
 }
@@ -220,7 +220,7 @@ async fn op_isopod_fs_copy(
     blocking(&state, move |access| {
         let mut source = access.open(&from, &open::Mode::READ)?;
         let mut target = access.open(&to, &open::Mode::REPLACE)?;
-        told("copy", Path::new(&from), std::io::copy(&mut source, &mut target))
+        checked("copy", Path::new(&from), std::io::copy(&mut source, &mut target))
     })
     .await
 }

@@ -27,8 +27,8 @@ pub(super) fn op_isopod_found_room(state: &mut OpState, #[smi] key: EventKey, ho
     }
 }
 
-/// Waits until an event may check for room again. Returns `false` if there will be none. `looked`: it has checked, as
-/// the oldest of the waiting ones.
+/// Waits until an event may check for room again. Returns `false` if there will never be room. `looked`: it has checked, as the
+/// oldest waiting event.
 #[op2]
 pub(super) fn op_isopod_room_is_made(
     state: Rc<RefCell<OpState>>,

@@ -49,13 +49,13 @@ verbs! {
     SystemId = 22,
 }
 
-/// An operation. Its content is charged to the worker's memory until it is written.
+/// An operation. Its content is charged to the worker's memory until its token is written, unless the unit takes the charge.
 pub(super) struct Act {
     pub(super) verb: Verb,
     pub(super) one: String,
     pub(super) other: String,
     pub(super) is_html: bool,
-    pub(super) charge: Charge,
+    pub(super) charge: Option<Charge>,
 }
 
 /// The result of an operation.
@@ -88,6 +88,5 @@ pub(super) fn not_for(token: &str) -> Answer {
 
 /// A token whose handler is running.
 pub(super) trait Unit {
-    /// Performs the operation. Returns its charge if it must last until the token is written.
-    fn act(&mut self, act: Act) -> (Answer, Option<Charge>);
+    fn act(&mut self, act: &mut Act) -> Answer;
 }

@@ -12,7 +12,7 @@ use encoding_rs::Encoding;
 use lol_html::HandlerResult;
 use lol_html::html_content::{ContentType, Element, EndTag};
 
-use super::act::{Act, Answer, Unit, Verb};
+use super::act::{Act, Answer, Unit, Verb, not_for};
 use crate::ledger::Charge;
 
 /// The end tags whose handlers were not called yet, in the order of their markers.
@@ -104,31 +104,22 @@ fn write(output: &mut Vec<u8>, text: &str, is_html: bool, encoding: &'static Enc
 }
 
 impl Unit for OpenTag {
-    fn act(&mut self, act: Act) -> (Answer, Option<Charge>) {
-        let answer = match act.verb {
-            Verb::Before => {
-                self.before.push((act.one, act.is_html));
-                Answer::Nothing
-            }
-            Verb::After => {
-                self.after.push((act.one, act.is_html));
-                Answer::Nothing
-            }
-            Verb::Remove => {
-                self.is_removed = true;
-                Answer::Nothing
-            }
-            Verb::Name => Answer::Text(self.name.clone()),
-            Verb::SetName if is_name(&act.one) => {
-                self.name = act.one;
+    fn act(&mut self, act: &mut Act) -> Answer {
+        self.charges.extend(act.charge.take());
+        let text = std::mem::take(&mut act.one);
+        match act.verb {
+            Verb::Before => self.before.push((text, act.is_html)),
+            Verb::After => self.after.push((text, act.is_html)),
+            Verb::Remove => self.is_removed = true,
+            Verb::Name => return Answer::Text(self.name.clone()),
+            Verb::SetName if is_name(&text) => {
+                self.name = text;
                 self.is_renamed = true;
-                Answer::Nothing
             }
-            Verb::SetName => Answer::Refused(format!("'{}' cannot be the name of a tag", act.one)),
-            _ => Answer::Refused("an end tag does not support this operation".to_owned()),
-        };
-        self.charges.push(act.charge);
-        (answer, None)
+            Verb::SetName => return Answer::Refused(format!("'{text}' cannot be the name of a tag")),
+            _ => return not_for("an end tag"),
+        }
+        Answer::Nothing
     }
 }
 

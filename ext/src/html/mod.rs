@@ -153,7 +153,7 @@ fn op_isopod_html_act(
     };
     let act = Act {
         verb: Verb::from_number(verb).ok_or(HtmlError::Ended)?,
-        charge: usage.hold(one.len() + other.len())?,
+        charge: Some(usage.hold(one.len() + other.len())?),
         one,
         other,
         is_html,

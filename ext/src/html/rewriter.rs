@@ -282,9 +282,9 @@ fn call(suspends: &Suspends, kind: Kind, handler: u32, unit: &mut impl Unit) -> 
     let mut input = suspends.suspend(Output::Call { kind, handler });
     loop {
         input = match input {
-            Input::Act(act) => {
-                let (answer, charge) = unit.act(act);
-                charges.extend(charge.filter(|charge| charge.bytes() > 0));
+            Input::Act(mut act) => {
+                let answer = unit.act(&mut act);
+                charges.extend(act.charge.filter(|charge| charge.bytes() > 0));
                 suspends.suspend(Output::Answer(answer))
             }
             Input::Handled(true) => return Ok(()),

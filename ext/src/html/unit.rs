@@ -8,7 +8,6 @@ use lol_html::html_content::{
 
 use super::act::{Act, Answer, Unit, Verb, done, not_for};
 use super::end_tag::EndTags;
-use crate::ledger::Charge;
 
 /// Performs an operation without a value.
 macro_rules! nothing {
@@ -18,17 +17,21 @@ macro_rules! nothing {
     }};
 }
 
-/// Creates content that is charged until it is written.
-fn content(act: Act) -> Box<dyn StreamingHandler + Send> {
-    let Act {
-        one, is_html, charge, ..
-    } = act;
-    let kind = if is_html { ContentType::Html } else { ContentType::Text };
+/// The content of an operation, which is charged until it is written.
+fn content(act: &mut Act) -> Box<dyn StreamingHandler + Send> {
+    let (text, kind, charge) = (std::mem::take(&mut act.one), kind_of(act), act.charge.take());
     Box::new(move |sink: &mut StreamingHandlerSink<'_>| {
-        sink.write_str(&one, kind);
+        sink.write_str(&text, kind);
         drop(charge);
         Ok(())
     })
+}
+
+const fn kind_of(act: &Act) -> ContentType {
+    match act.is_html {
+        true => ContentType::Html,
+        false => ContentType::Text,
+    }
 }
 
 /// An element, and the registry of its end tags.
@@ -38,15 +41,15 @@ pub(super) struct ElementUnit<'a, 'r, 't> {
 }
 
 impl Unit for ElementUnit<'_, '_, '_> {
-    fn act(&mut self, act: Act) -> (Answer, Option<Charge>) {
+    fn act(&mut self, act: &mut Act) -> Answer {
         let element = &mut *self.element;
-        let answer = match act.verb {
-            Verb::Before => return (nothing!(element.streaming_before(content(act))), None),
-            Verb::After => return (nothing!(element.streaming_after(content(act))), None),
-            Verb::Replace => return (nothing!(element.streaming_replace(content(act))), None),
-            Verb::Prepend => return (nothing!(element.streaming_prepend(content(act))), None),
-            Verb::Append => return (nothing!(element.streaming_append(content(act))), None),
-            Verb::SetInnerContent => return (nothing!(element.streaming_set_inner_content(content(act))), None),
+        match act.verb {
+            Verb::Before => nothing!(element.streaming_before(content(act))),
+            Verb::After => nothing!(element.streaming_after(content(act))),
+            Verb::Replace => nothing!(element.streaming_replace(content(act))),
+            Verb::Prepend => nothing!(element.streaming_prepend(content(act))),
+            Verb::Append => nothing!(element.streaming_append(content(act))),
+            Verb::SetInnerContent => nothing!(element.streaming_set_inner_content(content(act))),
             Verb::Remove => nothing!(element.remove()),
             Verb::RemoveAndKeepContent => nothing!(element.remove_and_keep_content()),
             Verb::Removed => Answer::Bool(element.removed()),
@@ -70,67 +73,62 @@ impl Unit for ElementUnit<'_, '_, '_> {
                 Err(_) => not_for("an element"),
             },
             _ => not_for("an element"),
-        };
-        (answer, Some(act.charge))
+        }
     }
 }
 
 impl Unit for Comment<'_> {
-    fn act(&mut self, act: Act) -> (Answer, Option<Charge>) {
-        let answer = match act.verb {
-            Verb::Before => return (nothing!(self.streaming_before(content(act))), None),
-            Verb::After => return (nothing!(self.streaming_after(content(act))), None),
-            Verb::Replace => return (nothing!(self.streaming_replace(content(act))), None),
+    fn act(&mut self, act: &mut Act) -> Answer {
+        match act.verb {
+            Verb::Before => nothing!(self.streaming_before(content(act))),
+            Verb::After => nothing!(self.streaming_after(content(act))),
+            Verb::Replace => nothing!(self.streaming_replace(content(act))),
             Verb::Remove => nothing!(self.remove()),
             Verb::Removed => Answer::Bool(self.removed()),
             Verb::Text => Answer::Text(self.text()),
             Verb::SetText => done(self.set_text(&act.one)),
             _ => not_for("a comment"),
-        };
-        (answer, Some(act.charge))
+        }
     }
 }
 
 impl Unit for TextChunk<'_> {
-    fn act(&mut self, act: Act) -> (Answer, Option<Charge>) {
-        let answer = match act.verb {
-            Verb::Before => return (nothing!(self.streaming_before(content(act))), None),
-            Verb::After => return (nothing!(self.streaming_after(content(act))), None),
-            Verb::Replace => return (nothing!(self.streaming_replace(content(act))), None),
+    fn act(&mut self, act: &mut Act) -> Answer {
+        match act.verb {
+            Verb::Before => nothing!(self.streaming_before(content(act))),
+            Verb::After => nothing!(self.streaming_after(content(act))),
+            Verb::Replace => nothing!(self.streaming_replace(content(act))),
             Verb::Remove => nothing!(self.remove()),
             Verb::Removed => Answer::Bool(self.removed()),
             Verb::Text => Answer::Text(self.as_str().to_owned()),
             Verb::IsLast => Answer::Bool(self.last_in_text_node()),
             _ => not_for("a text chunk"),
-        };
-        (answer, Some(act.charge))
+        }
     }
 }
 
 impl Unit for Doctype<'_> {
-    fn act(&mut self, act: Act) -> (Answer, Option<Charge>) {
-        let answer = match act.verb {
+    fn act(&mut self, act: &mut Act) -> Answer {
+        match act.verb {
             Verb::Remove => nothing!(self.remove()),
             Verb::Name => self.name().into(),
             Verb::PublicId => self.public_id().into(),
             Verb::SystemId => self.system_id().into(),
             _ => not_for("a doctype"),
-        };
-        (answer, None)
+        }
     }
 }
 
 impl Unit for DocumentEnd<'_> {
-    fn act(&mut self, act: Act) -> (Answer, Option<Charge>) {
-        let kind = if act.is_html {
-            ContentType::Html
-        } else {
-            ContentType::Text
-        };
+    fn act(&mut self, act: &mut Act) -> Answer {
         match act.verb {
-            // Written at once, so that no charge remains.
-            Verb::Append => (nothing!(self.append(&act.one, kind)), None),
-            _ => (not_for("the end of a document"), None),
+            Verb::Append => {
+                self.append(&act.one, kind_of(act));
+                // It is written.
+                act.charge = None;
+                Answer::Nothing
+            }
+            _ => not_for("the end of a document"),
         }
     }
 }

@@ -117,7 +117,7 @@ pub struct Callbacks {
     last: u32,
     functions: HashMap<u32, Function>,
     running: HashMap<u32, Running>,
-    /// Functions that have to be told that the host has dropped them.
+    /// Functions that have to be notified that the host has dropped them.
     untold: VecDeque<Due>,
     sender: mpsc::Sender<Call>,
     receiver: mpsc::Receiver<Call>,
@@ -237,7 +237,7 @@ impl Callbacks {
         dropped
     }
 
-    /// Returns true if functions have to be told that the host has dropped them.
+    /// Returns true if functions have to be notified that the host has dropped them.
     pub fn has_untold(&self) -> bool {
         !self.untold.is_empty()
     }
@@ -270,7 +270,7 @@ pub(super) fn op_isopod_callback_give<'s>(
     // Reading a value may run getters, which may call ops: no borrow is held.
     let running = state.borrow_mut().borrow_mut::<Callbacks>().running.remove(&call);
     if let Some(Running { reply, .. }) = running {
-        // The caller has been told about errors in the value.
+        // The caller has received errors in the value.
         drop(unwind::catch(|| reply.give(scope, value)));
     }
 }

@@ -196,11 +196,7 @@ fn taken_stream(state: &RefCell<OpState>, rid: ResourceId, event: EventKey) -> R
     if let Some(lent) = state.borrow().borrow::<Rc<RefCell<Events>>>().borrow_mut().lent(event) {
         lent.under_way.add(outgoing.tail());
     }
-    let usage = Usage::of(&state.borrow());
-    deno_core::unsync::spawn(async move {
-        // The reader gets an error at the position where it broke off.
-        drop(outgoing.pump(usage.ledger(), usage.quotas.stream_idle).await);
-    });
+    outgoing.spawn(&Usage::of(&state.borrow()));
     Ok(body)
 }
 

@@ -13,7 +13,7 @@ use crate::values::Encoded;
 
 /// A call: of a method of a binding, or of a function.
 #[derive(Serialize, Deserialize)]
-struct Asked {
+struct WrittenCall {
     method: Option<String>,
     arguments: ByteBuf,
 }
@@ -33,7 +33,7 @@ const CAUSES_MAX: usize = 16;
 /// The stand-in for a function in another process.
 pub(crate) fn function(asks: Asks, method: Option<String>) -> NativeFunction {
     NativeFunction::of_encoded(move |arguments, bodies| {
-        let bytes = pack(&Asked {
+        let bytes = pack(&WrittenCall {
             method: method.clone(),
             arguments: ByteBuf::from(Vec::from(arguments.into_bytes())),
         });
@@ -71,7 +71,7 @@ pub(crate) fn serve<'f>(
     asked: Parcel,
     bytes_max: usize,
 ) -> ParcelFuture {
-    let begun = unpack::<Asked>(&asked.bytes).and_then(|call| {
+    let begun = unpack::<WrittenCall>(&asked.bytes).and_then(|call| {
         let function = functions(call.method.as_deref());
         let function = function
             .ok_or("this function was only valid for one call, which has ended")?

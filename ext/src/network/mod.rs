@@ -15,15 +15,15 @@ use tokio::task::JoinSet;
 
 use crate::bindings::{Binding, Parcel, ParcelFuture, WrittenBinding, pack, unpack};
 use crate::event::Body;
-use crate::fetch::{Asked, FetchConfig, FetchService, Told};
+use crate::fetch::{FetchConfig, FetchService, NetworkCall, NetworkReply};
 use crate::io::{Io, IoOptions};
 use crate::sockets::{is_granted, serve_connect, serve_lookup, serve_records};
 use crate::sql;
 
-/// Questions that wait for the thread.
-const QUESTIONS_WAITING_MAX: usize = 1024;
+/// Maximum number of calls that wait for the thread.
+const CALLS_WAITING_MAX: usize = 1024;
 
-/// A question, on the thread.
+/// A call on the thread.
 type Job = Box<dyn FnOnce(&Rc<Thread>) -> LocalBoxFuture<'static, ()> + Send>;
 
 /// A handle to the thread that connects for workers in sandboxes.
@@ -82,7 +82,7 @@ impl fmt::Debug for Brokered {
 impl Broker {
     /// Creates one, and the work that the thread is to do.
     pub fn new(options: IoOptions) -> (Self, Brokering) {
-        let (broker, jobs) = mpsc::channel(QUESTIONS_WAITING_MAX);
+        let (broker, jobs) = mpsc::channel(CALLS_WAITING_MAX);
         (Self(broker), Brokering { jobs, options })
     }
 
@@ -158,23 +158,23 @@ impl Thread {
 }
 
 impl Brokered {
-    /// Answers a question of the worker. Takes any bytes.
+    /// Answers a call of the worker, which may be any bytes.
     #[must_use]
-    pub fn serve(&self, asked: Parcel) -> ParcelFuture {
+    pub fn serve(&self, parcel: Parcel) -> ParcelFuture {
         let conditions = Arc::clone(&self.conditions);
         self.broker.run(move |thread| {
             let thread = Rc::clone(thread);
             async move {
-                let Parcel { bytes, bodies, .. } = asked;
-                let (told, body) = answer(&thread, &conditions, &bytes, bodies.into_iter().next()).await?;
-                Ok(Parcel::with_bodies(pack(&told)?, body.into_iter().collect()))
+                let Parcel { bytes, bodies, .. } = parcel;
+                let (reply, body) = answer(&thread, &conditions, &bytes, bodies.into_iter().next()).await?;
+                Ok(Parcel::with_bodies(pack(&reply)?, body.into_iter().collect()))
             }
         })
     }
 
-    /// Answers a question to the database of a binding. Takes any bytes.
+    /// Answers a call to the database of a binding, which may be any bytes.
     #[must_use]
-    pub fn serve_database(&self, binding: &dyn Binding, asked: Parcel) -> ParcelFuture {
+    pub fn serve_database(&self, binding: &dyn Binding, parcel: Parcel) -> ParcelFuture {
         let config = match binding.written() {
             Some(WrittenBinding::Sql { config }) => unpack(&config),
             _ => Err("the binding is no database".to_owned()),
@@ -185,7 +185,7 @@ impl Brokered {
         };
         self.broker.run(move |thread| {
             let io = Rc::clone(&thread.io);
-            async move { sql::serve_remote(io, config, asked).await }
+            async move { sql::serve_remote(io, config, parcel).await }
         })
     }
 }
@@ -195,16 +195,16 @@ async fn answer(
     conditions: &Arc<Conditions>,
     bytes: &[u8],
     stream: Option<Body>,
-) -> Result<(Told, Option<Body>), String> {
+) -> Result<(NetworkReply, Option<Body>), String> {
     let (io, config) = (Rc::clone(&thread.io), conditions.fetch.clone());
     match unpack(bytes)? {
-        Asked::Fetch(request) => thread.service(conditions).answer(*request, stream).await,
-        Asked::Connect { host, port } => {
+        NetworkCall::Fetch(request) => thread.service(conditions).answer(*request, stream).await,
+        NetworkCall::Connect { host, port } => {
             let mut granted = conditions.granted.iter();
             let is_granted = granted.any(|(own, at)| is_granted((own, *at), &host, port));
             serve_connect(&io, config, is_granted, (host, port), stream).await
         }
-        Asked::Lookup(name) => Ok((serve_lookup(io, config, &name).await, None)),
-        Asked::Records(name, kind) => Ok((serve_records(io, config, &name, &kind).await, None)),
+        NetworkCall::Lookup(name) => Ok((serve_lookup(io, config, &name).await, None)),
+        NetworkCall::Records(name, kind) => Ok((serve_records(io, config, &name, &kind).await, None)),
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct WrittenObject {
 
 /// A request of an object's worker to the alarm store.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) enum AlarmAsked {
+pub(super) enum AlarmCall {
     Set(Option<i64>),
     BringForward(i64),
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ObjectError;
-use super::addressed::{AlarmAsked, WrittenObject};
+use super::addressed::{AlarmCall, WrittenObject};
 use super::events::{AlarmStore, OnEnd, StoredObject};
 use super::id::ObjectId;
 use crate::bindings::{Crossed, Lent, Parcel, pack, unpack};
@@ -16,7 +16,7 @@ const ANSWER_BYTES_MAX: usize = 64;
 struct RemoteAlarms(Arc<dyn Lent>);
 
 impl RemoteAlarms {
-    fn ask(&self, asked: AlarmAsked) -> StorageFuture<bool> {
+    fn ask(&self, asked: AlarmCall) -> StorageFuture<bool> {
         let answer = pack(&asked).map(|bytes| self.0.call(Parcel::new(bytes), ANSWER_BYTES_MAX));
         Box::pin(async move {
             let answer = async { unpack::<Result<bool, WrittenStorageError>>(&answer?.await?.bytes) };
@@ -27,12 +27,12 @@ impl RemoteAlarms {
 
 impl AlarmStore for RemoteAlarms {
     fn set(&self, _id: &ObjectId, at_ms: Option<i64>) -> StorageFuture<()> {
-        let set = self.ask(AlarmAsked::Set(at_ms));
+        let set = self.ask(AlarmCall::Set(at_ms));
         Box::pin(async move { set.await.map(drop) })
     }
 
     fn bring_forward(&self, _id: &ObjectId, at_ms: i64) -> StorageFuture<bool> {
-        self.ask(AlarmAsked::BringForward(at_ms))
+        self.ask(AlarmCall::BringForward(at_ms))
     }
 }
 

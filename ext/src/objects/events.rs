@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
-use super::addressed::{AlarmAsked, WrittenObject};
+use super::addressed::{AlarmCall, WrittenObject};
 use super::id::ObjectId;
 use super::namespace::ObjectClass;
 use crate::bindings::{Crossed, Lent, Parcel, ParcelFuture, pack, unpack};
@@ -146,11 +146,11 @@ impl Lent for Home {
     fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
         // Started at once, because calls take effect in order.
         let done: Result<StorageFuture<bool>, String> = unpack(&asked.bytes).map(|asked| match asked {
-            AlarmAsked::Set(at_ms) => {
+            AlarmCall::Set(at_ms) => {
                 let set = self.alarms.set(&self.id, at_ms);
                 Box::pin(async move { set.await.map(|()| true) }) as StorageFuture<bool>
             }
-            AlarmAsked::BringForward(at_ms) => self.alarms.bring_forward(&self.id, at_ms),
+            AlarmCall::BringForward(at_ms) => self.alarms.bring_forward(&self.id, at_ms),
         });
         Box::pin(async move { pack(&done?.await.map_err(WrittenStorageError::from)).map(Parcel::new) })
     }

@@ -351,7 +351,7 @@ impl ObjectStore {
 
     async fn commit(self: &Rc<Self>) -> Result<(), ObjectError> {
         // An earlier alarm is stored before the commit, so that it is never missed: if the process dies in between, the
-        // object is called in vain.
+        // object is called needlessly.
         let mut updates_alarm = false;
         loop {
             let alarm = match &mut *self.inner.borrow_mut() {

@@ -8,7 +8,7 @@ use crate::written::{WrittenData, data_of, written_data};
 
 /// A message.
 #[derive(Serialize, Deserialize)]
-struct Asked {
+struct Publication {
     topic: String,
     data: WrittenData,
     depth: u32,
@@ -21,7 +21,7 @@ pub(crate) struct RemotePublish(pub(crate) Asks);
 impl Publish for RemotePublish {
     fn publish(&self, message: Outgoing) -> Result<(), Refused> {
         let data = written_data(message.data).map_err(|error| Refused(error.to_string()))?;
-        let asked = pack(&Asked {
+        let asked = pack(&Publication {
             topic: message.topic,
             data,
             depth: message.depth,
@@ -35,7 +35,7 @@ impl Publish for RemotePublish {
 
 /// Publishes a message of a worker in another process.
 pub(super) fn serve(publish: &dyn Publish, asked: &Parcel, bytes_max: usize) -> Result<Parcel, String> {
-    let asked: Asked = unpack(&asked.bytes)?;
+    let asked: Publication = unpack(&asked.bytes)?;
     let message = Outgoing {
         topic: asked.topic,
         data: data_of(asked.data, bytes_max).map_err(|error| error.to_string())?,

@@ -68,7 +68,7 @@ impl From<LendError> for RpcError {
 
 /// A failure for the script.
 #[derive(ToV8)]
-pub(crate) struct Told {
+pub(crate) struct ScriptFailure {
     class: String,
     message: String,
     /// The called script threw it.
@@ -79,7 +79,7 @@ pub(crate) struct Told {
     overloaded: bool,
 }
 
-impl Told {
+impl ScriptFailure {
     pub(crate) fn new(failure: &Failure) -> Self {
         let thrown = failure
             .source
@@ -96,7 +96,7 @@ impl Told {
     }
 }
 
-impl From<CallbackError> for Told {
+impl From<CallbackError> for ScriptFailure {
     fn from(error: CallbackError) -> Self {
         let (class, message, remote) = match error {
             CallbackError::Threw(thrown) => (thrown.class, thrown.message, true),
@@ -120,7 +120,7 @@ impl From<CallbackError> for Told {
 /// The result of a call, for the script: `[bytes, parts]` or `[, , failure]`.
 pub(crate) enum Returned {
     Message(RpcMessage),
-    Failed(Told),
+    Failed(ScriptFailure),
 }
 
 impl<'a> ToV8<'a> for Returned {

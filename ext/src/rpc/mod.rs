@@ -20,7 +20,7 @@ mod resources;
 pub use self::call::RpcCall;
 pub(crate) use self::convert::read;
 pub use self::failure::RpcError;
-pub(crate) use self::failure::{Returned, Told};
+pub(crate) use self::failure::{Returned, ScriptFailure};
 pub use self::message::RpcMessage;
 pub(crate) use self::message::{Away, Part, Stub, StubError, StubFuture};
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use deno_core::{CancelFuture, CancelHandle, OpState, Resource, ResourceId, op2, v8};
 
 use super::convert::read;
-use super::failure::{Returned, RpcError, Told};
+use super::failure::{Returned, RpcError, ScriptFailure};
 use super::message::{Part, Stub, StubError, StubFuture};
 use super::resources::{OutgoingStream, Parcel, StubResource};
 use crate::context::{current_event, end_with_event};
@@ -99,7 +99,7 @@ pub(super) fn op_isopod_rpc_stub_call<'s>(
         Ok(match running.or_cancel(&ended).await.map_err(|_| EventEnded)? {
             Ok(message) => Returned::Message(message),
             Err(StubError::Callback(error)) => Returned::Failed(error.into()),
-            Err(StubError::Failed(failure)) => Returned::Failed(Told::new(&failure)),
+            Err(StubError::Failed(failure)) => Returned::Failed(ScriptFailure::new(&failure)),
         })
     }
 }

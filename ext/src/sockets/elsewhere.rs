@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::error::{ConnectError, Failed};
 use super::target::Target;
 use crate::bindings::Remote;
-use crate::fetch::{Asked, Piped, Told, ask, piped};
+use crate::fetch::{NetworkCall, NetworkReply, Piped, ask, piped};
 
 /// Requests a connection. Also returns its remote and local addresses.
 pub(super) async fn connect(
@@ -14,14 +14,14 @@ pub(super) async fn connect(
     target: &Target,
 ) -> Result<(Box<dyn Piped>, (SocketAddr, SocketAddr)), ConnectError> {
     let (writer, stream) = piped();
-    let asked = Asked::Connect {
+    let call = NetworkCall::Connect {
         host: target.hostname(),
         port: target.port(),
     };
     let failed = |message, code| ConnectError::Failed(Failed::Elsewhere { message, code });
-    match ask(remote, &asked, Some(stream)).await {
-        Ok((Told::Connected(remote, local), Some(body))) => Ok((writer.with(body), (remote, local))),
-        Ok((Told::Failed { message, code }, _)) => Err(failed(message, code)),
+    match ask(remote, &call, Some(stream)).await {
+        Ok((NetworkReply::Connected(remote, local), Some(body))) => Ok((writer.with(body), (remote, local))),
+        Ok((NetworkReply::Failed { message, code }, _)) => Err(failed(message, code)),
         Ok(_) => Err(Failed::Lost.into()),
         Err(error) => Err(failed(error, None)),
     }

@@ -9,7 +9,7 @@ use super::error::{ConnectError, Failed};
 use super::target::Target;
 use super::transport::{self, spawn_here};
 use crate::event::Body;
-use crate::fetch::{FetchConfig, Told, begun, incoming, run_pipe, sent};
+use crate::fetch::{FetchConfig, NetworkReply, begun, incoming, run_pipe, sent};
 use crate::io::{Io, IoError};
 
 /// Opens a connection for a worker in another process. `is_granted` says that a binding of its script permits it.
@@ -19,7 +19,7 @@ pub(crate) async fn serve_connect(
     is_granted: bool,
     (host, port): (String, u16),
     stream: Option<Body>,
-) -> Result<(Told, Option<Body>), String> {
+) -> Result<(NetworkReply, Option<Body>), String> {
     let target = match Target::new(&host, port, config, is_granted) {
         Ok(target) => target,
         Err(error) => return Ok((failed(&error), None)),
@@ -35,26 +35,29 @@ pub(crate) async fn serve_connect(
         let (socket, addresses) = connected.unwrap_or_else(|_| Err(too_late.into()))?;
         let (to, received) = incoming();
         spawn_here(run_pipe(socket, stream, to));
-        Ok::<_, ConnectError>((Told::Connected(addresses.remote, addresses.local), Some(sent(received))))
+        Ok::<_, ConnectError>((
+            NetworkReply::Connected(addresses.remote, addresses.local),
+            Some(sent(received)),
+        ))
     });
     let connected = connecting.await.map_err(|error: IoError| error.to_string())?;
     Ok(connected.unwrap_or_else(|error| (failed(&error), None)))
 }
 
 /// Resolves a host for a worker in another process.
-pub(crate) async fn serve_lookup(io: Rc<Io>, config: FetchConfig, name: &str) -> Told {
+pub(crate) async fn serve_lookup(io: Rc<Io>, config: FetchConfig, name: &str) -> NetworkReply {
     match dns::addresses(&config, &io, name).await {
-        Ok(addresses) => Told::Addresses(addresses),
+        Ok(addresses) => NetworkReply::Addresses(addresses),
         Err(error) => dns::failed(&error),
     }
 }
 
 /// Looks up records for a worker in another process.
-pub(crate) async fn serve_records(io: Rc<Io>, config: FetchConfig, name: &str, kind: &str) -> Told {
+pub(crate) async fn serve_records(io: Rc<Io>, config: FetchConfig, name: &str, kind: &str) -> NetworkReply {
     let records = dns::records(&config, &io, name, kind).await;
     match records.map(|records| serde_json::to_string(&records)) {
-        Ok(Ok(json)) => Told::Records(json),
-        Ok(Err(error)) => Told::Failed {
+        Ok(Ok(json)) => NetworkReply::Records(json),
+        Ok(Err(error)) => NetworkReply::Failed {
             message: error.to_string(),
             code: None,
         },
@@ -62,12 +65,12 @@ pub(crate) async fn serve_records(io: Rc<Io>, config: FetchConfig, name: &str, k
     }
 }
 
-fn failed(error: &ConnectError) -> Told {
+fn failed(error: &ConnectError) -> NetworkReply {
     let code = match error {
         ConnectError::Failed(failed) => Some(failed.code().into_owned()),
         _ => None,
     };
-    Told::Failed {
+    NetworkReply::Failed {
         message: error.to_string(),
         code,
     }

@@ -12,8 +12,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// The result of the first contact that succeeded.
 ///
-/// Until then, each operation makes an attempt of its own, so that its caller is told at once. In the pause after an attempt,
-/// its error is that of further operations: a server that is missing is not asked more often because there is more to do.
+/// Until then, each operation makes its own attempt, so that its caller gets the error immediately. During the pause after an attempt,
+/// further operations fail with the same error, so that the number of attempts does not depend on the number of operations.
 pub(crate) struct FirstContact<T> {
     made: OnceCell<T>,
     failed: Mutex<Option<Attempt>>,

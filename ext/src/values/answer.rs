@@ -11,10 +11,10 @@ use crate::event::{Body, Fault, FaultKind, ValueReply};
 
 /// The receiver of a value that a script returns. The value is converted to Rust on the worker's thread.
 pub trait Answer: Send {
-    /// Sends a value. On an error, the caller has been told as well.
+    /// Sends a value. The caller receives an error as well.
     ///
     /// # Errors
-    /// A value of another shape than the caller asked for.
+    /// The value does not have the type that the caller expects.
     fn give<'s>(
         self: Box<Self>,
         scope: &mut v8::PinScope<'s, '_>,
@@ -24,10 +24,10 @@ pub trait Answer: Send {
     /// Sends an encoded value, whose size is limited by `bytes_max` as in [`Encoded::read`].
     ///
     /// # Errors
-    /// A value of another shape than the caller asked for.
+    /// The value does not have the type that the caller expects.
     fn give_encoded(self: Box<Self>, value: Encoded, bytes_max: usize) -> Result<(), ValueError>;
 
-    /// Sends a value of the type that the caller asked for, for code that knows it. Default: an error.
+    /// Sends a value of the type that the caller expects, for code that knows the type. Default: an error.
     ///
     /// # Errors
     /// A value of another type.
@@ -38,7 +38,7 @@ pub trait Answer: Send {
         Err(error)
     }
 
-    /// Returns true if the caller asked for no value, and accepts any.
+    /// Returns true if the caller ignores the value, and so accepts any.
     fn takes_any(&self) -> bool {
         false
     }

@@ -93,6 +93,15 @@ impl Outgoing {
         &self.tail
     }
 
+    /// Moves the stream to its reader in a task of the event loop, which ends with the reader, the event or the event loop. The
+    /// reader gets an error at the position where the stream broke off.
+    pub(crate) fn spawn(self, usage: &Usage) {
+        let (ledger, idle) = (usage.ledger().clone(), usage.quotas.stream_idle);
+        drop(deno_core::unsync::spawn(async move {
+            drop(self.pump(&ledger, idle).await);
+        }));
+    }
+
     /// Moves the stream to its reader. `Ok(false)`: the reader left.
     pub(crate) async fn pump(self, ledger: &MemoryLedger, idle: Duration) -> Result<bool, Fault> {
         let ended = self.tail.ended.clone();

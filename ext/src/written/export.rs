@@ -39,7 +39,7 @@ pub struct Exported {
 /// Separates an event into its written form, the parts that go with it, and the recipient of its answer.
 ///
 /// # Errors
-/// The data of a message cannot be encoded. The caller has been told.
+/// The data of a message cannot be encoded. The caller has received the error.
 pub fn export(event: Event) -> Result<Exported, ValueError> {
     let mut parts = Parts::default();
     let (kind, recipient) = match event.kind {
@@ -150,7 +150,7 @@ impl Exported {
     /// message's data may count `bytes_max`.
     ///
     /// # Errors
-    /// A part is missing. The caller has been told.
+    /// A part is missing. The caller has received the error.
     pub fn restore(self, bytes_max: usize) -> Result<Event, FrameError> {
         let Recipient { waiting, items } = self.recipient;
         let mut bodies: Vec<_> = self.bodies.into_iter().map(Some).collect();
@@ -210,11 +210,11 @@ pub struct Recipient {
     items: Option<mpsc::Sender<TaskItem>>,
 }
 
-/// The reason why a caller did not get its answer. It has been told.
+/// The reason why a caller did not get its answer. The caller has received it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
-    /// The answer has another shape than the caller asked for: the event ends with an exception.
+    /// The answer does not have the type that the caller expects: the event ends with an exception.
     #[error(transparent)]
     Value(#[from] ValueError),
     /// The other side sent an answer of another kind of event.

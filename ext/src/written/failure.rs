@@ -6,8 +6,9 @@ use isopod_outcome::Failure;
 
 use crate::event::{Fault, FaultKind, Thrown};
 
-/// The failure of a fault.
-pub(crate) fn failure_of(fault: Fault) -> Failure {
+/// Converts a fault of a worker to the failure that its event's caller gets.
+#[must_use]
+pub fn failure_of(fault: Fault) -> Failure {
     let mut failure = Failure::new(fault.kind.into(), fault.message);
     failure.detail = fault.detail;
     failure.retry_after = fault.retry_after;
@@ -15,8 +16,9 @@ pub(crate) fn failure_of(fault: Fault) -> Failure {
     failure
 }
 
-/// The fault of a failure.
-pub(crate) fn fault_of(failure: Failure) -> Fault {
+/// Converts a failure to a fault. An error of the script is kept.
+#[must_use]
+pub fn fault_of(failure: Failure) -> Fault {
     let mut fault = Fault::new(FaultKind::from(failure.outcome), failure.message);
     fault.detail = failure.detail;
     fault.retry_after = failure.retry_after;

@@ -11,7 +11,7 @@ use crate::event::{BodyError, CAUSES_MAX, Fault, FaultKind, Thrown, cut};
 /// A [`Fault`] in written form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenFault {
-    kind: Kind,
+    kind: FaultKind,
     message: String,
     detail: Option<String>,
     /// The error and its causes, each of which caused the one before it. A list, so that reading it needs no recursion.
@@ -29,36 +29,6 @@ struct WrittenThrown {
     missing: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Kind {
-    Exception,
-    ExceededCpu,
-    ExceededWall,
-    ExceededMemory,
-    Canceled,
-    LoadShed,
-    BootFailed,
-    WorkerLost,
-}
-
-macro_rules! kinds {
-    ($($kind:ident)*) => {
-        impl From<FaultKind> for Kind {
-            fn from(kind: FaultKind) -> Self {
-                match kind { $(FaultKind::$kind => Self::$kind,)* }
-            }
-        }
-
-        impl From<Kind> for FaultKind {
-            fn from(kind: Kind) -> Self {
-                match kind { $(Kind::$kind => Self::$kind,)* }
-            }
-        }
-    };
-}
-
-kinds!(Exception ExceededCpu ExceededWall ExceededMemory Canceled LoadShed BootFailed WorkerLost);
-
 impl From<&Fault> for WrittenFault {
     fn from(fault: &Fault) -> Self {
         let mut thrown = Vec::new();
@@ -73,7 +43,7 @@ impl From<&Fault> for WrittenFault {
             next = error.cause.as_deref();
         }
         Self {
-            kind: fault.kind.into(),
+            kind: fault.kind,
             message: fault.message.clone(),
             detail: fault.detail.clone(),
             thrown,
@@ -100,7 +70,7 @@ impl From<WrittenFault> for Fault {
             thrown: thrown.map(|thrown| Arc::new(*thrown)),
             retry_after: written.retry_after,
             pass_through: written.pass_through,
-            ..Self::new(written.kind.into(), short(written.message))
+            ..Self::new(written.kind, short(written.message))
         }
     }
 }

@@ -37,7 +37,7 @@ pub fn import(
 /// As [`import`], for an event whose ends [`owe`] has returned.
 ///
 /// # Errors
-/// As [`import`]. What waits for an answer has been told.
+/// As [`import`]. The receiver of the answer has received the error.
 pub fn import_to(
     owing: Owing,
     written: WrittenEvent,
@@ -86,7 +86,7 @@ pub fn import_to(
     Ok(Event { entrypoint, kind })
 }
 
-/// An event without what it answers to.
+/// An event without its reply channel.
 enum Kind {
     Fetch(Box<Request<Body>>),
     Call {

@@ -33,7 +33,7 @@ mod tests;
 
 pub use self::bounded::{PARTS_MAX, bounded};
 pub use self::export::{AnswerError, Exported, Recipient, export};
-pub(crate) use self::failure::{failure_of, fault_of};
+pub use self::failure::{failure_of, fault_of};
 pub use self::fault::{WrittenCut, WrittenFault};
 pub use self::frame::{
     FRAME_BYTES_MAX, Frame, FrameError, INLINE_BYTES_MAX, VERSION, WrittenAnswer, WrittenArgument, WrittenArguments,

@@ -106,7 +106,7 @@ pub struct ChildReport {
     pub stop: ChildStop,
 }
 
-/// End of a child that was told to stop.
+/// End of a child that was stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChildStop {

@@ -72,7 +72,7 @@ impl Helpers {
         helped.done += running.into_iter().filter_map(ThreadClock::elapsed).sum::<Duration>();
     }
 
-    /// Counts the current thread's CPU time until the guard is dropped, or the helper is let go.
+    /// Counts the current thread's CPU time until the guard or the helper is dropped.
     pub(crate) fn count_this_thread(&self) -> Option<Helping<'_>> {
         let clock = ThreadClock::of_this_thread().ok()?;
         self.helped().running.push(clock);

@@ -2,8 +2,8 @@
 //!
 //! [`Limits`] has the settings. `watchdog` ends code that exceeds its CPU time or its deadline, and `memory` keeps a
 //! worker within its memory limit; both refer to an isolate by the watchdog's `Watched`. [`OnNotice`] is called when a
-//! worker is told to stop. `cpu_clock` and `os_priority` are the watchdog's interfaces to the operating system. `sqlite` makes
-//! SQLite end what the watchdog has ended, and `patience` tells that to code that loads modules.
+//! worker is stopped. `cpu_clock` and `os_priority` are the watchdog's interfaces to the operating system. `sqlite`
+//! makes SQLite end calls that the watchdog has ended, and `patience` does so for the loading of modules.
 
 mod cpu_clock;
 mod memory;

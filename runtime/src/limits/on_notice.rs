@@ -9,7 +9,7 @@ use isopod_ext::handlers::FaultKind;
 pub enum Noticed {
     /// The worker's code has used more than 4 ms of CPU time without returning to its event loop. Once for each such turn.
     LongTurn,
-    /// The worker is told to stop, because it exceeds this limit. It stops soon afterwards unless it runs uninterruptible
+    /// The worker is being stopped, because it exceeds this limit. It stops soon afterwards unless it runs uninterruptible
     /// native code; its owner may want to check that.
     Stopping(FaultKind),
 }

@@ -31,9 +31,9 @@ pub(super) struct RemoteDisk {
     in_module_packages: Mutex<HashMap<Url, bool>>,
 }
 
-/// A question about files.
+/// A request for files or their properties.
 #[derive(Serialize, Deserialize)]
-enum Asked {
+enum Request {
     ResolveUrl(String, String, Option<String>, Edge),
     ResolveBare(String, String, Option<String>, Edge),
     Read(String, Requested, Option<String>),
@@ -51,16 +51,16 @@ enum Requested {
     Other(String),
 }
 
-/// The answer to a question.
+/// The response to a request.
 #[derive(Serialize, Deserialize)]
-enum Told {
+enum Response {
     Found(Option<String>),
     Read(ByteBuf),
     IsInModulePackage(bool),
     Settings(Settings),
 }
 
-type Answer = Result<Told, WrittenModuleError>;
+type Answer = Result<Response, WrittenModuleError>;
 
 impl Files {
     /// Files that another process reads.
@@ -117,7 +117,7 @@ impl Files {
             Self::Here(disk) => disk.resolve_url(url, specifier, importer, edge),
             Self::Elsewhere(remote) => {
                 let importer = importer.name().map(str::to_owned);
-                remote.found(&Asked::ResolveUrl(
+                remote.found(&Request::ResolveUrl(
                     url.to_string(),
                     specifier.to_owned(),
                     importer,
@@ -139,7 +139,7 @@ impl Files {
             Self::Here(disk) => disk.resolve_bare(specifier, referrer, importer, edge),
             Self::Elsewhere(remote) => {
                 let importer = importer.name().map(str::to_owned);
-                remote.found(&Asked::ResolveBare(
+                remote.found(&Request::ResolveBare(
                     specifier.to_owned(),
                     referrer.to_string(),
                     importer,
@@ -161,8 +161,8 @@ impl Files {
             Self::Here(disk) => disk.read(url, requested, bytes_max, importer),
             Self::Elsewhere(remote) => {
                 let importer = importer.name().map(str::to_owned);
-                match remote.ask(&Asked::Read(url.to_string(), requested.into(), importer))? {
-                    Told::Read(bytes) => Ok(bytes.into_vec().into()),
+                match remote.request(&Request::Read(url.to_string(), requested.into(), importer))? {
+                    Response::Read(bytes) => Ok(bytes.into_vec().into()),
                     _ => Err(no_answer()),
                 }
             }
@@ -173,23 +173,23 @@ impl Files {
     pub(super) fn settings(&self, url: &Url, jsx: &Jsx) -> Result<Settings, ModuleError> {
         match self {
             Self::Here(disk) => Ok(tsconfig::settings(jsx, disk.tsconfig(url)?.as_deref())),
-            Self::Elsewhere(remote) => match remote.ask(&Asked::Settings(url.to_string()))? {
-                Told::Settings(settings) => Ok(settings),
+            Self::Elsewhere(remote) => match remote.request(&Request::Settings(url.to_string()))? {
+                Response::Settings(settings) => Ok(settings),
                 _ => Err(no_answer()),
             },
         }
     }
 
-    /// Answers a question of a worker in another process. Takes any bytes.
+    /// Answers a request of a worker in another process, which may be any bytes.
     pub(super) fn answer(&self, bytes: &[u8], bytes_max: u64, jsx: &Jsx) -> Result<Vec<u8>, String> {
-        let (asked, []) = postcard::take_from_bytes::<Asked>(bytes).map_err(|error| error.to_string())? else {
-            return Err("bytes follow a question".to_owned());
+        let (request, []) = postcard::take_from_bytes::<Request>(bytes).map_err(|error| error.to_string())? else {
+            return Err("bytes follow a request".to_owned());
         };
-        let answer: Answer = self.told(asked, bytes_max, jsx).map_err(WrittenModuleError::from);
+        let answer: Answer = self.respond(request, bytes_max, jsx).map_err(WrittenModuleError::from);
         postcard::to_stdvec(&answer).map_err(|error| error.to_string())
     }
 
-    fn told(&self, asked: Asked, bytes_max: u64, jsx: &Jsx) -> Result<Told, ModuleError> {
+    fn respond(&self, request: Request, bytes_max: u64, jsx: &Jsx) -> Result<Response, ModuleError> {
         let url = |text: &str| {
             Url::parse(text).map_err(|error| ModuleError::InvalidSpecifier {
                 specifier: text.to_owned(),
@@ -198,43 +198,43 @@ impl Files {
             })
         };
         let found = |found| match found {
-            Found::File(url) => Told::Found(Some(url.into())),
-            Found::Nothing => Told::Found(None),
+            Found::File(url) => Response::Found(Some(url.into())),
+            Found::Nothing => Response::Found(None),
         };
-        Ok(match asked {
-            Asked::ResolveUrl(text, specifier, importer, edge) => {
+        Ok(match request {
+            Request::ResolveUrl(text, specifier, importer, edge) => {
                 found(self.resolve_url(&url(&text)?, &specifier, Importer::from(importer), edge)?)
             }
-            Asked::ResolveBare(specifier, referrer, importer, edge) => {
+            Request::ResolveBare(specifier, referrer, importer, edge) => {
                 found(self.resolve_bare(&specifier, &url(&referrer)?, Importer::from(importer), edge)?)
             }
-            Asked::Read(text, requested, importer) => {
+            Request::Read(text, requested, importer) => {
                 let bytes = self.read(&url(&text)?, requested.borrowed(), bytes_max, &Importer::from(importer))?;
-                Told::Read(ByteBuf::from(bytes.to_vec()))
+                Response::Read(ByteBuf::from(bytes.to_vec()))
             }
-            Asked::IsInModulePackage(text) => Told::IsInModulePackage(self.is_in_module_package(&url(&text)?)),
-            Asked::Settings(text) => Told::Settings(self.settings(&url(&text)?, jsx)?),
+            Request::IsInModulePackage(text) => Response::IsInModulePackage(self.is_in_module_package(&url(&text)?)),
+            Request::Settings(text) => Response::Settings(self.settings(&url(&text)?, jsx)?),
         })
     }
 }
 
 impl RemoteDisk {
-    /// Asks, and blocks the thread until there is an answer.
-    fn ask(&self, asked: &Asked) -> Result<Told, ModuleError> {
+    /// Sends a request, and blocks the thread until its response arrives.
+    fn request(&self, request: &Request) -> Result<Response, ModuleError> {
         let elsewhere = |message: String| ModuleError::Elsewhere { message };
-        let bytes = postcard::to_stdvec(asked).map_err(|error| elsewhere(error.to_string()))?;
-        let told = self
+        let bytes = postcard::to_stdvec(request).map_err(|error| elsewhere(error.to_string()))?;
+        let response = self
             .remote
             .ask_now(Target::Modules, Parcel::new(bytes))
             .map_err(elsewhere)?;
-        let answer: Answer = postcard::from_bytes(&told.bytes).map_err(|error| elsewhere(error.to_string()))?;
+        let answer: Answer = postcard::from_bytes(&response.bytes).map_err(|error| elsewhere(error.to_string()))?;
         answer.map_err(ModuleError::from)
     }
 
-    fn found(&self, asked: &Asked) -> Result<Found, ModuleError> {
-        match self.ask(asked)? {
-            Told::Found(None) => Ok(Found::Nothing),
-            Told::Found(Some(url)) => Url::parse(&url).map(Found::File).map_err(|_| no_answer()),
+    fn found(&self, request: &Request) -> Result<Found, ModuleError> {
+        match self.request(request)? {
+            Response::Found(None) => Ok(Found::Nothing),
+            Response::Found(Some(url)) => Url::parse(&url).map(Found::File).map_err(|_| no_answer()),
             _ => Err(no_answer()),
         }
     }
@@ -245,8 +245,8 @@ impl RemoteDisk {
             return *is_in;
         }
         let is_in = matches!(
-            self.ask(&Asked::IsInModulePackage(url.to_string())),
-            Ok(Told::IsInModulePackage(true))
+            self.request(&Request::IsInModulePackage(url.to_string())),
+            Ok(Response::IsInModulePackage(true))
         );
         known().insert(url.clone(), is_in);
         is_in

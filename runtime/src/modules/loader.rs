@@ -334,7 +334,7 @@ impl Loader {
         &self.node_env
     }
 
-    /// Answers a question about the files of its modules by a worker in a sandbox. Takes any bytes. Blocks.
+    /// Answers a request for files of modules by a worker in a sandbox, which may be any bytes. Blocks.
     ///
     /// # Errors
     /// The bytes are not a question.

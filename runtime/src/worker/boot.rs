@@ -250,8 +250,7 @@ impl Worker {
         let evaluated = self.runtime.mod_evaluate(main);
         self.boot_breach()?;
         let mut evaluated = pin!(evaluated);
-        // A task that has used up its budget is told that nothing is ready, which would look like code that never
-        // settles.
+        // To a task that has used up its budget nothing appears ready, which would look like code that never settles.
         let settled = poll_fn(|cx| {
             // A command may exit in its top-level code, which then ends as if terminated.
             if self.exit_code().is_some() {

@@ -40,7 +40,7 @@ impl HttpBody for Held {
             polled = Poll::Ready(Some(Err(BodyError::new(failure))));
         }
         if let Poll::Ready(Some(Err(error))) = polled {
-            polled = Poll::Ready(Some(Err(told(error))));
+            polled = Poll::Ready(Some(Err(with_outcome(error))));
         }
         // The end of the body completes the response; `waitUntil` work continues.
         let ended = match &polled {
@@ -64,7 +64,7 @@ impl HttpBody for Held {
 }
 
 /// Adds the outcome of the event to an error of its body.
-fn told(error: BodyError) -> BodyError {
+fn with_outcome(error: BodyError) -> BodyError {
     match error.into_inner().downcast::<Fault>() {
         Ok(fault) => BodyError::new(failure(*fault)),
         Err(error) => BodyError::new(error),

@@ -11,12 +11,12 @@ use super::socket::{Closes, SocketGuard};
 use crate::{Failure, Meta, Ticket, WorkerHandle};
 
 /// A request that was accepted. Dropping it cancels the event.
-pub(super) struct Asked {
+pub(super) struct PendingRequest {
     answer: Answered<http::Response<Body>>,
     ticket: Ticket,
 }
 
-impl Asked {
+impl PendingRequest {
     /// Returns the worker, if it got the request at once.
     pub(super) fn worker(&self) -> Option<WorkerHandle> {
         self.ticket.worker().cloned()
@@ -42,7 +42,7 @@ pub(super) fn begin(
     info: RequestInfo,
     mut meta: Meta,
     dispatch: impl FnOnce(&str, Event, Meta) -> Result<Ticket, Failure>,
-) -> Result<Asked, Failure> {
+) -> Result<PendingRequest, Failure> {
     let depth = request.extensions().get::<CallDepth>().map_or(0, |depth| depth.0);
     meta.depth = meta.depth.max(depth);
     if meta.depth > depth {
@@ -52,7 +52,7 @@ pub(super) fn begin(
     let request = Box::new(request);
     let (name, event) = event(name, EventKind::Fetch { request, info, reply });
     let ticket = dispatch(name, event, meta)?;
-    Ok(Asked { answer, ticket })
+    Ok(PendingRequest { answer, ticket })
 }
 
 /// Creates the call of a function, and the receiver of its value.

@@ -36,7 +36,7 @@ pub(crate) enum Mail<V: Event> {
 type Answer = (Sender<Result<(), Failure>>, Result<(), Failure>);
 
 /// A notice to the holders of a session.
-enum Told {
+enum Notification {
     Stage(Arc<Notice>, Stage),
     Slot(Arc<Notice>),
 }
@@ -69,8 +69,8 @@ pub(crate) struct Effects<E: Engine> {
     /// The failed events that belong to sessions.
     failed_of_sessions: Vec<EventId>,
     /// Sessions may have to be notified, because a worker began to retire or got another session.
-    sessions_untold: bool,
-    notices: Vec<Told>,
+    sessions_unnotified: bool,
+    notices: Vec<Notification>,
     answers: Vec<Answer>,
     report: Option<(Sender<ShutdownReport>, ShutdownReport)>,
     /// Workers whose attached tasks are to be detached.
@@ -87,7 +87,7 @@ impl<E: Engine> Effects<E> {
             assignments: Vec::new(),
             failed: Vec::new(),
             failed_of_sessions: Vec::new(),
-            sessions_untold: false,
+            sessions_unnotified: false,
             notices: Vec::new(),
             answers: Vec::new(),
             report: None,
@@ -133,29 +133,30 @@ impl<E: Engine> Effects<E> {
     /// Makes [`State::settle`](super::State::settle) check for sessions to notify, because a worker began to retire or got
     /// another session.
     pub(super) const fn sessions_must_be_told(&mut self) {
-        self.sessions_untold = true;
+        self.sessions_unnotified = true;
     }
 
     /// Returns whether sessions may have to be notified, and resets that.
-    pub(super) const fn take_sessions_untold(&mut self) -> bool {
-        std::mem::replace(&mut self.sessions_untold, false)
+    pub(super) const fn take_sessions_unnotified(&mut self) -> bool {
+        std::mem::replace(&mut self.sessions_unnotified, false)
     }
 
     /// Notifies the holders of a session that it must end.
     pub(super) fn session_closing(&mut self, notice: &Arc<Notice>, closing: Closing) {
         self.notices
-            .push(Told::Stage(Arc::clone(notice), Stage::Closing(closing)));
+            .push(Notification::Stage(Arc::clone(notice), Stage::Closing(closing)));
     }
 
     /// Notifies all holders of a session that it is gone.
     pub(super) fn session_gone(&mut self, notice: &Arc<Notice>, closing: Closing) {
-        self.notices.push(Told::Stage(Arc::clone(notice), Stage::Gone(closing)));
+        self.notices
+            .push(Notification::Stage(Arc::clone(notice), Stage::Gone(closing)));
         self.session_room(notice);
     }
 
     /// Notifies the holders of a full session that it has room.
     pub(super) fn session_room(&mut self, notice: &Arc<Notice>) {
-        self.notices.push(Told::Slot(Arc::clone(notice)));
+        self.notices.push(Notification::Slot(Arc::clone(notice)));
     }
 
     /// Ends an event whose deadline passed between being given to a worker and begun.
@@ -225,8 +226,8 @@ impl<E: Engine> Effects<E> {
         }
         for told in self.notices {
             match told {
-                Told::Stage(notice, stage) => notice.advance(stage),
-                Told::Slot(notice) => notice.has_room(),
+                Notification::Stage(notice, stage) => notice.advance(stage),
+                Notification::Slot(notice) => notice.has_room(),
             }
         }
         self.evicted.iter().for_each(|attached| attached.evict());

@@ -30,7 +30,7 @@ impl<E: Engine> State<E> {
         if let Some(due) = self.place_waiting(now, fx) {
             self.look_by(due, fx);
         }
-        if fx.take_sessions_untold() && !self.sessions.is_empty() {
+        if fx.take_sessions_unnotified() && !self.sessions.is_empty() {
             self.tell_all_sessions(now, fx);
         }
     }

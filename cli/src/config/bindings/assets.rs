@@ -12,7 +12,7 @@ use isopod::bindings::r2::S3R2;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::late_assets::{LateAssets, told};
+use super::late_assets::{LateAssets, log_mistakes};
 use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
@@ -89,7 +89,7 @@ impl Assets {
             AssetsPlace::Folder(folder) => {
                 let opened = assets::Assets::open(folder, options);
                 let opened = opened.with_context(|| format!("cannot serve {place}"))?;
-                Ok(OpenAssets::Folder(told(opened, place)))
+                Ok(OpenAssets::Folder(log_mistakes(opened, place)))
             }
             AssetsPlace::Bucket(bucket) => {
                 let late = LateAssets::new(bucket.clone(), options);

@@ -61,7 +61,7 @@ impl LateAssets {
                 let place = bucket.address();
                 let opened = Assets::of_files(R2Files::new(bucket), options);
                 let opened = opened.with_context(|| format!("cannot serve {place}"))?;
-                anyhow::Ok(told(opened, &place))
+                anyhow::Ok(log_mistakes(opened, &place))
             });
             let opened = opening.await.map_err(anyhow::Error::from).flatten();
             opened.map_err(|error| Failure::new(Outcome::Exception, format!("{error:#}")))
@@ -71,7 +71,7 @@ impl LateAssets {
 }
 
 /// Logs the lines that have no effect.
-pub(super) fn told((assets, mistakes): (Assets, Vec<Mistake>), place: &impl fmt::Display) -> Assets {
+pub(super) fn log_mistakes((assets, mistakes): (Assets, Vec<Mistake>), place: &impl fmt::Display) -> Assets {
     for mistake in mistakes {
         tracing::warn!(target: "isopod::assets", "{place}: {mistake}");
     }

@@ -93,22 +93,16 @@ impl SqliteAnalytics {
 
     /// Sets the maximum size of the file in bytes. Default: 1 GiB. Points beyond it are dropped.
     #[must_use]
-    pub fn bytes_max(self, bytes_max: u64) -> Self {
-        let options = Options {
-            bytes_max,
-            ..self.options
-        };
-        Self::of(options, self.dataset)
+    pub fn bytes_max(mut self, bytes_max: u64) -> Self {
+        self.options.bytes_max = bytes_max;
+        Self::of(self.options, self.dataset)
     }
 
     /// Sets the maximum number of points that wait to be written. Default: 10,000. Further ones are dropped.
     #[must_use]
-    pub fn queue_len_max(self, queue_len_max: usize) -> Self {
-        let options = Options {
-            queue_len_max,
-            ..self.options
-        };
-        Self::of(options, self.dataset)
+    pub fn queue_len_max(mut self, queue_len_max: usize) -> Self {
+        self.options.queue_len_max = queue_len_max;
+        Self::of(self.options, self.dataset)
     }
 }
 

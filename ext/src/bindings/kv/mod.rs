@@ -167,12 +167,8 @@ async fn call<T>(
     event: EventKey,
     run: impl AsyncFnOnce(Arc<dyn KvStore>) -> Result<T, StorageError>,
 ) -> Result<T, KvError> {
-    let store = |state: &OpState| {
-        let store = Installed::<Arc<dyn KvStore>>::get(state, &binding).cloned();
-        store.ok_or(KvError::NoBinding(binding))
-    };
     let run = async |store| run(store).await.map_err(|error| KvError::of(verb, error));
-    operate(state, event, store, run).await
+    operate(state, binding, event, KvError::NoBinding, run).await
 }
 
 /// An entry for the script.

@@ -78,30 +78,24 @@ impl SqliteKv {
 
     /// Sets the maximum size of the file in bytes. Default: 10 GiB. A write that would exceed it fails.
     #[must_use]
-    pub fn bytes_max(self, bytes_max: u64) -> Self {
-        Self::of(Options {
-            bytes_max,
-            ..self.options
-        })
+    pub fn bytes_max(mut self, bytes_max: u64) -> Self {
+        self.options.bytes_max = bytes_max;
+        Self::of(self.options)
     }
 
     /// Sets the maximum number of threads that read. Default: 2. Each opens a second connection, on which small values are read
     /// by the threads of workers themselves.
     #[must_use]
-    pub fn readers_max(self, readers_max: usize) -> Self {
-        Self::of(Options {
-            readers_max,
-            ..self.options
-        })
+    pub fn readers_max(mut self, readers_max: usize) -> Self {
+        self.options.readers_max = readers_max;
+        Self::of(self.options)
     }
 
     /// Sets the maximum number of reads, and of writes, that wait for a thread. Default: 1,000. Further ones fail.
     #[must_use]
-    pub fn queue_len_max(self, queue_len_max: usize) -> Self {
-        Self::of(Options {
-            queue_len_max,
-            ..self.options
-        })
+    pub fn queue_len_max(mut self, queue_len_max: usize) -> Self {
+        self.options.queue_len_max = queue_len_max;
+        Self::of(self.options)
     }
 
     /// The path of the file.

@@ -92,9 +92,9 @@ fn to_f64(number: u64) -> f64 {
 #[non_exhaustive]
 pub struct QueueDecision {
     /// The decisions about single messages, by position in the batch.
-    each: Vec<(u32, Said)>,
+    each: Vec<(u32, Choice)>,
     /// The decision about all other messages.
-    all: Option<Said>,
+    all: Option<Choice>,
     /// The error of the handler, or of a promise passed to `waitUntil`.
     pub error: Option<String>,
 }
@@ -102,7 +102,7 @@ pub struct QueueDecision {
 /// `ack`, or `retry` with the delay in seconds that the script gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum Said {
+enum Choice {
     Ack,
     Retry(Option<i32>),
 }
@@ -122,9 +122,9 @@ impl QueueDecision {
     #[must_use]
     pub fn about(&self, place: usize) -> Decision {
         let one = self.each.iter().find(|(at, _)| usize::try_from(*at) == Ok(place));
-        match (one.map(|(_, said)| said).or(self.all.as_ref()), &self.error) {
-            (Some(Said::Ack), _) | (None, None) => Decision::Ack,
-            (Some(Said::Retry(delay)), _) => Decision::Retry(delay.map(delay_of)),
+        match (one.map(|(_, choice)| choice).or(self.all.as_ref()), &self.error) {
+            (Some(Choice::Ack), _) | (None, None) => Decision::Ack,
+            (Some(Choice::Retry(delay)), _) => Decision::Retry(delay.map(delay_of)),
             (None, Some(_)) => Decision::Retry(None),
         }
     }

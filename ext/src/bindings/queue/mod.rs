@@ -171,12 +171,8 @@ async fn call<T>(
     event: EventKey,
     run: impl AsyncFnOnce(Arc<dyn QueueStore>) -> Result<T, StorageError>,
 ) -> Result<T, QueueError> {
-    let store = |state: &OpState| {
-        let store = Installed::<Arc<dyn QueueStore>>::get(state, &binding).cloned();
-        store.ok_or(QueueError::NoBinding(binding))
-    };
     let run = async |store| run(store).await.map_err(|error| QueueError::of(verb, error));
-    operate(state, event, store, run).await
+    operate(state, binding, event, QueueError::NoBinding, run).await
 }
 
 /// The backlog for the script.

@@ -97,20 +97,16 @@ impl SqliteQueue {
     /// Sets the maximum size of the backlog in bytes: all bodies, plus 100 bytes per message. Default: 10 GiB. A `send` that
     /// would exceed it fails. The file has at most twice that size.
     #[must_use]
-    pub fn bytes_max(self, bytes_max: u64) -> Self {
-        Self::of(Options {
-            bytes_max: bytes_max.saturating_mul(CONTENT_SHARE),
-            ..self.options
-        })
+    pub fn bytes_max(mut self, bytes_max: u64) -> Self {
+        self.options.bytes_max = bytes_max.saturating_mul(CONTENT_SHARE);
+        Self::of(self.options)
     }
 
     /// Sets the maximum number of operations that wait for the writer. Default: 1,000. Further ones fail.
     #[must_use]
-    pub fn queue_len_max(self, queue_len_max: usize) -> Self {
-        Self::of(Options {
-            queue_len_max,
-            ..self.options
-        })
+    pub fn queue_len_max(mut self, queue_len_max: usize) -> Self {
+        self.options.queue_len_max = queue_len_max;
+        Self::of(self.options)
     }
 
     /// The path of the file.

@@ -15,7 +15,6 @@ use super::object::R2Object;
 use super::options::{About, GetOptions, ListOptions, PutOptions};
 use super::rules::{DELETE_KEYS, R2Fault, check_key};
 use super::store::{R2Error, R2Part, R2Store};
-use crate::bindings::Installed;
 use crate::bindings::operation::operate;
 use crate::context::end_with_event;
 use crate::event::{Body, EventKey};
@@ -37,11 +36,8 @@ async fn call<T>(
     event: EventKey,
     run: impl AsyncFnOnce(Arc<dyn R2Store>) -> Result<T, R2Error>,
 ) -> Result<T, OpError> {
-    let store = |state: &OpState| {
-        let store = Installed::<Arc<dyn R2Store>>::get(state, &binding).cloned();
-        store.ok_or(OpError::NoBinding(binding))
-    };
-    operate(state, event, store, async |store| Ok(run(store).await?)).await
+    let run = async |store| Ok(run(store).await?);
+    operate(state, binding, event, OpError::NoBinding, run).await
 }
 
 /// An object for the script.
@@ -163,11 +159,7 @@ fn content(
                 return Err(OpError::Length);
             }
             end_with_event(state, event, outgoing.tail())?;
-            let (ledger, idle) = (usage.ledger().clone(), usage.quotas.stream_idle);
-            // Not awaited: it ends with its reader, its event, or the worker's event loop.
-            drop(deno_core::unsync::spawn(async move {
-                let _ = outgoing.pump(&ledger, idle).await;
-            }));
+            outgoing.spawn(&usage);
             Ok(body)
         }
         (None, None) => Ok(Body::empty()),

@@ -12,7 +12,9 @@ use crate::bindings::Remote;
 use crate::coding::decode::ByteStream;
 use crate::event::Body;
 use crate::fetch::body::{Chunks, IncomingBody, chunks_of};
-use crate::fetch::elsewhere::{Asked, AskedBody, AskedRequest, Told, ask, headers as headers_of, written};
+use crate::fetch::elsewhere::{
+    NetworkCall, NetworkReply, RemoteBody, RemoteRequest, ask, headers as headers_of, written,
+};
 use crate::fetch::pipe::{Writer, piped, sent};
 use crate::fetch::send_error::SendError;
 use crate::websocket::ClientOpening;
@@ -33,11 +35,11 @@ impl FetchService {
         open: OwnedSemaphorePermit,
     ) -> Result<Incoming, SendError> {
         let is_head = request.method == Method::HEAD;
-        let (asked, stream, opening) = elsewhere(request);
-        let told = ask(remote, &Asked::Fetch(Box::new(asked)), stream).await;
-        let (status, reason, headers, length, body) = match told.map_err(SendError::Elsewhere)? {
+        let (call, stream, opening) = elsewhere(request);
+        let reply = ask(remote, &NetworkCall::Fetch(Box::new(call)), stream).await;
+        let (status, reason, headers, length, body) = match reply.map_err(SendError::Elsewhere)? {
             (
-                Told::Head {
+                NetworkReply::Head {
                     status,
                     reason,
                     headers,
@@ -45,8 +47,8 @@ impl FetchService {
                 },
                 body,
             ) => (status, reason, headers_of(headers), length, body.unwrap_or_default()),
-            (Told::Transport { url, cause }, _) => return Err(SendError::Transport { url, cause }),
-            (Told::Failed { message, .. }, _) => return Err(SendError::Elsewhere(message)),
+            (NetworkReply::Transport { url, cause }, _) => return Err(SendError::Transport { url, cause }),
+            (NetworkReply::Failed { message, .. }, _) => return Err(SendError::Elsewhere(message)),
             _ => return Err(SendError::Elsewhere("the pool's answer is no response".to_owned())),
         };
         let status = StatusCode::from_u16(status).map_err(|error| SendError::Elsewhere(error.to_string()))?;
@@ -84,25 +86,25 @@ impl FetchService {
 }
 
 /// Splits a request into its question, the accompanying stream, and the WebSocket that it opens.
-fn elsewhere(request: Outgoing) -> (AskedRequest, Option<Body>, Option<Socket>) {
+fn elsewhere(request: Outgoing) -> (RemoteRequest, Option<Body>, Option<Socket>) {
     let length = request.headers.get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let mut asked = AskedRequest {
+    let mut call = RemoteRequest {
         method: request.method.to_string(),
         url: request.url.into(),
         headers: written(&request.headers),
         depth: request.depth,
-        body: AskedBody::Empty,
+        body: RemoteBody::Empty,
     };
     if let Some(Opening::Socket(opening)) = request.opening {
         let (writer, stream) = piped();
-        asked.body = AskedBody::Socket;
-        return (asked, Some(stream), Some((opening, writer)));
+        call.body = RemoteBody::Socket;
+        return (call, Some(stream), Some((opening, writer)));
     }
     let stream = match request.body {
         OutgoingBody::Empty => None,
         OutgoingBody::Full(bytes) if bytes.len() <= BODY_WITHIN_MAX => {
-            asked.body = AskedBody::Full(ByteBuf::from(Vec::from(bytes)));
+            call.body = RemoteBody::Full(ByteBuf::from(Vec::from(bytes)));
             None
         }
         OutgoingBody::Full(bytes) => Some(Body::from(bytes)),
@@ -110,7 +112,7 @@ fn elsewhere(request: Outgoing) -> (AskedRequest, Option<Body>, Option<Socket>) 
         OutgoingBody::Pulled(body) => Some(*body),
     };
     if stream.is_some() {
-        asked.body = AskedBody::Stream(length);
+        call.body = RemoteBody::Stream(length);
     }
-    (asked, stream, None)
+    (call, stream, None)
 }

@@ -11,7 +11,7 @@ use super::RpcMessage;
 use crate::native::{Callback, CallbackError};
 use crate::values::Arguments;
 
-/// A handle that calls a function or an object of another worker. Clones share one target, which is told when the last is
+/// A handle that calls a function or an object of another worker. Clones share one target, which is notified when the last one is
 /// dropped.
 #[derive(Clone)]
 pub(crate) struct Stub {

@@ -25,7 +25,7 @@ use self::records::Record;
 use super::target::parse;
 use crate::context::end_with_event;
 use crate::event::{EventEnded, EventKey};
-use crate::fetch::{self, Asked, FetchConfig, Refused, Told, charge_event, permitted};
+use crate::fetch::{self, FetchConfig, NetworkCall, NetworkReply, Refused, charge_event, permitted};
 use crate::io::{Bound, Io};
 use crate::quotas::Usage;
 use crate::unwind;
@@ -45,9 +45,9 @@ pub(super) async fn op_isopod_dns_lookup(
         &state,
         event,
         &name,
-        async |config: FetchConfig, io: Rc<Io>| match asked(&config, || Asked::Lookup(name.clone())).await? {
+        async |config: FetchConfig, io: Rc<Io>| match asked(&config, || NetworkCall::Lookup(name.clone())).await? {
             None => addresses(&config, &io, &name).await,
-            Some(Told::Addresses(addresses)) => Ok(addresses),
+            Some(NetworkReply::Addresses(addresses)) => Ok(addresses),
             Some(_) => Err(DnsFailed::NoData.into()),
         },
     ))
@@ -62,29 +62,32 @@ pub(super) async fn addresses(config: &FetchConfig, io: &Io, name: &str) -> Resu
         move |()| async move { resolver.resolve(&name).await }
     });
     let answers = resolving.await?.map_err(|cause| DnsFailed::Lookup(Arc::new(cause)))?;
-    Ok(told(config, name, answers)?.iter().map(IpAddr::to_string).collect())
+    Ok(permitted_of(config, name, answers)?
+        .iter()
+        .map(IpAddr::to_string)
+        .collect())
 }
 
 /// Asks the process with the network; `None` if that is this one.
-async fn asked(config: &FetchConfig, question: impl FnOnce() -> Asked) -> Result<Option<Told>, DnsError> {
+async fn asked(config: &FetchConfig, question: impl FnOnce() -> NetworkCall) -> Result<Option<NetworkReply>, DnsError> {
     let Some(remote) = config.network.remote() else {
         return Ok(None);
     };
     let elsewhere = |message, code| DnsFailed::Elsewhere { message, code };
     match fetch::ask(Arc::clone(remote), &question(), None).await {
-        Ok((Told::Failed { message, code }, _)) => Err(elsewhere(message, code).into()),
+        Ok((NetworkReply::Failed { message, code }, _)) => Err(elsewhere(message, code).into()),
         Ok((told, _)) => Ok(Some(told)),
         Err(error) => Err(elsewhere(error, None).into()),
     }
 }
 
 /// Converts an error for another process.
-pub(super) fn failed(error: &DnsError) -> Told {
+pub(super) fn failed(error: &DnsError) -> NetworkReply {
     let code = match error {
         DnsError::Failed(failed) => Some(failed.code().into_owned()),
         _ => None,
     };
-    Told::Failed {
+    NetworkReply::Failed {
         message: error.to_string(),
         code,
     }
@@ -103,11 +106,13 @@ pub(super) async fn op_isopod_dns_records(
         &state,
         event,
         &name,
-        async |config: FetchConfig, io: Rc<Io>| match asked(&config, || Asked::Records(name.clone(), kind.clone()))
-            .await?
+        async |config: FetchConfig, io: Rc<Io>| match asked(&config, || {
+            NetworkCall::Records(name.clone(), kind.clone())
+        })
+        .await?
         {
             None => records(&config, &io, &name, &kind).await,
-            Some(Told::Records(json)) => Ok(serde_json::from_str(&json).map_err(|_| DnsFailed::NoData)?),
+            Some(NetworkReply::Records(json)) => Ok(serde_json::from_str(&json).map_err(|_| DnsFailed::NoData)?),
             Some(_) => Err(DnsFailed::NoData.into()),
         },
     ))
@@ -171,13 +176,13 @@ fn check(config: &FetchConfig, name: &str) -> Result<(), Refused> {
 }
 
 /// Returns the addresses that a script may see, because it may connect to them.
-fn told(config: &FetchConfig, name: &str, answers: Vec<IpAddr>) -> Result<Vec<IpAddr>, DnsError> {
+fn permitted_of(config: &FetchConfig, name: &str, answers: Vec<IpAddr>) -> Result<Vec<IpAddr>, DnsError> {
     let answers = answers.into_iter().map(|address| SocketAddr::new(address, 0));
-    let told = permitted(&config.policy, name, None, answers).map_err(|error| withheld(error, name))?;
-    if told.is_empty() {
+    let found = permitted(&config.policy, name, None, answers).map_err(|error| withheld(error, name))?;
+    if found.is_empty() {
         return Err(DnsFailed::NotFound.into());
     }
-    Ok(told.iter().map(SocketAddr::ip).collect())
+    Ok(found.iter().map(SocketAddr::ip).collect())
 }
 
 /// Replaces the guard's error about an address, which would reveal the address.
@@ -201,8 +206,11 @@ async fn addresses_of(config: &FetchConfig, io: &Io, name: &str, kind: RecordTyp
     let of_kind = answers
         .into_iter()
         .filter(|address| address.is_ipv4() == (kind == RecordType::A));
-    let told = told(config, name, of_kind.collect())?;
-    Ok(told.into_iter().map(|address| Record::address(address, 0)).collect())
+    let addresses = permitted_of(config, name, of_kind.collect())?;
+    Ok(addresses
+        .into_iter()
+        .map(|address| Record::address(address, 0))
+        .collect())
 }
 
 /// Removes addresses that the guard does not permit. Fails if it permits none.

@@ -58,13 +58,13 @@ fn all(
 fn dump(connection: &Connection, budget: &Budget, stop: &Stop) -> Result<ResultSet, SqlError> {
     let mut result = ResultSet::default();
     let sized = connection.guard.lifted(|| connection.size());
-    let size = sized.map_err(|error| told(connection, &error, stop))?;
+    let size = sized.map_err(|error| sql_error(connection, &error, stop))?;
     // SQLite's copy, and ours.
     budget.reserve(size * 2, &mut result)?;
     let dumped = connection
         .guard
         .lifted(|| connection.db.serialize(rusqlite::MAIN_DB).map(|data| data.to_vec()));
-    let dumped = dumped.map_err(|error| told(connection, &error, stop))?;
+    let dumped = dumped.map_err(|error| sql_error(connection, &error, stop))?;
     result.rows.push(vec![Value::Blob(dumped)]);
     Ok(result)
 }
@@ -95,7 +95,7 @@ fn own(connection: &Connection, sql: &str, stop: &Stop) -> Result<(), SqlError> 
     connection
         .guard
         .lifted(run)
-        .map_err(|error| told(connection, &error, stop))
+        .map_err(|error| sql_error(connection, &error, stop))
 }
 
 pub(super) fn one(
@@ -112,11 +112,11 @@ pub(super) fn one(
     let is_pragma = work.statement.is_pragma();
     connection.used_pragma |= is_pragma;
     let before = connection.guard.lifted(|| Before::of(connection, kind));
-    let before = before.map_err(|error| told(connection, &error, stop))?;
+    let before = before.map_err(|error| sql_error(connection, &error, stop))?;
     let schema = (kind == Kind::Schema).then(|| work.statement.sql.clone());
     let mut result = ResultSet::default();
     rows(connection, work, budget, &mut result).map_err(|error| match error {
-        Ended::Sqlite(error) => told(connection, &error, stop),
+        Ended::Sqlite(error) => sql_error(connection, &error, stop),
         Ended::Limit(error) => error,
     })?;
     if is_pragma {
@@ -127,7 +127,7 @@ pub(super) fn one(
     match described {
         Ok(None) => {}
         Ok(Some(refused)) => return Err(refused),
-        Err(error) => return Err(told(connection, &error, stop)),
+        Err(error) => return Err(sql_error(connection, &error, stop)),
     }
     result.duration = started.elapsed().as_secs_f64() * 1000.0;
     Ok(result)
@@ -262,7 +262,7 @@ fn hide_own_table(result: &mut ResultSet) {
 }
 
 /// Converts an error of SQLite, or the reason for stopping it.
-fn told(connection: &Connection, error: &rusqlite::Error, stop: &Stop) -> SqlError {
+fn sql_error(connection: &Connection, error: &rusqlite::Error, stop: &Stop) -> SqlError {
     let refused = connection.guard.take_refused();
     let stopped = match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy | ErrorCode::OutOfMemory) => stop.reason(),

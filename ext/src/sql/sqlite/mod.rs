@@ -2,7 +2,7 @@
 //!
 //! `rusqlite` is used instead of sqlx because it offers what is needed against hostile statements: SQLite's limits, its
 //! authorizer, and threads with a chosen stack size. A call is passed to a connection's thread and returned as a whole.
-//! If its caller leaves, the thread is told to stop, and is reused once it has.
+//! If its caller leaves, the call is stopped, and the thread is reused.
 
 mod authorize;
 mod connection;

@@ -1,7 +1,7 @@
-//! Stops a call early: its event has ended, its time is over, or its CPU time is used up.
+//! Stops a call early: its event has ended, or its deadline or its CPU limit has passed.
 //!
-//! SQLite's virtual machine asks for that itself. Its native code does where it allocates memory, and in full-text search where
-//! it looks at a hit ([`is_call_stopped`]).
+//! SQLite's virtual machine polls for that. Its native code does so where it allocates memory, and in full-text search for each hit
+//! ([`is_call_stopped`]).
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -132,7 +132,7 @@ impl Connection {
             Err(Failed::Refused(error)) if error.code() == 503 => {
                 Err(StorageError::Unreachable(format!("{server}: {error}")))
             }
-            Err(error) => Err(error.told(server)),
+            Err(error) => Err(error.into_error(server)),
         }
     }
 
@@ -183,7 +183,7 @@ impl Failed {
         matches!(self, Self::Refused(error) if error.error_code() == code)
     }
 
-    fn told(self, server: &str) -> StorageError {
+    fn into_error(self, server: &str) -> StorageError {
         match self {
             Self::Lost(reason) => StorageError::Failed(format!("{server}: {reason}")),
             Self::Refused(error) => StorageError::Failed(format!("{server}: {error}")),
@@ -196,7 +196,7 @@ impl Failed {
             Self::Lost(reason) => Tried::Lost(reason),
             // It is starting, or electing a leader.
             Self::Refused(error) if error.code() == 503 => Tried::Lost(error.to_string()),
-            failed => Tried::Failed(failed.told(server)),
+            failed => Tried::Failed(failed.into_error(server)),
         }
     }
 }

@@ -97,20 +97,16 @@ impl NatsServer {
 
     /// Sets the time after which an operation fails, including the wait for a server that restarts. Default: 30 s.
     #[must_use]
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self::of(Options {
-            timeout,
-            ..self.options
-        })
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        Self::of(self.options)
     }
 
     /// Sets the maximum number of pending operations. Default: 1,000. Further ones fail.
     #[must_use]
-    pub fn queue_len_max(self, queue_len_max: usize) -> Self {
-        Self::of(Options {
-            queue_len_max,
-            ..self.options
-        })
+    pub fn queue_len_max(mut self, queue_len_max: usize) -> Self {
+        self.options.queue_len_max = queue_len_max;
+        Self::of(self.options)
     }
 
     /// Returns the server's address and prefix, without credentials: `nats.internal:4222/shop`.

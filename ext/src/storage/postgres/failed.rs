@@ -24,7 +24,7 @@ impl From<StorageError> for Failed {
 
 impl Failed {
     /// Converts to the error for the caller of an operation on this server.
-    pub(super) fn told(self, server: &str) -> StorageError {
+    pub(super) fn into_error(self, server: &str) -> StorageError {
         match self {
             Self::Sql(sqlx::Error::Database(error)) => StorageError::Failed(format!("{server}: {}", error.message())),
             Self::Sql(error) => StorageError::Failed(format!("{server}: {error}")),
@@ -42,7 +42,7 @@ impl Failed {
             Self::Sql(error) if is_lost(&error) || is_full(&error) => {
                 StorageError::Unreachable(format!("{server}: {error}"))
             }
-            failed => failed.told(server),
+            failed => failed.into_error(server),
         }
     }
 
@@ -50,7 +50,7 @@ impl Failed {
     pub(super) fn tried(self, server: &str) -> Tried {
         match self {
             Self::Sql(error) if is_lost(&error) => Tried::Lost(error.to_string()),
-            failed => Tried::Failed(failed.told(server)),
+            failed => Tried::Failed(failed.into_error(server)),
         }
     }
 }

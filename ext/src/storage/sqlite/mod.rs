@@ -20,7 +20,7 @@ use futures::channel::oneshot;
 use rusqlite::{Connection, ErrorCode};
 
 use self::read::ReadJob;
-use self::write::{Pending, Told, WriteJob};
+use self::write::{Acknowledged, Pending, WriteJob};
 use super::{StorageError, StorageFuture};
 
 pub(crate) use self::open::{Schema, patiently, write_ahead};
@@ -95,7 +95,8 @@ impl Database {
         let bytes_max = self.0.options.bytes_max;
         let job: ReadJob = Box::new(move |opened| {
             if !reply.is_canceled() {
-                let result = opened.and_then(|connection| body(connection).map_err(|failed| failed.told(bytes_max)));
+                let result =
+                    opened.and_then(|connection| body(connection).map_err(|failed| failed.into_error(bytes_max)));
                 drop(reply.send(result));
             }
         });
@@ -122,7 +123,7 @@ impl Database {
         bytes: usize,
         body: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
     ) -> StorageFuture<T> {
-        self.write_told(bytes, Told::Durable, body)
+        self.write_with(bytes, Acknowledged::OnDisk, body)
     }
 
     /// Runs `body` like [`write`](Self::write), and resolves when its writes are visible. They survive a crash of the process, but
@@ -131,17 +132,23 @@ impl Database {
         &self,
         body: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
     ) -> StorageFuture<T> {
-        self.write_told(0, Told::Seen, body)
+        self.write_with(0, Acknowledged::Visible, body)
     }
 
-    fn write_told<T: Send + 'static>(
+    fn write_with<T: Send + 'static>(
         &self,
         bytes: usize,
-        told: Told,
+        acknowledged: Acknowledged,
         body: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
     ) -> StorageFuture<T> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Pending::new(bytes, told, self.0.options.bytes_max, body, Some(reply)));
+        let job = Box::new(Pending::new(
+            bytes,
+            acknowledged,
+            self.0.options.bytes_max,
+            body,
+            Some(reply),
+        ));
         let given = self.start_writer().and_then(|()| self.give(&self.0.writes.0, job));
         Box::pin(async move { given.map(|()| answer)?.await.unwrap_or_else(|_| Err(ended())) })
     }
@@ -155,7 +162,13 @@ impl Database {
         bytes: usize,
         body: impl FnOnce(&Connection) -> Result<(), Failed> + Send + 'static,
     ) -> Result<(), StorageError> {
-        let job = Box::new(Pending::new(bytes, Told::Durable, self.0.options.bytes_max, body, None));
+        let job = Box::new(Pending::new(
+            bytes,
+            Acknowledged::OnDisk,
+            self.0.options.bytes_max,
+            body,
+            None,
+        ));
         self.start_writer()?;
         self.give(&self.0.writes.0, job)
     }
@@ -232,7 +245,7 @@ impl From<StorageError> for Failed {
 
 impl Failed {
     /// Converts to the error for the caller of an operation on a file with this maximum size.
-    fn told(self, bytes_max: u64) -> StorageError {
+    fn into_error(self, bytes_max: u64) -> StorageError {
         match self {
             Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
                 StorageError::Full(bytes_max)

@@ -24,7 +24,7 @@ pub(super) trait WriteJob: Send {
     fn bytes(&self) -> usize;
 
     /// The time at which its caller gets the result.
-    fn told(&self) -> Told;
+    fn acknowledged(&self) -> Acknowledged;
 
     /// Runs the write. Returns `false` if its changes must be rolled back.
     fn run(&mut self, connection: &Connection) -> bool;
@@ -35,17 +35,17 @@ pub(super) trait WriteJob: Send {
 
 /// The time at which the caller of a write gets the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Acknowledged {
     /// Once it is on disk.
-    Durable,
+    OnDisk,
     /// Once it is visible. It survives a crash of the process, but maybe not of the machine.
-    Seen,
+    Visible,
 }
 
 /// A write, and the channel for its result.
 pub(super) struct Pending<T, F> {
     bytes: usize,
-    told: Told,
+    acknowledged: Acknowledged,
     /// The maximum size of the file.
     bytes_max: u64,
     body: Option<F>,
@@ -57,14 +57,14 @@ pub(super) struct Pending<T, F> {
 impl<T, F> Pending<T, F> {
     pub(super) fn new(
         bytes: usize,
-        told: Told,
+        acknowledged: Acknowledged,
         bytes_max: u64,
         body: F,
         reply: Option<oneshot::Sender<Result<T, StorageError>>>,
     ) -> Self {
         Self {
             bytes,
-            told,
+            acknowledged,
             bytes_max,
             body: Some(body),
             result: None,
@@ -82,8 +82,8 @@ where
         self.bytes
     }
 
-    fn told(&self) -> Told {
-        self.told
+    fn acknowledged(&self) -> Acknowledged {
+        self.acknowledged
     }
 
     fn run(&mut self, connection: &Connection) -> bool {
@@ -92,7 +92,7 @@ where
             .body
             .take()
             .filter(|_| !self.reply.as_ref().is_some_and(oneshot::Sender::is_canceled));
-        let result = body.map(|body| body(connection).map_err(|failed| failed.told(self.bytes_max)));
+        let result = body.map(|body| body(connection).map_err(|failed| failed.into_error(self.bytes_max)));
         let is_ok = matches!(result, Some(Ok(_)));
         self.result = result;
         is_ok
@@ -159,9 +159,9 @@ fn commit(options: &Options, connection: &mut Option<Connection>, mut batch: Vec
         Some(connection) => Ok(&*connection),
         none => open(options, Use::Writes).map(|opened| &*none.insert(opened)),
     };
-    let all_are_seen = batch.iter().all(|job| job.told() == Told::Seen);
+    let all_are_visible = batch.iter().all(|job| job.acknowledged() == Acknowledged::Visible);
     let committed = opened.and_then(|connection| {
-        let done = match all_are_seen {
+        let done = match all_are_visible {
             true => without_sync(connection, || transact(connection, &mut batch)),
             false => transact(connection, &mut batch),
         };
@@ -169,7 +169,7 @@ fn commit(options: &Options, connection: &mut Option<Connection>, mut batch: Vec
             if !connection.is_autocommit() {
                 drop(connection.execute_batch("ROLLBACK"));
             }
-            Failed::from(error).told(options.bytes_max)
+            Failed::from(error).into_error(options.bytes_max)
         })
     });
     for job in batch {

@@ -19,7 +19,7 @@ use super::{MemoryMeter, fatal, icu, zones};
 /// not fit, and no piece is larger than 1 GiB: an array of `FixedArray::kMaxLength` elements, the longest string.
 const HEAP_GRACE_BYTES: usize = (1024 + 256) * 1024 * 1024;
 
-/// An isolate that allocates this much after it was told to end is running native code, which only blocking its thread
+/// An isolate that allocates this much after its termination was requested is running native code, which only blocking its thread
 /// can stop.
 const HEAP_BEYOND_BYTES: usize = 512 * 1024 * 1024;
 
@@ -61,7 +61,7 @@ struct Inner {
     looked: Cell<Instant>,
     /// True if the heap has been granted more than its limit.
     granted: Cell<bool>,
-    /// True if the isolate has been told to end.
+    /// True if termination of the isolate was requested.
     ending: Cell<bool>,
 }
 
@@ -118,8 +118,7 @@ impl Gauge {
             if !for_buffer && current >= limit {
                 self.end();
             }
-            // V8 has to find room for what it asked for, which may be large; also after a buffer was refused, which may have been
-            // long ago.
+            // V8 needs room for the current allocation, which may be large. A buffer may have been refused long before.
             return limit + HEAP_GRACE_BYTES;
         }
         // Part of it may be garbage, which is collected next; `judge` decides about the rest.

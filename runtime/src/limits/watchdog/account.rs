@@ -101,7 +101,7 @@ pub(super) struct Judgement {
     /// An event that exceeded its limit and may not be running: it ends when it next runs.
     pub(super) over: Option<EventKey>,
     pub(super) soft: Option<SoftCpu>,
-    /// Ask whose code is running.
+    /// Query which event is running.
     pub(super) ask: bool,
     pub(super) standing: Standing,
     /// The turn has just become a long one.
@@ -117,9 +117,9 @@ pub(super) enum Standing {
     Lowered,
 }
 
-/// A question without an answer so far.
+/// A query of the running event that has no answer yet.
 #[derive(Debug)]
-struct Asked {
+struct Query {
     /// The newest event at the previous sample, and the time of that sample.
     newest: EventKey,
     since: Option<Instant>,
@@ -139,8 +139,8 @@ pub(crate) struct Accounts {
     clock: Duration,
     /// CPU time used and not charged yet.
     unpaid: Duration,
-    asked: Option<Asked>,
-    /// The number of the last question.
+    query: Option<Query>,
+    /// The number of the last query.
     question: u64,
     /// The watchdog's wake-up in which the clock was last read.
     awake: u64,
@@ -157,7 +157,7 @@ pub(crate) struct Accounts {
     /// Time that the turn may still go without a processor. Spent by waiting in long turns, and earned by running.
     patience: Duration,
     /// CPU time of the turn charged to no event: native code, code of no event.
-    nobodys: Duration,
+    unattributed: Duration,
     /// The time since when the turn has run code of ended events.
     leftover_since: Option<Instant>,
     /// Consecutive samples of the turn without an answer.
@@ -172,7 +172,7 @@ impl Accounts {
             limits,
             clock,
             unpaid: Duration::ZERO,
-            asked: None,
+            query: None,
             question: 0,
             awake: 0,
             events: KeyMap::default(),
@@ -183,7 +183,7 @@ impl Accounts {
             turn: 0,
             turn_used: Duration::ZERO,
             patience: PATIENCE,
-            nobodys: Duration::ZERO,
+            unattributed: Duration::ZERO,
             leftover_since: None,
             unanswered: 0,
             newest: 0,
@@ -202,7 +202,7 @@ impl Accounts {
         }
     }
 
-    /// The number of the last question. Numbers are not reused.
+    /// The number of the last query. Numbers are not reused.
     pub(super) const fn question(&self) -> u64 {
         self.question
     }
@@ -263,11 +263,11 @@ impl Accounts {
         let was_seen = self.turn == look.turn;
         if self.turn != look.turn {
             self.turn = look.turn;
-            (self.turn_used, self.nobodys, self.unanswered) = (Duration::ZERO, Duration::ZERO, 0);
+            (self.turn_used, self.unattributed, self.unanswered) = (Duration::ZERO, Duration::ZERO, 0);
             self.leftover_since = None;
         } else {
             self.turn_used += used;
-            self.nobodys += owed;
+            self.unattributed += owed;
         }
         let mut judgement = Judgement {
             standing: self.standing(look.at, used, was_long),
@@ -284,8 +284,8 @@ impl Accounts {
         if look.answer.is_some() {
             self.unanswered = 0;
         }
-        if let (Some(answer), Some(asked)) = (look.answer, self.asked.take()) {
-            self.pay(look.at, answer, &asked, &mut judgement);
+        if let (Some(answer), Some(query)) = (look.answer, self.query.take()) {
+            self.pay(look.at, answer, &query, &mut judgement);
         } else if look.answer.is_none() {
             self.suspect(look.entered, &mut judgement);
             if was_seen {
@@ -294,10 +294,10 @@ impl Accounts {
             }
         }
         self.unpaid += owed;
-        if judgement.breach.is_none() && self.asked.is_none() {
+        if judgement.breach.is_none() && self.query.is_none() {
             judgement.ask = true;
             self.question += 1;
-            self.asked = Some(Asked {
+            self.query = Some(Query {
                 newest: self.newest,
                 since: self.looked,
             });
@@ -321,12 +321,12 @@ impl Accounts {
     }
 
     /// Charges the uncharged time to the event that was running.
-    fn pay(&mut self, now: Instant, answer: Answer, asked: &Asked, judgement: &mut Judgement) {
+    fn pay(&mut self, now: Instant, answer: Answer, query: &Query, judgement: &mut Judgement) {
         let owed = std::mem::take(&mut self.unpaid);
         let same_turn = answer.turn == self.turn;
         let leftover_since = self.leftover_since.take();
         let Some(event) = answer.event else {
-            if same_turn && self.nobodys >= self.limits.event {
+            if same_turn && self.unattributed >= self.limits.event {
                 judgement.breach = Some(None);
             }
             if same_turn && answer.is_leftover {
@@ -339,14 +339,14 @@ impl Accounts {
         if same_turn && self.stops.get(&event).is_some_and(|at| *at <= now) {
             judgement.late = Some(Some(event));
         }
-        let existed = match asked.since {
-            Some(since) if event > asked.newest => now.saturating_duration_since(since),
+        let existed = match query.since {
+            Some(since) if event > query.newest => now.saturating_duration_since(since),
             _ => Duration::MAX,
         };
         let account = self.events.entry(event).or_default();
         account.cpu += owed.min(existed);
         if same_turn {
-            self.nobodys = self.nobodys.saturating_sub(owed);
+            self.unattributed = self.unattributed.saturating_sub(owed);
         }
         if account.cpu >= self.limits.event {
             match same_turn {
@@ -369,7 +369,7 @@ impl Accounts {
             Entered::Event(key) => (self.events.get(&key).map_or(Duration::ZERO, |used| used.cpu), Some(key)),
             Entered::Loop(_) | Entered::Boot => (Duration::ZERO, None),
         };
-        if before + self.nobodys >= self.limits.event {
+        if before + self.unattributed >= self.limits.event {
             judgement.breach = Some(event);
         }
     }

@@ -69,7 +69,7 @@ impl<E: ScriptEngine> Fetcher for ObjectFetcher<E> {
                 let session = live.session.clone();
                 let closes = async move { session.closing().await.reason }.boxed();
                 let response = asked?.response(Some(closes)).await;
-                response.map_err(|failure| live.told(failure))
+                response.map_err(|failure| live.explain(failure))
             };
             response
                 .await
@@ -96,7 +96,7 @@ impl<E: ScriptEngine> Fetcher for ObjectFetcher<E> {
                 let dispatched = live.session.dispatch(event, meta);
                 let ticket = dispatched.map_err(|rejected| Failure::from(rejected.reason))?;
                 let answered = wait(answer, ticket).await;
-                let (message, ticket) = answered.map_err(|failure| live.told(failure))?;
+                let (message, ticket) = answered.map_err(|failure| live.explain(failure))?;
                 if !message.has_parts() {
                     ticket.detach();
                     return Ok(message);

@@ -83,7 +83,7 @@ impl Live {
             .session
             .dispatch(event, meta)
             .map_err(|rejected| Failure::from(rejected.reason))?;
-        value(answer, ticket).await.map_err(|failure| self.told(failure))
+        value(answer, ticket).await.map_err(|failure| self.explain(failure))
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -118,7 +118,7 @@ impl Live {
 
     /// Returns the failure of an event for its caller. An event that reached the worker after the object had ended, or that
     /// could not start, may be retried.
-    pub(super) fn told(&self, failed: Failure) -> Failure {
+    pub(super) fn explain(&self, failed: Failure) -> Failure {
         let thrown = failed
             .source
             .as_deref()

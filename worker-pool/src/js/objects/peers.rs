@@ -44,7 +44,7 @@ pub(super) struct Peers {
     asking: Mutex<JoinSet<()>>,
     /// The listeners and the connections of other processes, which end with this.
     answering: Mutex<JoinSet<()>>,
-    /// Told once the process takes no more calls of others.
+    /// True once the process accepts no more calls of others.
     stops: watch::Sender<bool>,
 }
 

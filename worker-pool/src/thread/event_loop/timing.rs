@@ -10,7 +10,7 @@ use crate::sync::clock;
 use crate::time::after;
 
 impl<E: Engine> EventLoop<'_, E> {
-    /// Returns the time at which the worker becomes too old, until the pool was told so.
+    /// Returns the time at which the worker becomes too old, until this was reported to the pool.
     pub(super) fn age_ends(&self) -> Option<Instant> {
         let age_max = self.assignment.version.limits.age_max.filter(|_| !self.aged);
         age_max.map(|age| after(self.ready_at, age))

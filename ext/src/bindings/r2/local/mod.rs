@@ -128,58 +128,43 @@ impl LocalR2 {
         }
     }
 
+    fn with(mut self, set: impl FnOnce(&mut Limits)) -> Self {
+        set(&mut self.limits);
+        Self::of(self.folder, self.limits)
+    }
+
     /// Sets the maximum size of all objects, and of the parts of uploads, in bytes. Default: 100 GiB. A write that would exceed it
     /// fails.
     #[must_use]
     pub fn bytes_max(self, bytes_max: u64) -> Self {
-        let limits = Limits {
-            bytes_max,
-            ..self.limits
-        };
-        Self::of(self.folder, limits)
+        self.with(|limits| limits.bytes_max = bytes_max)
     }
 
     /// Sets the maximum size of an object, or of a part of an upload, in bytes. Default: 5 GiB less 5 MiB. An object that is
     /// uploaded in parts may be larger.
     #[must_use]
     pub fn object_bytes_max(self, object_bytes_max: u64) -> Self {
-        let limits = Limits {
-            object_bytes_max,
-            ..self.limits
-        };
-        Self::of(self.folder, limits)
+        self.with(|limits| limits.object_bytes_max = object_bytes_max)
     }
 
     /// Sets the maximum number of concurrent reads of objects, and of writes. Default: 128. Further reads fail, further
     /// writes wait.
     #[must_use]
     pub fn transfers_max(self, transfers_max: usize) -> Self {
-        let limits = Limits {
-            transfers_max,
-            ..self.limits
-        };
-        Self::of(self.folder, limits)
+        self.with(|limits| limits.transfers_max = transfers_max)
     }
 
     /// Sets the maximum number of threads that read the SQLite file. Default: 2.
     #[must_use]
     pub fn readers_max(self, readers_max: usize) -> Self {
-        let limits = Limits {
-            readers_max,
-            ..self.limits
-        };
-        Self::of(self.folder, limits)
+        self.with(|limits| limits.readers_max = readers_max)
     }
 
     /// Sets the maximum number of reads, and of writes, of the SQLite file that wait for a thread. Default: 1,000. Further ones
     /// fail.
     #[must_use]
     pub fn queue_len_max(self, queue_len_max: usize) -> Self {
-        let limits = Limits {
-            queue_len_max,
-            ..self.limits
-        };
-        Self::of(self.folder, limits)
+        self.with(|limits| limits.queue_len_max = queue_len_max)
     }
 
     /// Returns the path of the folder.

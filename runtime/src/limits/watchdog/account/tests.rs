@@ -39,7 +39,7 @@ impl Thread {
             entered,
             answer: self.answer.take(),
         });
-        if judgement.ask || self.accounts.asked.is_some() {
+        if judgement.ask || self.accounts.query.is_some() {
             self.answer = runs.map(|event| Answer {
                 turn,
                 event,
