@@ -163,6 +163,30 @@ fn an_aggregate_error_shows_its_errors() {
     }
 }
 
+/// As `console.log` of the error, whose last frames are of the runtime in a timer and not at the top level.
+#[test]
+fn the_properties_of_an_error_are_in_braces_wherever_it_was_thrown() {
+    let thrown = "throw Object.assign(new Error('e'), { code: 'E1' });";
+    for script in [
+        thrown.to_owned(),
+        format!("setTimeout(() => {{ {thrown} }}, 1);"),
+        format!("queueMicrotask(() => {{ {thrown} }});"),
+        format!(
+            "setTimeout(() => {{ try {{ {thrown} }} catch (cause) {{ throw new Error('f', {{ cause }}); }} }}, 1);"
+        ),
+    ] {
+        let ended = ends_with(1, &script);
+        let frame = ended.stderr.lines().position(|line| line.trim() == "code: \"E1\"");
+        let before = frame.and_then(|at| ended.stderr.lines().nth(at.checked_sub(1)?));
+        assert!(
+            before.is_some_and(|line| line.trim_start().starts_with("at ") && line.ends_with(" {")),
+            "{script}: {}",
+            ended.stderr
+        );
+        assert!(!ended.stderr.contains("ext:"), "{script}: {}", ended.stderr);
+    }
+}
+
 /// The script's own code has not run yet, so it cannot have caught an exception.
 #[test]
 fn an_error_of_loading_is_not_called_uncaught() {

@@ -23,7 +23,7 @@ pub(crate) use self::remote::serve as serve_remote;
 use self::remote::{Found as Answered, RemoteCache};
 use self::store::Key;
 use crate::context::{begin_operation, end_with_event};
-use crate::event::{Body, EventEnded, EventKey};
+use crate::event::{Body, EventEnded, EventKey, Headers, TooManyHeaders};
 use crate::fetch::{FetchError, streamed};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
@@ -78,6 +78,9 @@ enum CacheError {
     #[class(type)]
     #[error("a header is not valid")]
     Header,
+    #[class(type)]
+    #[error("the message has {0}")]
+    TooManyHeaders(#[from] TooManyHeaders),
     #[class(inherit)]
     #[error(transparent)]
     Quota(#[from] QuotaError),
@@ -101,13 +104,13 @@ enum CacheError {
 type Pairs = Vec<(ByteString, ByteString)>;
 
 fn header_map(pairs: Pairs) -> Result<HeaderMap, CacheError> {
-    let mut map = HeaderMap::new();
+    let mut map = Headers::default();
     for (name, value) in pairs {
         let name = HeaderName::from_bytes(&name).map_err(|_| CacheError::Header)?;
         let value = HeaderValue::from_bytes(&value).map_err(|_| CacheError::Header)?;
-        map.try_append(name, value).map_err(|_| CacheError::Header)?;
+        map.append(name, value)?;
     }
-    Ok(map)
+    Ok(map.finish())
 }
 
 /// Starts an operation of an event.

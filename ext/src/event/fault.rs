@@ -86,9 +86,7 @@ fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> Strin
     let inspected = frames.is_some_and(|frames| frames.inspected);
     let stack = error.stack.as_deref().filter(|stack| !stack.is_empty() && !inspected);
     let whole = stack.unwrap_or_else(|| error.exception_message.trim_start_matches("Uncaught "));
-    // Frames of the runtime are not helpful to the script's author.
-    let lines: Vec<_> = cut(whole).lines().filter(|line| !is_internal(line)).collect();
-    let mut text = lines.join("\n");
+    let mut text = without_internal(cut(whole));
     let own = error.frames.iter().find_map(|frame| {
         let file = frame.file_name.as_deref().filter(|file| !file.starts_with("ext:"))?;
         let line = u32::try_from(frame.line_number?).ok()?;
@@ -119,6 +117,29 @@ fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> Strin
         text.push_str(&describe(cause, frames, depth + 1));
     }
     text
+}
+
+/// The text of an error without the frames of the runtime's code, which are not helpful to the script's author. What `console`
+/// writes behind the last frame (a brace before properties of the error, a comma) moves to the last line that stays.
+fn without_internal(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for line in text.lines() {
+        if is_internal(line) {
+            kept.push_str(after_position(line));
+            continue;
+        }
+        if !kept.is_empty() {
+            kept.push('\n');
+        }
+        kept.push_str(line);
+    }
+    kept
+}
+
+/// The text after the position in a line of a stack.
+fn after_position(line: &str) -> &str {
+    let end = line.rfind(|byte: char| byte.is_ascii_digit() || byte == ')');
+    end.map_or("", |end| &line[end + 1..])
 }
 
 /// Returns true if a line of a stack refers to the runtime's code.

@@ -16,7 +16,7 @@ use serde_bytes::ByteBuf;
 
 use super::identity::by_identity;
 use crate::bindings::{Parcel, Remote, Target, pack, unpack};
-use crate::event::{Body, BodyError};
+use crate::event::{Body, BodyError, Headers};
 
 /// The process with the network of a worker.
 #[derive(Clone, Default)]
@@ -147,15 +147,15 @@ pub(crate) fn written(headers: &HeaderMap) -> Vec<(String, ByteBuf)> {
 
 /// Converts headers from their written form. Invalid ones are skipped.
 pub(crate) fn headers(written: Vec<(String, ByteBuf)>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = Headers::default();
     for (name, value) in written {
         let name = http::HeaderName::from_bytes(name.as_bytes());
         if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(&value)) {
             // Fails only above the maximum number of a message.
-            let _ = headers.try_append(name, value);
+            let _ = headers.append(name, value);
         }
     }
-    headers
+    headers.finish()
 }
 
 #[cfg(test)]

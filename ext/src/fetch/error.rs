@@ -2,7 +2,7 @@
 
 use super::guard::Refused;
 use super::send_error::SendError;
-use crate::event::EventEnded;
+use crate::event::{EventEnded, TooManyHeaders};
 use crate::quotas::QuotaError;
 use crate::unwind::Panicked;
 
@@ -44,7 +44,7 @@ pub enum FetchError {
     HeaderValue(#[from] http::header::InvalidHeaderValue),
     /// There are too many request headers.
     #[class(type)]
-    #[error("the request has too many headers")]
+    #[error("the request has {}", TooManyHeaders)]
     TooManyHeaders,
     /// The `data:` URL is invalid.
     #[class(type)]

@@ -46,7 +46,7 @@ use self::body::{ResponseBody, pump};
 use self::service::{Incoming, Opening, Outgoing, OutgoingBody, Payer};
 use crate::coding::{Coding, Codings, offered};
 use crate::context::{cpu_of, current_event, end_with_event, is_open};
-use crate::event::{CALL_DEPTH, EventEnded, EventKey, Tail};
+use crate::event::{CALL_DEPTH, EventEnded, EventKey, Headers, Tail};
 use crate::io::{EventLoopIo, Io};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
@@ -377,18 +377,19 @@ pub(crate) fn charge_event(state: &OpState, event: EventKey, usage: &Usage) -> R
 
 /// Returns the headers to send. Moves credentials from the URL to their header, and sets host and length.
 pub(crate) fn request_headers(url: &mut Url, headers: Vec<(ByteString, ByteString)>) -> Result<HeaderMap, FetchError> {
-    let mut map = HeaderMap::new();
+    let mut map = Headers::default();
     if let Some((user, password)) = extract_authority(url) {
-        map.insert(AUTHORIZATION, basic_auth(&user, password.as_deref()));
+        map.append(AUTHORIZATION, basic_auth(&user, password.as_deref()))
+            .map_err(|_| FetchError::TooManyHeaders)?;
     }
     for (name, value) in headers {
         let name = HeaderName::from_bytes(&name)?;
         let value = HeaderValue::from_bytes(&value)?;
         if !OURS.contains(&name) {
-            map.try_append(name, value).map_err(|_| FetchError::TooManyHeaders)?;
+            map.append(name, value).map_err(|_| FetchError::TooManyHeaders)?;
         }
     }
-    Ok(map)
+    Ok(map.finish())
 }
 
 fn data_url(url: Url) -> Result<Pending, FetchError> {

@@ -26,7 +26,7 @@ use serde::Serialize;
 use self::label::Label;
 use crate::coding;
 use crate::coding::encode::EncodeError;
-use crate::event::set_reason;
+use crate::event::{Headers, TooManyHeaders, set_reason};
 use crate::native::finish;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
@@ -65,7 +65,7 @@ pub enum HandlerError {
     Reason(String),
     /// There are too many response headers.
     #[class(range)]
-    #[error("the response has too many headers: at most a few thousand can be sent")]
+    #[error("the response has {}", TooManyHeaders)]
     TooManyHeaders,
     /// The body is too large to be copied.
     #[class(range)]
@@ -183,22 +183,23 @@ pub(crate) fn response(
     let mut response = http::Response::new(());
     *response.status_mut() = code.ok_or(HandlerError::Status(status))?;
     set_reason(&mut response, reason).map_err(|error| HandlerError::Reason(error.to_string()))?;
-    fill_headers(response.headers_mut(), headers)?;
+    *response.headers_mut() = header_map(headers)?;
     Ok(response)
 }
 
-/// Adds the headers of a script's response.
-pub(crate) fn fill_headers(headers: &mut HeaderMap, given: Vec<(ByteString, ByteString)>) -> Result<(), HandlerError> {
+/// The headers of a script's response.
+pub(crate) fn header_map(given: Vec<(ByteString, ByteString)>) -> Result<HeaderMap, HandlerError> {
+    let mut headers = Headers::default();
     for (name, value) in given {
         let shown = || String::from_utf8_lossy(&name).into_owned();
         let parsed = HeaderName::from_bytes(&name).map_err(|e| HandlerError::Header(shown(), e.to_string()))?;
         let value = HeaderValue::from_maybe_shared(Bytes::from(value.to_vec()))
             .map_err(|e| HandlerError::Header(shown(), e.to_string()))?;
         headers
-            .try_append(parsed, value)
+            .append(parsed, value)
             .map_err(|_| HandlerError::TooManyHeaders)?;
     }
-    Ok(())
+    Ok(headers.finish())
 }
 
 /// Answers with a body in memory. `last` also ends the event, because nothing else is pending. `manual`: the script has
@@ -261,7 +262,11 @@ fn op_isopod_respond_plain<'s>(
     let bytes = copy::of_text_or_view(scope, body)?.unwrap_or_default();
     let mut response = http::Response::new(Body::from(Usage::of(state).ledger().keep(bytes)));
     if let Some(content_type) = fields::content_type(scope, content_type)? {
-        response.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+        let mut headers = Headers::default();
+        headers
+            .append(http::header::CONTENT_TYPE, content_type)
+            .map_err(|_| HandlerError::TooManyHeaders)?;
+        *response.headers_mut() = headers.finish();
     }
     let events = events(state);
     events.borrow_mut().respond(key, response);

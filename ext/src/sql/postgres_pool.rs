@@ -19,10 +19,17 @@ use super::postgres_error::{error, invalid};
 use super::postgres_flow::{self, Flow};
 
 /// Removes all session state that SQL may have left: `DISCARD ALL` except for plans and the statements that sqlx keeps
-/// prepared. It returns an additional row if SQL prepared a statement; the session is then closed.
-const CLEAN: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; \
-     SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
-     SELECT FROM pg_prepared_statements WHERE from_sql LIMIT 1";
+/// prepared; and what that does not reset, the seed of `random()`, by which one caller would choose another's numbers. It
+/// returns an additional row if SQL prepared a statement; the session is then closed.
+fn clean_statements() -> String {
+    let seed = fastrand::f64();
+    format!(
+        "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; \
+         SELECT pg_advisory_unlock_all(), setseed({seed}); DISCARD TEMP; DISCARD SEQUENCES; \
+         SELECT FROM pg_prepared_statements WHERE from_sql LIMIT 1"
+    )
+}
+
 /// Limit for cleaning or testing a connection; then it is closed.
 const CLEAN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle time after which a connection is tested before use.
@@ -136,7 +143,9 @@ impl Shared {
             if in_transaction {
                 connection.execute("ROLLBACK").await?;
             }
-            connection.fetch_all(sqlx::raw_sql(CLEAN)).await
+            connection
+                .fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(clean_statements())))
+                .await
         });
         if matches!(cleaned.await, Ok(Ok(rows)) if rows.len() == 1) {
             session.used = Instant::now();

@@ -25,7 +25,7 @@ pub(crate) use self::service::connect;
 pub(crate) use self::socket::Socket;
 use self::socket::{NEXT_ENDED, open};
 use crate::event::{Body, EventKey, Tail};
-use crate::handlers::{HandlerError, NoMemory, fill_headers, of_text, of_view, room};
+use crate::handlers::{HandlerError, NoMemory, header_map, of_text, of_view, room};
 use crate::quotas::{QuotaError, Usage};
 use crate::values::events;
 
@@ -69,7 +69,7 @@ fn op_isopod_socket_respond(
 ) -> Result<ResourceId, SocketError> {
     let mut response = http::Response::new(Body::empty());
     *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
-    fill_headers(response.headers_mut(), headers)?;
+    *response.headers_mut() = header_map(headers)?;
     let tail = Rc::new(Tail::default());
     let (socket, wire) = open(state, Some(key), &tail)?;
     response.extensions_mut().insert(Upgrade::new(wire));

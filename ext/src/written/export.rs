@@ -13,7 +13,7 @@ use super::frame::{
 use super::import::import_to;
 use super::message::{message_of, written_message};
 use super::owed::{Owing, Waiting};
-use super::parts::{headers_of, item_of, written_caller, written_cf, written_data, written_headers};
+use super::parts::{item_of, response_headers_of, written_caller, written_cf, written_data, written_headers};
 use crate::bindings::Lent;
 use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, RequestCf, RequestUrl, TaskItem, set_reason};
 use crate::handlers::{Event, EventKind, HandlerInput as _};
@@ -285,7 +285,7 @@ impl Recipient {
                     *response.status_mut() =
                         StatusCode::from_u16(status).map_err(|error| FrameError::invalid("status", error))?;
                     set_reason(&mut response, &reason).map_err(|error| FrameError::invalid("reason", error))?;
-                    *response.headers_mut() = headers_of(headers)?;
+                    *response.headers_mut() = response_headers_of(headers)?;
                     if has_socket {
                         let socket = socket.ok_or_else(|| FrameError::invalid("socket", "it does not come with it"))?;
                         response.extensions_mut().insert(socket);

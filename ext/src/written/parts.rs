@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::frame::{FrameError, WrittenCaller, WrittenCf, WrittenData, WrittenHeaders, WrittenItem};
-use crate::event::{Caller, Data, RequestCf, TaskItem};
+use crate::event::{Caller, Data, Headers, RequestCf, TaskItem};
 use crate::values::{Encoded, ValueError};
 
 pub(crate) fn written_headers(headers: &HeaderMap) -> WrittenHeaders {
@@ -19,14 +19,31 @@ pub(crate) fn written_headers(headers: &HeaderMap) -> WrittenHeaders {
 pub(crate) fn headers_of(written: WrittenHeaders) -> Result<HeaderMap, FrameError> {
     let mut headers = HeaderMap::new();
     for (name, value) in written {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| FrameError::invalid("header", error))?;
-        let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(value.into_vec()))
-            .map_err(|error| FrameError::invalid("header", error))?;
+        let (name, value) = header_of(&name, value)?;
         headers
             .try_append(name, value)
             .map_err(|error| FrameError::invalid("header", error))?;
     }
     Ok(headers)
+}
+
+/// The headers of a response, with the limits of one that is made in this process: a cell may have been taken over.
+pub(crate) fn response_headers_of(written: WrittenHeaders) -> Result<HeaderMap, FrameError> {
+    let mut headers = Headers::default();
+    for (name, value) in written {
+        let (name, value) = header_of(&name, value)?;
+        headers
+            .append(name, value)
+            .map_err(|error| FrameError::invalid("response", error))?;
+    }
+    Ok(headers.finish())
+}
+
+fn header_of(name: &str, value: serde_bytes::ByteBuf) -> Result<(HeaderName, HeaderValue), FrameError> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| FrameError::invalid("header", error))?;
+    let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(value.into_vec()))
+        .map_err(|error| FrameError::invalid("header", error))?;
+    Ok((name, value))
 }
 
 pub(crate) fn written_data(data: Data) -> Result<WrittenData, ValueError> {

@@ -117,6 +117,9 @@ fn postgresql_keeps_nothing_for_the_next_call() {
         await value(`SELECT set_config('role', 'other', false) AS v`);
         await value(`SELECT pg_advisory_lock(7) AS v`);
         await value(`SELECT nextval('s') AS v`);
+        const seeded = await value('SELECT random() AS v FROM setseed(0.5)');
+        await value('SELECT setseed(0.5) AS v');
+        const random = await value('SELECT random() AS v');
         await DB.prepare('SELECT 1 AS a INTO TEMPORARY kept').run();
         await DB.exec('CREATE TABLE pg_temp.kept_too (a int)');
         const failed = await thrown(() => DB.batch([DB.prepare('SELECT 1'), DB.prepare('SELECT nope')]));
@@ -129,6 +132,7 @@ fn postgresql_keeps_nothing_for_the_next_call() {
             same: process === await value('SELECT pg_backend_pid() AS v'),
             zone: await value(`SELECT current_setting('TimeZone') AS v`),
             timeout: await value(`SELECT current_setting('statement_timeout') AS v`),
+            random: random !== seeded,
         };
         await value('SELECT prepares() AS v');
         const prepared = await value(`SELECT count(*) AS v FROM pg_prepared_statements WHERE from_sql`);
@@ -143,6 +147,7 @@ fn postgresql_keeps_nothing_for_the_next_call() {
         got["clean"],
         json!({
             "path": "\"$user\", public", "role": "app", "locks": 0, "tables": 0, "same": true, "zone": "UTC", "timeout": "30s",
+            "random": true,
             "sequence": "D1_ERROR: lastval is not yet defined in this session: SQLSTATE 55000",
         })
     );

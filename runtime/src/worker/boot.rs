@@ -232,15 +232,18 @@ impl Worker {
     async fn evaluate(&mut self) -> Result<(), Fault> {
         // Loading is not watched: it runs no user code, and must not be terminated halfway.
         let entry = self.script.entry.clone();
-        let main = self
-            .runtime
-            .load_main_es_module(&entry)
-            .await
+        let main = match self.runtime.load_main_es_module(&entry).await {
+            Ok(main) => main,
+            // V8 ends its compiler as it ends code, with an exception that says nothing.
+            Err(_) if self.gauge.is_ending() => return Err(self.breach_at_start(Limit::Memory)),
             // Not an exception of the script.
-            .map_err(|error| Fault {
-                thrown: None,
-                ..fault(&error, Some(&self.frames))
-            })?;
+            Err(error) => {
+                return Err(Fault {
+                    thrown: None,
+                    ..fault(&error, Some(&self.frames))
+                });
+            }
+        };
         // V8 compiles a module without a look at the time.
         if has_to_stop() {
             return Err(Fault::new(FaultKind::BootFailed, self.loader.loads_too_long()));
@@ -339,14 +342,23 @@ impl Worker {
 
     fn boot_breach(&mut self) -> Result<(), Fault> {
         self.gauge.check(self.runtime.v8_isolate());
-        let Ended::Breached(breach) = self.watch.disarm() else {
+        let ended = self.watch.disarm();
+        // Also while modules were compiled, which is not watched.
+        if self.gauge.is_ending() {
+            return Err(self.breach_at_start(Limit::Memory));
+        }
+        let Ended::Breached(breach) = ended else {
             return Ok(());
         };
+        Err(self.breach_at_start(breach.limit))
+    }
+
+    fn breach_at_start(&self, limit: Limit) -> Fault {
         if self.script.command.is_some() {
-            return Err(self.breach_of_command(breach.limit));
+            return self.breach_of_command(limit);
         }
         let limits = &self.script.limits;
-        let message = match breach.limit {
+        let message = match limit {
             Limit::Cpu => format!(
                 "the script's top-level code exceeded its CPU limit of {:?}",
                 limits.boot_cpu
@@ -357,7 +369,7 @@ impl Worker {
                 limits.memory_bytes >> 20
             ),
         };
-        Err(Fault::new(FaultKind::BootFailed, message))
+        Fault::new(FaultKind::BootFailed, message)
     }
 }
 

@@ -114,3 +114,17 @@ fn the_size_of_typescript_is_limited_below_that_of_other_modules() {
     }
     assert_eq!(call(with("./a.js"), "look", vec![]).unwrap(), 1);
 }
+
+/// The compiler of V8 makes the lists and objects of literals before any code runs.
+#[test]
+fn a_start_whose_modules_fill_the_memory_says_so() {
+    let source = format!("export default [{}]", "{a:1,b:[1,2]},".repeat(1 << 18));
+    let limits = isopod_runtime::Limits::default().memory_bytes(24 << 20);
+    let builder = script("import './large.js'; export default {}").module("./large.js", &*source);
+    let script = Arc::new(builder.limits(limits).compatibility(without_node()).build().unwrap());
+    let message = on_worker_thread(move |thread| async move {
+        let booted = Worker::boot(&thread, &script, BootOptions::default()).await;
+        booted.err().expect("it has no room").message
+    });
+    assert!(message.contains("memory limit of 24 MiB"), "{message}");
+}

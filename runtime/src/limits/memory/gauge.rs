@@ -129,6 +129,11 @@ impl Gauge {
         current
     }
 
+    /// Returns true if the isolate was ended for its memory.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.0.ending.get()
+    }
+
     fn end(&self) {
         self.0.ending.set(true);
         self.0.watched.end_for_memory();
