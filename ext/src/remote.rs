@@ -7,7 +7,7 @@ use crate::bindings::kv::{KvBinding, RemoteKv};
 use crate::bindings::queue::{QueueBinding, RemoteQueue};
 use crate::bindings::r2::{R2Binding, RemoteR2};
 use crate::bindings::rate_limit::RateLimit;
-use crate::bindings::{Asks, Binding, Custom, Hyperdrive, Json, Secret, StoreSecret, Text, WrittenBinding, unpack};
+use crate::bindings::{Asks, Binding, Custom, Hyperdrive, Json, Secret, Text, WrittenBinding, unpack};
 use crate::cache::{CacheLimits, ResponseCache};
 use crate::fetcher::{Fetcher, Loopback};
 use crate::native::NativeFunction;
@@ -32,7 +32,6 @@ pub fn binding_of(written: WrittenBinding, name: &str, remote: &Arc<dyn Remote>)
         WrittenBinding::Secret(text) => Arc::new(Secret(text)),
         WrittenBinding::Json(text) => Arc::new(Json(json(&text)?)),
         WrittenBinding::Custom { script, options } => Arc::new(Custom::new(script, json(&options)?)),
-        WrittenBinding::StoreSecret { name, value } => Arc::new(StoreSecret::new(name, value)),
         WrittenBinding::Hyperdrive(url) => Arc::new(Hyperdrive::new(&url).map_err(|error| error.to_string())?),
         WrittenBinding::Analytics => Arc::new(AnalyticsBinding::new(RemoteAnalytics(asks))),
         #[cfg(feature = "sql")]

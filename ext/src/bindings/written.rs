@@ -23,13 +23,6 @@ pub enum WrittenBinding {
         /// The options, as JSON text.
         options: String,
     },
-    /// A secret that a script reads with `get()`.
-    StoreSecret {
-        /// Its name in its store.
-        name: String,
-        /// Its value, if it has one.
-        value: Option<String>,
-    },
     /// The URL of a database that the script connects to.
     Hyperdrive(String),
     /// An Analytics Engine dataset of the pool's process.
@@ -83,7 +76,6 @@ impl fmt::Debug for WrittenBinding {
             Self::Secret(_) => "Secret(…)",
             Self::Json(_) => "Json(…)",
             Self::Custom { .. } => "Custom(…)",
-            Self::StoreSecret { .. } => "StoreSecret(…)",
             Self::Hyperdrive(_) => "Hyperdrive(…)",
             Self::Analytics => "Analytics",
             Self::Objects { .. } => "Objects(…)",

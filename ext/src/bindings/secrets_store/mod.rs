@@ -3,9 +3,11 @@
 use std::fmt;
 
 use deno_core::OpState;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Binding, EnvValue, NewWorker, WrittenBinding};
+
+const SCRIPT: &str = "ext:isopod_secrets_store/secret.js";
 
 /// A secret that a script reads with `await env.NAME.get()`.
 ///
@@ -32,6 +34,10 @@ impl StoreSecret {
             value,
         }
     }
+
+    fn options(&self) -> Value {
+        json!({ "name": self.name, "value": self.value })
+    }
 }
 
 impl fmt::Debug for StoreSecret {
@@ -46,14 +52,13 @@ impl Binding for StoreSecret {
     }
 
     fn install(&self, _name: &str, _worker: &NewWorker<'_>, _state: &mut OpState) -> EnvValue<'_> {
-        let options = json!({ "name": self.name, "value": self.value });
-        EnvValue::made("ext:isopod_secrets_store/secret.js", &options)
+        EnvValue::made(SCRIPT, &self.options())
     }
 
     fn written(&self) -> Option<WrittenBinding> {
-        Some(WrittenBinding::StoreSecret {
-            name: self.name.clone(),
-            value: self.value.clone(),
+        Some(WrittenBinding::Custom {
+            script: SCRIPT.to_owned(),
+            options: self.options().to_string(),
         })
     }
 }
