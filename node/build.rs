@@ -12,6 +12,11 @@ const PREFIX: &str = "ext:deno_node/";
 /// Scripts that use the global `process`, which a worker may not have.
 const USE_PROCESS: &[&str] = &["zlib.js"];
 
+/// Lines of scripts in the snapshot with others in their place: path, line, replacement.
+///
+/// A snapshot does not keep that a buffer cannot be transferred. So the first pool is made when there is something to put into it.
+const REPLACED: &[(&str, &str, &str)] = &[("internal/buffer.mjs", "createPool();", "poolSize = 0; poolOffset = 1;")];
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=build");
@@ -32,6 +37,7 @@ fn main() {
             true => module::to_script(&source),
             false => source,
         };
+        let script = replaced(&name, script);
         let code = ascii(&in_surroundings(&script, USE_PROCESS.contains(&name.as_str())));
         let file = out.join(format!("script_{number}.js"));
         fs::write(&file, code).expect("OUT_DIR is writable");
@@ -69,6 +75,16 @@ fn in_surroundings(code: &str, uses_process: bool) -> String {
     let process = if uses_process { ", process" } else { "" };
     let surroundings = "__bootstrap.core.loadExtScript(\"ext:isopod_node/shim.js\")";
     format!("(({{ bootstrap: __bootstrap, Deno{process} }}) => (\n{call}\n))({surroundings});\n")
+}
+
+/// Replaces the lines of [`REPLACED`].
+fn replaced(name: &str, mut script: String) -> String {
+    for (_, line, replacement) in REPLACED.iter().filter(|(path, ..)| *path == name) {
+        let line = format!("\n{line}\n");
+        assert_eq!(script.matches(&line).count(), 1, "{name} has one line {line}");
+        script = script.replace(&line, &format!("\n{replacement}\n"));
+    }
+    script
 }
 
 /// Escapes what is not ASCII, as deno_core requires it of its scripts. It stands in literals and comments only.

@@ -10,6 +10,9 @@ globalThis.self ??= globalThis;
 process.on("unhandledRejection", () => {});
 process.on("uncaughtException", () => {});
 
-const { location, isLong } = JSON.parse(readFileSync("options.json", "utf8"));
-const result = await run(location, isLong, readFileSync("harness.txt", "utf8"), readFileSync("test.txt", "utf8"));
-process.stdout.write(`\nRESULT ${JSON.stringify(result)}\n`, () => process.exit(0));
+const { location, isLong, timeouts } = JSON.parse(readFileSync("options.json", "utf8"));
+const read = (file) => readFileSync(file, "utf8");
+const running = run(location, isLong, read("harness.txt"), read("test.txt"), { timeouts });
+// Nothing can happen any more: the subtests that wait have failed.
+process.on("beforeExit", () => globalThis.timeout());
+running.then((result) => process.stdout.write(`\nRESULT ${JSON.stringify(result)}\n`, () => process.exit(0)));

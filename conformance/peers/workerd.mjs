@@ -3,11 +3,11 @@
 import { run } from "run.mjs";
 import harness from "harness.txt";
 import test from "test.txt";
-import { location, isLong } from "options.mjs";
+import { location, isLong, timeouts } from "options.mjs";
 
 export default {
   async test(_, { unsafe }) {
-    const result = await run(location, isLong, harness, test, (text) => unsafe.eval(text));
+    const result = await run(location, isLong, harness, test, { evaluate: (text) => unsafe.eval(text), timeouts });
     console.log(`RESULT ${JSON.stringify(result)}`);
   },
 };

@@ -2,14 +2,16 @@
 //!
 //! `cargo xtask conformance` fetches the tests and calls this program. The path of a test: `files` finds it and its scripts,
 //! `run` evaluates it in a worker of its own (`harness.js`), which fetches resources from `origin`, and `expected` compares the
-//! results with the folder `expected`. `peers` evaluates it in other runtimes.
+//! results with the folder `expected`. `peers` evaluates it in other runtimes, with a `cache` of their results.
 #![expect(clippy::print_stdout, reason = "a program")]
 
+mod cache;
 mod document;
 mod expected;
 mod files;
 mod origin;
 mod peers;
+mod progress;
 mod results;
 mod run;
 
@@ -20,6 +22,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use self::expected::Expected;
+use self::peers::Places;
 
 /// Runs the web-platform-tests in workers, and compares the results with those expected.
 #[derive(Parser)]
@@ -44,6 +47,9 @@ struct Arguments {
     /// write it into the page.
     #[arg(long)]
     peers: Option<PathBuf>,
+    /// The folder where the results of those runtimes are kept. A test whose result is there is not run again on them.
+    #[arg(long, default_value = "target/conformance/peers")]
+    peers_cache: PathBuf,
     /// Print the number of passed subtests in each folder as JSON.
     #[arg(long)]
     json: bool,
@@ -65,8 +71,14 @@ async fn main() -> Result<ExitCode> {
     let outcomes = run::run(&arguments.tests, tests.clone(), arguments.at_once).await?;
     let summary = results::summarize(&outcomes);
     if let Some(folder) = &arguments.peers {
-        let mut summaries = vec![("Isopod".to_owned(), results::summarize(&outcomes))];
-        summaries.extend(peers::run(folder, &arguments.tests, &tests, arguments.at_once).await?);
+        let name = format!("Isopod {}", env!("CARGO_PKG_VERSION"));
+        let mut summaries = vec![(name, results::summarize(&outcomes))];
+        let places = Places {
+            packages: folder,
+            tests: &arguments.tests,
+            cache: &arguments.peers_cache,
+        };
+        summaries.extend(peers::run(places, &tests, arguments.at_once).await?);
         print!("{}", document::peers(&summaries)?);
         if let Some(page) = whole_page(&arguments) {
             document::write_peers(page, &summaries)?;

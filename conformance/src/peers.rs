@@ -1,8 +1,10 @@
 //! The tests on other runtimes: each test in a process of its own, with the same harness and the same server of resources.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,7 +15,9 @@ use serde_json::json;
 use tokio::process::Command;
 use tokio::time;
 
+use crate::cache::Cache;
 use crate::files::Test;
+use crate::progress::Progress;
 use crate::results::{self, Outcome, Reported, Summary};
 use crate::{origin, run};
 
@@ -43,19 +47,39 @@ const PEERS: &[Peer] = &[
     },
 ];
 
-/// Time limit of a test, above that of `harness.js`, after which its process is killed.
-const LIMIT: Duration = Duration::from_secs(40);
-const LONG_LIMIT: Duration = Duration::from_secs(150);
+/// Time limits of tests: those of the suite.
+const LIMIT: Duration = Duration::from_secs(10);
+const LONG_LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs the tests on each runtime, this many at once. Returns the names of the runtimes with their versions, and the results.
-pub(crate) async fn run(
-    packages: &Path,
-    folder: &Path,
-    tests: &[Test],
-    at_once: usize,
-) -> Result<Vec<(String, Summary)>> {
+/// The time beyond that after which a process that has not reported is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The files beside a test's process: the harness, and each runtime's start.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("run.mjs", include_str!("harness.js")),
+    ("process.mjs", include_str!("../peers/process.mjs")),
+    ("workerd.mjs", include_str!("../peers/workerd.mjs")),
+    ("workerd.capnp", include_str!("../peers/workerd.capnp")),
+];
+
+/// The folders of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places<'a> {
+    /// The folder of npm packages with the runtimes.
+    pub(crate) packages: &'a Path,
+    /// The folder of the tests.
+    pub(crate) tests: &'a Path,
+    /// The folder where results are kept, from which an interrupted run continues.
+    pub(crate) cache: &'a Path,
+}
+
+/// Runs the tests on each runtime, one runtime after another and this many tests at once. Returns the names of the runtimes with
+/// their versions, and the results.
+pub(crate) async fn run(places: Places<'_>, tests: &[Test], at_once: usize) -> Result<Vec<(String, Summary)>> {
+    let folder = places.tests;
     let harness = fs::read_to_string(folder.join("resources/testharness.js")).context("resources/testharness.js")?;
-    // Absolute, because each process has its own current folder.
+    // The current folder of each process is one of its own.
+    let packages = places.packages;
     let packages = packages
         .canonicalize()
         .with_context(|| packages.display().to_string())?;
@@ -63,19 +87,34 @@ pub(crate) async fn run(
     let mut summaries = Vec::new();
     for peer in PEERS {
         let program = program(&packages, peer)?;
-        let version = version(&program).await?;
-        let outcomes: BTreeMap<_, _> = stream::iter(tests)
+        let name = format!("{} {}", peer.name, version(&program).await?);
+        let cache = RefCell::new(Cache::open(places.cache, &name)?);
+        let mut progress = Progress::new(&name, tests.len());
+        let mut ended = stream::iter(tests)
             .map(|test| {
-                let (program, harness) = (&program, harness.as_str());
+                let (program, harness, cache) = (&program, harness.as_str(), &cache);
                 async move {
-                    let outcome = outcome(peer, program, folder, harness, address.port(), test).await;
+                    let text = match run::text(folder, test) {
+                        Ok(text) => text,
+                        Err(error) => return Ok((test.name(), Outcome::failed(format!("{error:#}")))),
+                    };
+                    let key = key(harness, &text, test);
+                    if let Some(outcome) = cache.borrow().get(&test.name(), key) {
+                        return anyhow::Ok((test.name(), outcome));
+                    }
+                    let outcome = outcome(peer, program, harness, text, address.port(), test).await;
                     let outcome = outcome.unwrap_or_else(|error| Outcome::failed(format!("{error:#}")));
-                    (test.name(), outcome)
+                    cache.borrow_mut().add(test.name(), key, &outcome)?;
+                    Ok((test.name(), outcome))
                 }
             })
-            .buffer_unordered(at_once)
-            .collect()
-            .await;
+            .buffer_unordered(at_once);
+        let mut outcomes = BTreeMap::new();
+        while let Some(outcome) = ended.next().await {
+            let (test, outcome) = outcome?;
+            progress.ended(&test, outcome.error.as_deref());
+            outcomes.insert(test, outcome);
+        }
         let summary = results::summarize(&outcomes);
         if summary.passed() == 0 {
             let errors = outcomes
@@ -83,10 +122,17 @@ pub(crate) async fn run(
                 .find_map(|(test, outcome)| Some((test, outcome.error?)));
             bail!("{} passes no test: {errors:?}", peer.name);
         }
-        summaries.push((format!("{} {version}", peer.name), summary));
+        summaries.push((name, summary));
     }
     running.shutdown(Duration::from_secs(5)).await;
     Ok(summaries)
+}
+
+/// Identifies what a test's result depends on besides the runtime.
+fn key(harness: &str, text: &str, test: &Test) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (PROGRAMS, harness, text, test.is_long).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Finds the program for this machine among the packages for several.
@@ -113,23 +159,23 @@ async fn version(program: &Path) -> Result<String> {
     Ok(version.unwrap_or_default().to_owned())
 }
 
-async fn outcome(peer: &Peer, program: &Path, folder: &Path, harness: &str, port: u16, test: &Test) -> Result<Outcome> {
+async fn outcome(peer: &Peer, program: &Path, harness: &str, text: String, port: u16, test: &Test) -> Result<Outcome> {
     let at = tempfile::tempdir()?;
-    let options = json!({ "location": format!("http://localhost:{port}/{}", test.name()), "isLong": test.is_long });
-    let module = format!("export const {{ location, isLong }} = {options};\n");
-    let (options, text) = (options.to_string(), run::text(folder, test)?);
-    let files: [(&str, &[u8]); 8] = [
-        ("run.mjs", include_bytes!("harness.js")),
-        ("process.mjs", include_bytes!("../peers/process.mjs")),
-        ("workerd.mjs", include_bytes!("../peers/workerd.mjs")),
-        ("workerd.capnp", include_bytes!("../peers/workerd.capnp")),
-        ("harness.txt", harness.as_bytes()),
-        ("test.txt", text.as_bytes()),
-        ("options.json", options.as_bytes()),
-        ("options.mjs", module.as_bytes()),
+    let options = json!({
+        "location": format!("http://localhost:{port}/{}", test.name()),
+        "isLong": test.is_long,
+        "timeouts": { "normal": LIMIT.as_millis(), "long": LONG_LIMIT.as_millis() },
+    });
+    let module = format!("export const {{ location, isLong, timeouts }} = {options};\n");
+    let options = options.to_string();
+    let files = [
+        ("harness.txt", harness),
+        ("test.txt", &text),
+        ("options.json", &options),
+        ("options.mjs", &module),
     ];
-    for (name, bytes) in files {
-        fs::write(at.path().join(name), bytes)?;
+    for (name, text) in PROGRAMS.into_iter().chain(files) {
+        fs::write(at.path().join(name), text)?;
     }
     let mut command = Command::new(program);
     command
@@ -137,7 +183,7 @@ async fn outcome(peer: &Peer, program: &Path, folder: &Path, harness: &str, port
         .current_dir(at.path());
     command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let limit = if test.is_long { LONG_LIMIT } else { LIMIT };
-    let output = time::timeout(limit, command.output())
+    let output = time::timeout(limit + GRACE, command.output())
         .await
         .context("no end in time")??;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -11,14 +11,19 @@ use crate::table::{Column, Row, Table};
 #[derive(Clone, Copy)]
 enum Subject {
     Boot,
+    BootWithBuffer,
     Isopod,
     Bare,
     Deno,
     Node,
 }
 
-const SUBJECTS: [(&str, Subject); 5] = [
+const SUBJECTS: [(&str, Subject); 6] = [
     ("Isopod, on its thread, to the script's first line", Subject::Boot),
+    (
+        "Isopod with `nodejs_compat` and `Buffer`, on its thread, to the script's first line",
+        Subject::BootWithBuffer,
+    ),
     ("Isopod, a call with `Policy::PerRequest`", Subject::Isopod),
     ("Isopod's extensions without the snapshot, isolate only", Subject::Bare),
     ("Deno, `new Worker` to its first message", Subject::Deno),
@@ -31,6 +36,7 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
     let medians = effort.medians(&SUBJECTS, |(_, subject)| {
         let mut command = match subject {
             Subject::Boot => programs.own(["boot"]),
+            Subject::BootWithBuffer => programs.own(["boot", "--node"]),
             Subject::Isopod => programs.own(["fresh"]),
             Subject::Bare => programs.own(["bare"]),
             Subject::Deno => {
@@ -48,7 +54,7 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         title: "Worker start".to_owned(),
         how: format!(
             "{starts} a round, each after the previous one has ended: event loop, isolate and the script's code; except in the \
-             first row, also a message and its answer."
+             first two rows, also a message and its answer."
         ),
         columns: Column::lower(["median, ms", "90 %, ms"]),
         rows: Row::all(SUBJECTS.map(|(subject, _)| subject), medians),

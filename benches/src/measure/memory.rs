@@ -16,12 +16,18 @@ const MANY: u32 = 50;
 /// Time for allocators and garbage collectors to settle.
 const SETTLE: Duration = Duration::from_secs(1);
 
-const SUBJECTS: [&str; 3] = ["Isopod", "Deno, `Worker`", "Node, `worker_threads`"];
+const SUBJECTS: [&str; 4] = [
+    "Isopod",
+    "Isopod with `nodejs_compat` and `Buffer`",
+    "Deno, `Worker`",
+    "Node, `worker_threads`",
+];
 
 /// The command of a subject; its last argument is the number of workers.
 pub(super) fn command(subject: &str, programs: &Programs) -> Result<Command> {
     Ok(match subject {
         "Isopod" => programs.own(["idle"]),
+        "Isopod with `nodejs_compat` and `Buffer`" => programs.own(["idle", "--node"]),
         "Deno, `Worker`" => {
             let mut deno = programs.deno()?;
             deno.args(["run", "--quiet", "--allow-read"])

@@ -11,8 +11,14 @@ use tokio::task::LocalSet;
 
 use super::micros_since;
 
-pub(super) fn run(workers: usize) -> Result<Vec<f64>> {
-    let script = Arc::new(Script::builder("boot").source("export const ping = () => 1;").build()?);
+const SOURCE: &str = "export const ping = () => 1;";
+
+/// The same on the snapshot with Node.js modules.
+const SOURCE_WITH_BUFFER: &str = "const bytes = Buffer.from('ping'); export const ping = () => bytes.length;";
+
+pub(super) fn run(workers: usize, node: bool) -> Result<Vec<f64>> {
+    let source = if node { SOURCE_WITH_BUFFER } else { SOURCE };
+    let script = Arc::new(Script::builder("boot").source(source).build()?);
     let (to, samples) = sync_channel(1);
     let body = Box::new(move || drop(to.send(boots(workers, &script))));
     platform::spawn("boot".into(), body)?;

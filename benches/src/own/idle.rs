@@ -13,9 +13,13 @@ const SCRIPT: &str = "idle";
 /// Answers late, so that concurrent calls are spread over all workers.
 const SOURCE: &str = "export const ping = () => new Promise((done) => setTimeout(done, 200));";
 
-pub(super) fn run(workers: usize) -> Result<()> {
+/// The first lines of a script on the snapshot with Node.js modules.
+const BUFFER: &str = "export const bytes = Buffer.from('ping');\n";
+
+pub(super) fn run(workers: usize, node: bool) -> Result<()> {
+    let source = format!("{}{SOURCE}", if node { BUFFER } else { "" });
     let pool = Pool::builder().threads(workers).build()?;
-    let script = Script::builder(SCRIPT).source(SOURCE).build()?;
+    let script = Script::builder(SCRIPT).source(source).build()?;
     pool.deploy(SCRIPT, script, &Options::default().workers_min(workers).spread_at(1))?;
     while pool.stats().scripts[SCRIPT].workers < workers {
         // tidy:allow(sleep): lets the process settle, or polls it.

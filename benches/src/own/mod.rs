@@ -39,7 +39,12 @@ pub(crate) enum Subject {
     /// Repeated calls on a fresh worker; prints microseconds of each
     Fresh { calls: usize },
     /// Repeated starts of a worker on one thread, to its script's first line; prints microseconds of each
-    Boot { workers: usize },
+    Boot {
+        workers: usize,
+        /// A script that uses `Buffer`
+        #[arg(long)]
+        node: bool,
+    },
     /// Repeated creation of an isolate with all extensions, without the snapshot; prints microseconds of each
     Bare { isolates: usize },
     /// Messages from worker to worker; prints microseconds per hop
@@ -49,7 +54,12 @@ pub(crate) enum Subject {
     /// Endless loops on all processors; prints the milliseconds from the limit to the answer of each
     Breach { loops: usize },
     /// Idle workers, each on its own thread; prints a line when they are ready
-    Idle { workers: usize },
+    Idle {
+        workers: usize,
+        /// A script that uses `Buffer`
+        #[arg(long)]
+        node: bool,
+    },
     /// A pool and one call
     First,
     /// A server on hyper alone
@@ -102,12 +112,12 @@ pub(crate) fn run(subject: Subject) -> Result<()> {
         } => print(&dispatch::call_throughput(function, workers, calls)?),
         Subject::FakeThroughput { calls } => print(&dispatch::fake_throughput(calls)?),
         Subject::Fresh { calls } => print(&fresh::run(calls)?),
-        Subject::Boot { workers } => print(&boot::run(workers)?),
+        Subject::Boot { workers, node } => print(&boot::run(workers, node)?),
         Subject::Bare { isolates } => print(&bare::run(isolates)?),
         Subject::Events { chains } => print(&events::run(chains)?),
         Subject::Enforced { blocks } => print(&enforce::enforced(blocks)?),
         Subject::Breach { loops } => print(&enforce::breach(loops)?),
-        Subject::Idle { workers } => idle::run(workers),
+        Subject::Idle { workers, node } => idle::run(workers, node),
         Subject::First => first::run(),
         Subject::Hyper { port } => hyper::run(port),
         Subject::Queue { messages } => print(&stores::queue(messages)?),

@@ -166,5 +166,5 @@ before("op_urlpattern_process_match_input", (input, base) => {
   if (lengthOfTexts(texts) > LARGE_BYTES) op_isopod_room_for_text(texts, URL_TEXT, 2);
 });
 
-return { askForText, before, byteLengthOf, COPY, LARGE_BYTES, READ };
+return { askForText, before, byteLengthOf, COPY, LARGE_BYTES, READ, URL_TEXT };
 })();

@@ -19,6 +19,7 @@ const {
 // First, because scripts loaded later get the ops with its checks.
 const guards = core.loadExtScript("ext:isopod_quotas/guards.js");
 const { limitTypes } = core.loadExtScript("ext:isopod_quotas/webassembly.js");
+core.loadExtScript("ext:isopod_web/urls.js");
 const context = core.loadExtScript("ext:isopod_context/context.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
@@ -59,7 +60,13 @@ const { Scheduler, scheduler } = core.loadExtScript("ext:isopod_web/scheduler.js
 
 const lazy = (specifier, prepared = (loaded) => loaded) => {
   let loaded;
-  return () => loaded ??= prepared(core.loadExtScript(specifier));
+  return () => {
+    if (loaded !== undefined) return loaded;
+    const script = core.loadExtScript(specifier);
+    // The first script that is loaded brings one of these back, as in `boot`.
+    interfaces.removeStatics();
+    return loaded = prepared(script);
+  };
 };
 /** A script with an interface, loaded on first use. */
 const lazyInterface = (name, specifier) =>

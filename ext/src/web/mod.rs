@@ -9,6 +9,7 @@ mod codec;
 mod digest;
 mod ed448;
 mod kind;
+mod url;
 #[cfg(test)]
 mod vectors;
 
@@ -140,6 +141,10 @@ deno_core::extension!(
         ed448::op_isopod_ed448_read,
         ed448::op_isopod_ed448_sign,
         ed448::op_isopod_ed448_verify,
+        url::op_isopod_url_parse,
+        url::op_isopod_url_parse_with_base,
+        url::op_isopod_url_serialization,
+        url::op_isopod_url_set,
     ],
     esm_entry_point = "ext:isopod_web/globals.js",
     esm = [dir "src/web", "globals.js"],
@@ -164,6 +169,7 @@ deno_core::extension!(
         "scheduler.js",
         "subtle.js",
         "table.js",
+        "urls.js",
         "weigh.js",
         "workers.js",
         "ext:deno_net/02_tls.js" = "no_tls.js",

@@ -12,7 +12,8 @@ const {
   SymbolToPrimitive,
   TypeError,
 } = primordials;
-const web = internals.isopodNode.timers;
+/** Those of the Web. The worker tells of them when it starts, and this script is in the snapshot. */
+const web = () => internals.isopodNode.timers;
 
 /** https://nodejs.org/api/errors.html#err_invalid_arg_type */
 function checkCallback(callback) {
@@ -49,7 +50,7 @@ class Timeout {
 
   #start() {
     const run = () => ReflectApply(this.#callback, this, this.#args);
-    const set = this.#repeats ? web.setInterval : web.setTimeout;
+    const set = this.#repeats ? web().setInterval : web().setTimeout;
     this.#number = ReflectApply(set, globalThis, [run, this.#delay]);
   }
 
@@ -69,13 +70,13 @@ class Timeout {
 
   /** Restarts the timer with the same delay. */
   refresh() {
-    ReflectApply(web.clearTimeout, globalThis, [this.#number]);
+    ReflectApply(web().clearTimeout, globalThis, [this.#number]);
     this.#start();
     return this;
   }
 
   close() {
-    ReflectApply(web.clearTimeout, globalThis, [this.#number]);
+    ReflectApply(web().clearTimeout, globalThis, [this.#number]);
     return this;
   }
 
@@ -112,7 +113,7 @@ function setImmediate(callback, ...args) {
 
 function clearTimeout(timer) {
   if (typeof timer === "object" && timer !== null && numberOf(timer) !== timer) return void timer.close();
-  if (timer !== undefined && timer !== null) ReflectApply(web.clearTimeout, globalThis, [timer]);
+  if (timer !== undefined && timer !== null) ReflectApply(web().clearTimeout, globalThis, [timer]);
 }
 
 const clearInterval = { clearInterval: (timer) => clearTimeout(timer) }.clearInterval;

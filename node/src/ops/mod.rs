@@ -56,6 +56,8 @@ deno_core::extension!(
         zlib::op_isopod_zlib_reset,
         zlib::op_isopod_zlib_step,
     ],
+    esm_entry_point = "ext:isopod_node/snapshot.js",
+    esm = [dir "src/js", "snapshot.js"],
     lazy_loaded_js = [
         dir "src/js",
         "absent/child_process.js",

@@ -30,6 +30,8 @@ struct Surface {
 struct Differences {
     partly: BTreeMap<String, String>,
     no: BTreeMap<String, String>,
+    /// Why a module that is there lacks some of Node.js's names.
+    lacks: BTreeMap<String, String>,
 }
 
 fn surface(modules: &[&str]) -> Surface {
@@ -98,6 +100,12 @@ impl Differences {
     }
 }
 
+/// The names that Node.js has in a module, and a worker has not.
+fn missing<'a>(exports: &'a [String], of_node: Option<&'a String>) -> impl Iterator<Item = &'a str> {
+    let names = of_node.into_iter().flat_map(|names| names.split(' '));
+    names.filter(move |name| !name.is_empty() && !exports.iter().any(|there| there == name))
+}
+
 fn page(surface: &Surface, differences: &Differences, of_node: &BTreeMap<String, String>) -> String {
     let mut page = include_str!("surface/head.txt").to_owned();
     _ = writeln!(
@@ -123,15 +131,13 @@ fn page(surface: &Surface, differences: &Differences, of_node: &BTreeMap<String,
     );
     for (name, exports) in &surface.modules {
         let notes = differences.notes(&format!("node:{name}"));
-        let missing = of_node.get(name).into_iter().flat_map(|names| names.split(' '));
-        let missing: Vec<_> = missing
-            .filter(|export| !exports.iter().any(|there| there == export))
+        let missing: Vec<_> = missing(exports, of_node.get(name))
+            .map(|export| format!("`{export}`"))
             .collect();
-        let missing: Vec<_> = missing.into_iter().map(|export| format!("`{export}`")).collect();
-        let missing = if missing.is_empty() {
-            String::new()
-        } else {
-            format!("not there: {}", missing.join(", "))
+        let missing = match (missing.as_slice(), differences.lacks.get(&format!("node:{name}"))) {
+            ([], _) => String::new(),
+            (missing, Some(reason)) => format!("no {}: {reason}", missing.join(", ")),
+            (missing, None) => format!("no {}", missing.join(", ")),
         };
         let notes: Vec<_> = [notes, missing].into_iter().filter(|text| !text.is_empty()).collect();
         let shown = if differences.no.contains_key(&format!("node:{name}")) {
@@ -162,6 +168,17 @@ fn the_table_of_interfaces_is_what_a_worker_has() {
         .filter(|name| surface.has(name))
         .collect();
     assert!(there.is_empty(), "said not to be there, and there: {there:?}");
+    let unexplained: Vec<_> = surface
+        .modules
+        .iter()
+        .filter(|(name, exports)| missing(exports, of_node.get(*name)).next().is_some())
+        .map(|(name, _)| format!("node:{name}"))
+        .filter(|name| !differences.no.contains_key(name) && !differences.lacks.contains_key(name))
+        .collect();
+    assert!(
+        unexplained.is_empty(),
+        "names are missing without a reason: {unexplained:?}"
+    );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/interfaces.md");
     let made = page(&surface, &differences, &of_node);
     if std::env::var_os("ISOPOD_UPDATE_DOCS").is_some() {

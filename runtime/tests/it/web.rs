@@ -56,6 +56,17 @@ checks! {
 }
 
 #[test]
+fn functions_of_the_runtime_stay_hidden_when_its_scripts_are_loaded() {
+    let source = "export const names = () => {
+        new URLPattern({ pathname: '/' });
+        return [Crypto, CryptoKey].flatMap(Object.getOwnPropertyNames);
+    };";
+    let names = call(script(source), "names", vec![]).unwrap();
+    let plain = ["length", "name", "prototype"];
+    assert_eq!(names, json!([plain, plain].concat()));
+}
+
+#[test]
 fn tokens_of_html_and_their_content_are_bounded() {
     let source = concat!(include_str!("web/checks.js"), include_str!("web/html.js"));
     let limits = Limits::default().quotas(Quotas::default().native_bytes(8 << 20));
