@@ -9,6 +9,7 @@ mod cache;
 mod callbacks;
 mod cells;
 mod cells_between;
+mod cells_transit;
 mod check;
 mod client;
 mod command_end;

@@ -32,6 +32,10 @@ pub struct Pool {
     /// Maximum size of a response in `caches`. A larger one is not stored.
     #[serde(with = "Size")]
     pub cache_object: u64,
+    /// Maximum memory of the server's process for values in transit between it and one worker in a process of its own: for what
+    /// the worker asks and for what it is answered, each. Further values wait. At least 1 MiB.
+    #[serde(with = "Size")]
+    pub cell_transit: u64,
     /// Maximum number of HTTP/1 connections that live on the thread of a worker, because it answers all their requests. 0:
     /// all connections stay with the server's threads.
     pub connections_per_worker: usize,
@@ -76,6 +80,7 @@ impl Default for Pool {
         Self {
             cache: 256 << 20,
             cache_object: 32 << 20,
+            cell_transit: 64 << 20,
             connections_per_worker: 4096,
             isolation: Isolation::default(),
             sandbox: Sandbox::default(),

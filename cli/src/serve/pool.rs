@@ -60,7 +60,11 @@ pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
             config::OsScheduling::Tuned => OsScheduling::Tuned,
             config::OsScheduling::Untouched => OsScheduling::Untouched,
         })
-        .cells(cells().sandbox_required(settings.sandbox == config::Sandbox::Required))
+        .cells(
+            cells()
+                .sandbox_required(settings.sandbox == config::Sandbox::Required)
+                .transit_bytes_max(usize::try_from(settings.cell_transit).unwrap_or(usize::MAX)),
+        )
         .attached_tasks_max(settings.connections_per_worker)
         .lost_grace(settings.lost_grace)
         .wall_grace(settings.wall_grace)

@@ -68,7 +68,8 @@ impl Module for Analysis {
     async fn ready(&mut self, ctx: &Context) -> PhaseResult {
         let (bus, results) = (ctx.bus(), ctx.hub().get::<Results>()?);
         let scripts = WorkerTasks::new(bus, &results, &*ctx.hub().get::<Pool>()?);
-        let options = HandlerOptions::default();
+        // Its process may be killed as well.
+        let options = HandlerOptions::default().retries(16);
         let verdicts = scripts.chain("results.strings".parse()?, "verdict", options);
         let subscribe = |patterns: &[&str]| -> Result<Subscription, BoxError> {
             let patterns: Result<Vec<_>, _> = patterns.iter().map(|pattern| pattern.parse()).collect();
@@ -153,7 +154,8 @@ impl Work {
         let (again, name) = (self.again.clone(), sample.clone());
         self.ctx.service(async move {
             if let Err(failure) = unpacked.await {
-                again.send((name, failure)).await?;
+                // Nothing takes it any more where the host stops.
+                drop(again.send((name, failure)).await);
             }
             Ok(())
         });

@@ -1,6 +1,6 @@
 //! A daemon that analyzes samples by modules in processes of their own: `unpack` in Rust, `strings` in Python and, if asked
-//! for, `entropy` in Python with a package; and by a script in a worker, `verdict`. Each is started by the results of the
-//! one before. Any of the processes may be killed at any time.
+//! for, `entropy` in Python with a package; and by a script, `verdict`, in a worker whose process is a sandbox. Each is started by the
+//! results of the one before. Any of the processes may be killed at any time.
 //!
 //! The findings are on standard output, the progress on standard error.
 
@@ -17,7 +17,7 @@ use isopod::host::bus::Results;
 use isopod::host::process::{Channel, ProcessModule};
 use isopod::host::supervise::{Backoff, Intensity};
 use isopod::host::{Host, PoolModule, Shutdown};
-use isopod::{Options, Pool, Script};
+use isopod::{Cells, Isolation, Options, Pool, Script};
 use serde_json::json;
 
 use crate::analysis::Analysis;
@@ -25,6 +25,8 @@ use crate::analysis::Analysis;
 const USAGE: &str = "usage: example-analysis-daemon FOLDER [PYTHON WITH MSGSPEC]";
 
 fn main() -> ExitCode {
+    // First of all: where this process is to run the script, it does, and does not return.
+    isopod::run_cell_if_asked();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(tracing::Level::WARN)
@@ -47,14 +49,16 @@ fn run() -> Result<(), Box<dyn Error>> {
     let results = Results::new();
     let verdict = Script::builder("verdict")
         .source(include_str!("verdict.js"))
-        .binding("RESULTS", results.binding());
+        .binding("RESULTS", results.binding())
+        .isolation(Isolation::Sandbox);
     let mut host = Host::builder()
         .client(Arc::new(results))
-        .module(PoolModule::new("pool", || Pool::builder().threads(1).build()).script(
-            "verdict",
-            verdict.build()?,
-            Options::default(),
-        ))
+        .module(
+            PoolModule::new("pool", || {
+                Pool::builder().threads(1).cells(Cells::this_program()).build()
+            })
+            .script("verdict", verdict.build()?, Options::default()),
+        )
         .module(ProcessModule::new("unpack", beside("example-analysis-daemon-unpack")?).channel(channel()))
         .module(python_module("python3", "strings").config(json!({ "shortest": 6 })));
     if let Some(python) = &python {

@@ -1,4 +1,4 @@
-// Judges a sample by its strings: the last stage, a script in a worker of the daemon's own process.
+// Judges a sample by its strings: the last stage, a script in a sandbox.
 const RULES = [/^http:\/\//, /kernel32/i, /CreateRemoteThread/];
 
 export default {

@@ -15,6 +15,7 @@ pub mod r2;
 pub mod rate_limit;
 mod remote;
 pub(crate) mod secrets_store;
+mod transit;
 mod written;
 
 use std::borrow::Cow;
@@ -33,6 +34,7 @@ pub use self::plain::{Custom, Json, Secret, Text};
 pub(crate) use self::remote::{Asks, Cross, Crossed, pack, unpack};
 pub use self::remote::{Lent, Parcel, ParcelFuture, Remote, Target};
 pub use self::secrets_store::StoreSecret;
+pub use self::transit::{Held, Transit};
 pub use self::written::WrittenBinding;
 
 /// A capability placed in a script's `env`.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use isopod_websocket::Upgrade;
 
+use super::transit::{Held, Transit};
 use crate::event::Body;
 
 /// A request to a binding in another process, or its answer: bytes, and values that have no written form.
@@ -20,6 +21,10 @@ pub struct Parcel {
     pub stubs: Vec<Arc<dyn Lent>>,
     /// The WebSocket of an answer.
     pub socket: Option<Upgrade>,
+    /// The room that it takes in the memory of this process.
+    pub held: Held,
+    /// The limits of the values in transit between this process and the one that asks.
+    pub transit: Transit,
 }
 
 /// A function or an object that another process can call while this is held.
@@ -46,6 +51,25 @@ impl Parcel {
             bodies,
             ..Self::default()
         }
+    }
+
+    /// Prepares a question for code of workers or of the embedder, which may take any time: it gives back the room in which further
+    /// questions are received.
+    ///
+    /// # Errors
+    /// The reason, if too much was passed on that is not read.
+    pub fn pass_on(mut self) -> Result<Self, String> {
+        self.held = self.transit.pass_on(self.bytes.len())?;
+        Ok(self)
+    }
+
+    /// Waits for room for an answer, unless it has room in this transit.
+    ///
+    /// # Errors
+    /// The reason, if too many answers wait already.
+    pub async fn made(mut self, transit: &Transit) -> Result<Self, String> {
+        self.held = transit.made(self.held, self.bytes.len()).await?;
+        Ok(self)
     }
 }
 

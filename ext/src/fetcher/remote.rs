@@ -107,13 +107,14 @@ async fn answered<T>(
             .into(),
         bodies: exported.bodies,
         stubs: exported.stubs,
-        socket: None,
+        ..Parcel::default()
     };
     let Parcel {
         bytes,
         bodies,
         stubs,
         socket,
+        ..
     } = asks.ask(addressed(asked).map_err(lost)?).await.map_err(lost)?;
     let mut bodies: Vec<_> = bodies.into_iter().map(Some).collect();
     let mut stubs: Vec<_> = stubs.into_iter().map(Some).collect();
@@ -154,11 +155,19 @@ pub(crate) fn serve(
 ) -> ParcelFuture {
     let worker: Arc<str> = worker.into();
     Box::pin(async move {
-        let mut bodies: Vec<_> = asked.bodies.into_iter().map(Some).collect();
-        let mut stubs: Vec<_> = asked.stubs.into_iter().map(Some).collect();
-        let Ok(Frame::Event(event)) = Frame::decode(&asked.bytes) else {
+        let Parcel {
+            bytes,
+            bodies,
+            stubs,
+            held,
+            ..
+        } = asked.pass_on()?;
+        let mut bodies: Vec<_> = bodies.into_iter().map(Some).collect();
+        let mut stubs: Vec<_> = stubs.into_iter().map(Some).collect();
+        let Ok(Frame::Event(event)) = Frame::decode(&bytes) else {
             return Err("a service accepts requests and calls only".to_owned());
         };
+        drop(bytes);
         let stream = |number: u32| bodies.get_mut(number as usize)?.take();
         let stub = |number: u32| stubs.get_mut(number as usize)?.take();
         let (event, owed) = import(event, stream, |_| None, stub, bytes_max).map_err(|error| error.to_string())?;
@@ -183,7 +192,9 @@ pub(crate) fn serve(
                     let message = whole.as_any()?.downcast_mut::<RpcMessage>();
                     message.map(std::mem::take)
                 });
-                let message = message.ok_or("a call has a message")?;
+                let mut message = message.ok_or("a call has a message")?;
+                // Until the worker has read it.
+                message.held = held;
                 match whole(async { fetcher.call(RpcCall::new(message), caller).await }).await {
                     Ok(message) => drop(reply.give_any(Box::new(message))),
                     Err(failure) => reply.fail(fault_of(failure)),
@@ -202,6 +213,7 @@ pub(crate) fn serve(
             bodies: answered.bodies,
             stubs: answered.stubs,
             socket: answered.socket,
+            ..Parcel::default()
         })
     })
 }

@@ -71,16 +71,18 @@ pub(crate) fn serve<'f>(
     asked: Parcel,
     bytes_max: usize,
 ) -> ParcelFuture {
-    let begun = unpack::<WrittenCall>(&asked.bytes).and_then(|call| {
+    let begun = asked.pass_on().and_then(|asked| {
+        let call = unpack::<WrittenCall>(&asked.bytes)?;
         let function = functions(call.method.as_deref());
         let function = function
             .ok_or("this function was only valid for one call, which has ended")?
             .clone();
-        Ok((function, Encoded::from_bytes(call.arguments.into_vec().into())))
+        let arguments = Encoded::from_bytes(call.arguments.into_vec().into());
+        Ok((function, arguments, asked.bodies, asked.held))
     });
     Box::pin(async move {
-        let (function, arguments) = begun?;
-        let running = function.call_encoded(arguments, asked.bodies, bytes_max);
+        let (function, arguments, bodies, held) = begun?;
+        let running = function.call_encoded(arguments, bodies, bytes_max);
         let result = match running {
             Ok(running) => match AssertUnwindSafe(running).catch_unwind().await {
                 Ok(result) => result,
@@ -91,6 +93,7 @@ pub(crate) fn serve<'f>(
             },
             Err(error) => Err(NativeError::new("TypeError", error.to_string())),
         };
+        drop(held);
         let (answered, bodies) = match result {
             Ok(NativeResult::Value(mut value)) => match value.to_encoded() {
                 Ok(value) => (

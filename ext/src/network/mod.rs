@@ -165,8 +165,11 @@ impl Brokered {
         self.broker.run(move |thread| {
             let thread = Rc::clone(thread);
             async move {
-                let Parcel { bytes, bodies, .. } = parcel;
+                let Parcel {
+                    bytes, bodies, held, ..
+                } = parcel.pass_on()?;
                 let (reply, body) = answer(&thread, &conditions, &bytes, bodies.into_iter().next()).await?;
+                drop(held);
                 Ok(Parcel::with_bodies(pack(&reply)?, body.into_iter().collect()))
             }
         })
@@ -183,9 +186,17 @@ impl Brokered {
             Ok(config) => config,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        self.broker.run(move |thread| {
-            let io = Rc::clone(&thread.io);
-            async move { sql::serve_remote(io, config, parcel).await }
+        let transit = parcel.transit.clone();
+        let running = self.broker.clone();
+        Box::pin(async move {
+            let _question = transit.question(sql::question_bytes(&parcel)).await;
+            // The size of the results is not known before: as much room as they may take, but so that some statements run at a time.
+            let held = transit.answer(sql::answer_bytes(&config, &transit)).await;
+            let answer = running.run(move |thread| {
+                let io = Rc::clone(&thread.io);
+                async move { sql::serve_remote(io, config, parcel, held).await }
+            });
+            answer.await
         })
     }
 }

@@ -11,6 +11,7 @@ use deno_core::{JsRuntime, OpState, ResourceId, v8};
 use super::failure::RpcError;
 use super::message::{Part, RpcMessage};
 use super::resources::{OutgoingStream, Parcel, StubResource};
+use crate::bindings::Held;
 use crate::quotas::Usage;
 use crate::values::{FromScript, ToScript, ValueError};
 
@@ -39,6 +40,7 @@ impl ToScript for RpcMessage {
             }
         };
         self.charge = None;
+        self.held = Held::default();
         Ok(v8::Array::new_with_elements(scope, &[view.into(), parcel]).into())
     }
 
@@ -90,6 +92,7 @@ pub(crate) fn read<'s>(
         bytes: data,
         parts,
         charge: Some(charge),
+        held: Held::default(),
     })
 }
 

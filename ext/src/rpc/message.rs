@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use isopod_outcome::Failure;
 
 use self::stub::Owner;
+use crate::bindings::Held;
 use crate::event::Body;
 use crate::ledger::Charge;
 
@@ -22,6 +23,8 @@ pub struct RpcMessage {
     pub(crate) parts: Vec<Part>,
     /// Its bytes in the memory of the worker that made it.
     pub(super) charge: Option<Charge>,
+    /// Its room in the memory of this process, if it came from another one.
+    pub(crate) held: Held,
 }
 
 /// A part of a message that is more than data.
@@ -32,11 +35,11 @@ pub(crate) enum Part {
 
 impl RpcMessage {
     /// Returns a message of another process.
-    pub(crate) const fn new(bytes: Vec<u8>, parts: Vec<Part>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>, parts: Vec<Part>) -> Self {
         Self {
             bytes,
             parts,
-            charge: None,
+            ..Self::default()
         }
     }
 

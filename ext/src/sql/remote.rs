@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use deno_core::OpState;
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -12,7 +13,7 @@ use super::call::{Mode, Payer, SqlError};
 use super::config::SqlConfig;
 use super::service::SqlService;
 use super::value::{Param, ResultSet, Value};
-use crate::bindings::{Asks, Binding, EnvValue, Installed, NewWorker, Parcel, pack, unpack};
+use crate::bindings::{Asks, Binding, EnvValue, Held, Installed, NewWorker, Parcel, Transit, pack, unpack};
 use crate::event::Body;
 use crate::io::Io;
 
@@ -130,8 +131,22 @@ impl RemoteSql {
     }
 }
 
-/// Answers a call of a worker in another process. Takes any bytes.
-pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel) -> Result<Parcel, String> {
+/// The room for a call: the bytes that its body is announced to have.
+pub(crate) fn question_bytes(asked: &Parcel) -> usize {
+    let length = asked.bodies.first().and_then(|body| body.size_hint().exact());
+    length.map_or(CALL_BYTES_MAX, |length| usize::try_from(length).unwrap_or(usize::MAX))
+}
+
+/// The statements that have room for their results at a time, if these may be large.
+const STATEMENTS: usize = 4;
+
+/// The room for the answer to a call.
+pub(crate) fn answer_bytes(config: &SqlConfig, transit: &Transit) -> usize {
+    config.result_bytes_max.min(transit.bytes_max() / STATEMENTS)
+}
+
+/// Answers a call of a worker in another process, for which there is room. Takes any bytes.
+pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held: Held) -> Result<Parcel, String> {
     let body = asked.bodies.into_iter().next().ok_or("a call has a body")?;
     let bytes = Limited::new(body, CALL_BYTES_MAX).collect().await;
     let asked = unpack(&bytes.map_err(|error| error.to_string())?.to_bytes())?;
@@ -149,7 +164,9 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel) -> Resul
     let (told, bodies) = match results.await {
         Ok(results) => {
             let written: Vec<_> = results.into_iter().map(WrittenResult::new).collect();
-            (Ok(()), vec![Body::from(pack(&written)?)])
+            let written = pack(&written)?;
+            held.shrink(written.len());
+            (Ok(()), vec![Body::from(held.attach(written))])
         }
         Err(error) => (Err(error.to_string()), Vec::new()),
     };

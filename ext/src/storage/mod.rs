@@ -23,6 +23,8 @@ pub(crate) mod wake;
 mod written;
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -83,6 +85,8 @@ pub(crate) fn signed(number: u64) -> i64 {
 pub struct ReadRoom {
     ledger: MemoryLedger,
     bytes_max: usize,
+    /// The bytes that were asked for in vain, if that is of interest.
+    wanted: Option<Arc<AtomicUsize>>,
 }
 
 /// Memory reserved for a value.
@@ -97,7 +101,24 @@ impl ReadRoom {
     }
 
     pub(crate) fn of(ledger: MemoryLedger, bytes_max: usize) -> Self {
-        Self { ledger, bytes_max }
+        Self {
+            ledger,
+            bytes_max,
+            wanted: None,
+        }
+    }
+
+    /// Creates room that tells how many bytes were asked for in vain.
+    pub(crate) fn probe(bytes_max: usize) -> Self {
+        Self {
+            wanted: Some(Arc::default()),
+            ..Self::new(bytes_max)
+        }
+    }
+
+    /// The bytes of all values at the time when one of them found no room; 0 if there was room for all.
+    pub(crate) fn wanted(&self) -> usize {
+        self.wanted.as_ref().map_or(0, |wanted| wanted.load(Ordering::Relaxed))
     }
 
     /// Reserves memory for a value of this size.
@@ -107,10 +128,14 @@ impl ReadRoom {
     pub fn reserve(&self, bytes: usize) -> Result<Reserved, StorageError> {
         // Charged before the check, because several threads may read for a worker.
         let charge = self.ledger.charge(bytes);
-        match self.ledger.held() > self.bytes_max {
-            true => Err(QuotaError::NativeBytes(self.bytes_max).into()),
-            false => Ok(Reserved(charge)),
+        let held = self.ledger.held();
+        if held > self.bytes_max {
+            if let Some(wanted) = &self.wanted {
+                wanted.fetch_max(held, Ordering::Relaxed);
+            }
+            return Err(QuotaError::NativeBytes(self.bytes_max).into());
         }
+        Ok(Reserved(charge))
     }
 }
 

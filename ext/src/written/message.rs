@@ -69,7 +69,7 @@ fn parcel(message: RpcMessage) -> Result<Parcel, String> {
         bytes: pack(&Message::Sent(written))?,
         bodies: sent.0,
         stubs,
-        socket: None,
+        ..Parcel::default()
     })
 }
 
@@ -82,7 +82,11 @@ enum Message {
 
 fn read(parcel: Parcel, bytes_max: usize) -> Result<Result<RpcMessage, Fault>, String> {
     let Parcel {
-        bytes, bodies, stubs, ..
+        bytes,
+        bodies,
+        stubs,
+        held,
+        ..
     } = parcel;
     let mut bodies: Vec<_> = bodies.into_iter().map(Some).collect();
     let mut stubs: Vec<_> = stubs.into_iter().map(Some).collect();
@@ -94,7 +98,10 @@ fn read(parcel: Parcel, bytes_max: usize) -> Result<Result<RpcMessage, Fault>, S
                 &mut |number| stubs.get_mut(number as usize)?.take(),
                 bytes_max,
             );
-            message.map(Ok).map_err(|error| error.to_string())
+            let mut message = message.map_err(|error| error.to_string())?;
+            // Until the worker has read it.
+            message.held = held;
+            Ok(Ok(message))
         }
         Message::Failed(fault) => Ok(Err(fault.into())),
     }
@@ -105,7 +112,10 @@ struct Lending(Stub);
 
 impl Lent for Lending {
     fn call(&self, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-        let message = read(asked, bytes_max).and_then(|message| message.map_err(|fault| fault.message));
+        let asked = asked.pass_on();
+        let message = asked
+            .and_then(|asked| read(asked, bytes_max))
+            .and_then(|message| message.map_err(|fault| fault.message));
         let running = message.map(|message| self.0.begin(message));
         Box::pin(async move {
             match running?.await {

@@ -29,6 +29,9 @@ pub struct HandlerOptions {
     pub timeout: Duration,
     /// Source of the messages it publishes. Default: the host.
     pub source: Source,
+    /// Number of times that a script's task is begun again if its worker was lost before the end, such as one whose process was
+    /// killed: for chains to scripts. Results that it has emitted are then announced again. Default: 0.
+    pub retries: u32,
 }
 
 impl Default for HandlerOptions {
@@ -37,6 +40,7 @@ impl Default for HandlerOptions {
             subscribe: SubscribeOptions::default(),
             timeout: Duration::from_secs(30),
             source: Source::Host,
+            retries: 0,
         }
     }
 }
@@ -45,6 +49,7 @@ isopod_outcome::setters!(HandlerOptions {
     subscribe: SubscribeOptions,
     timeout: Duration,
     source: Source,
+    retries: u32,
 });
 
 /// Context of a handler during a call.

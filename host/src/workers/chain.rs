@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use isopod_pool::js::TaskRequest;
+use isopod_pool::{Failure, Outcome};
 use serde::de::IgnoredAny;
 
 use super::task::WorkerTasks;
@@ -15,6 +16,7 @@ use crate::tasks::{Announce, run_to_end};
 struct ScriptTarget {
     tasks: WorkerTasks,
     script: Arc<str>,
+    retries: u32,
 }
 
 impl WorkerTasks {
@@ -31,23 +33,33 @@ impl WorkerTasks {
             source: Source::worker(Arc::clone(&script)),
             ..options
         };
-        let tasks = self.clone();
-        Chain::new(from, options, ScriptTarget { tasks, script })
+        let (tasks, retries) = (self.clone(), options.retries);
+        let target = ScriptTarget { tasks, script, retries };
+        Chain::new(from, options, target)
     }
 }
 
 impl ChainTarget for ScriptTarget {
     fn wake(&self, ctx: ChainContext) -> BoxFuture<'static, Result<(), BoxError>> {
-        let request = TaskRequest::new(ctx.result().clone())
-            .config("source", ctx.source().name())
-            .config("name", ctx.name())
-            // Messages that the task publishes are as deep as results that it emits.
-            .at_depth(ctx.depth().saturating_add(1));
-        let announce: Announce = Box::new(move |name, payload| ctx.announce_shared(name, payload));
-        Box::pin(run_to_end(self.tasks.begin::<IgnoredAny>(
-            &self.script,
-            request,
-            announce,
-        )))
+        let (tasks, script, mut left) = (self.tasks.clone(), Arc::clone(&self.script), self.retries);
+        Box::pin(async move {
+            loop {
+                let request = TaskRequest::new(ctx.result().clone())
+                    .config("source", ctx.source().name())
+                    .config("name", ctx.name())
+                    // Messages that the task publishes are as deep as results that it emits.
+                    .at_depth(ctx.depth().saturating_add(1));
+                let results = ctx.clone();
+                let announce: Announce = Box::new(move |name, payload| results.announce_shared(name, payload));
+                let Err(error) = run_to_end(tasks.begin::<IgnoredAny>(&script, request, announce)).await else {
+                    return Ok(());
+                };
+                let failure = error.downcast_ref::<Failure>();
+                if left == 0 || failure.is_none_or(|failure| failure.outcome != Outcome::WorkerLost) {
+                    return Err(error);
+                }
+                left -= 1;
+            }
+        })
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
 use super::{KvEntry, KvKey, KvListing, KvPage, KvStore};
-use crate::bindings::{Asks, Parcel, ParcelFuture, pack, unpack};
+use crate::bindings::{Asks, Held, Parcel, ParcelFuture, Transit, pack, unpack};
+use crate::quotas::QuotaError;
 use crate::storage::{ReadRoom, StorageError, StorageFuture, WrittenStorageError};
 
 /// An operation.
@@ -25,7 +26,8 @@ enum Asked {
 
 #[derive(Serialize, Deserialize)]
 struct WrittenEntry {
-    value: ByteBuf,
+    #[serde(serialize_with = "as_bytes", deserialize_with = "from_bytes")]
+    value: Bytes,
     metadata: Option<String>,
     expiration: Option<u64>,
 }
@@ -33,11 +35,20 @@ struct WrittenEntry {
 impl From<KvEntry> for WrittenEntry {
     fn from(entry: KvEntry) -> Self {
         Self {
-            value: ByteBuf::from(Vec::from(entry.value)),
+            value: entry.value,
             metadata: entry.metadata,
             expiration: entry.expiration,
         }
     }
+}
+
+/// Without a copy of its own.
+fn as_bytes<S: Serializer>(value: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(value)
+}
+
+fn from_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    Ok(ByteBuf::deserialize(from)?.into_vec().into())
 }
 
 /// A page: its keys with metadata and expirations, and true if it is the last one.
@@ -70,8 +81,7 @@ impl KvStore for RemoteKv {
         Box::pin(async move {
             let entries = entries.await?.into_iter().map(|entry| {
                 let Some(entry) = entry else { return Ok(None) };
-                let value = Bytes::from(entry.value.into_vec());
-                let value = room.reserve(value.len())?.keep(value);
+                let value = room.reserve(entry.value.len())?.keep(entry.value);
                 let entry = KvEntry {
                     value,
                     metadata: entry.metadata,
@@ -112,29 +122,46 @@ impl KvStore for RemoteKv {
     }
 }
 
+/// Upper bound of the bytes of a key in a page: its name, its metadata and the rest.
+const LISTED_BYTES_MAX: usize = 512 + 1024 + 32;
+
 /// Executes an operation for a worker in another process.
 pub(super) fn serve(store: Arc<dyn KvStore>, asked: Parcel, bytes_max: usize) -> ParcelFuture {
     Box::pin(async move {
-        let answer = match unpack::<Asked>(&asked.bytes)? {
+        let Parcel {
+            bytes, held, transit, ..
+        } = asked;
+        let asked = unpack::<Asked>(&bytes)?;
+        drop(bytes);
+        let mut room = Held::default();
+        let answer = match asked {
             Asked::Get(keys) => {
-                let entries = store.get(keys, ReadRoom::new(bytes_max)).await;
-                let written = |entries: Vec<Option<KvEntry>>| -> Vec<Option<WrittenEntry>> {
-                    entries.into_iter().map(|entry| entry.map(WrittenEntry::from)).collect()
-                };
-                pack(&entries.map(written).map_err(WrittenStorageError::from))
+                let found = get(&*store, keys, &transit, bytes_max).await;
+                let entries = found.map(|(entries, held)| {
+                    room = held;
+                    entries
+                        .into_iter()
+                        .map(|entry| entry.map(WrittenEntry::from))
+                        .collect::<Vec<_>>()
+                });
+                pack(&entries.map_err(WrittenStorageError::from))
             }
             Asked::Put(key, entry) => {
                 let entry = KvEntry {
-                    value: entry.value.into_vec().into(),
+                    value: entry.value,
                     metadata: entry.metadata,
                     expiration: entry.expiration,
                 };
                 // The platform's rules are checked here, because the other process is not trusted.
                 super::check_key(&key).map_err(|fault| fault.to_string())?;
+                super::rules::check_entry(&entry.value, entry.metadata.as_deref())
+                    .map_err(|fault| fault.to_string())?;
                 pack(&store.put(key, entry).await.map_err(WrittenStorageError::from))
             }
             Asked::Delete(key) => pack(&store.delete(key).await.map_err(WrittenStorageError::from)),
             Asked::List { prefix, after, limit } => {
+                let limit = limit.min(super::rules::LIST_LIMIT);
+                room = transit.answer(limit.saturating_mul(LISTED_BYTES_MAX)).await;
                 let listing = KvListing { prefix, after, limit };
                 let written = |page: KvPage| -> WrittenPage {
                     let keys = page
@@ -152,6 +179,137 @@ pub(super) fn serve(store: Arc<dyn KvStore>, asked: Parcel, bytes_max: usize) ->
                 )
             }
         };
-        answer.map(Parcel::new)
+        // Until here: the value of a question is not dropped before.
+        drop(held);
+        let answer = answer?;
+        room.shrink(answer.len());
+        Ok(Parcel {
+            bytes: answer,
+            held: room,
+            ..Parcel::default()
+        })
     })
+}
+
+/// Reads entries whose values have at most `bytes_max` bytes. Small ones are read at once; for others there is room before they are
+/// read, which is returned with them.
+async fn get(
+    store: &dyn KvStore,
+    keys: Vec<String>,
+    transit: &Transit,
+    bytes_max: usize,
+) -> Result<(Vec<Option<KvEntry>>, Held), StorageError> {
+    let mut bytes = Transit::SMALL_BYTES.min(bytes_max);
+    loop {
+        let held = transit.answer(bytes).await;
+        let room = ReadRoom::probe(bytes);
+        let found = store.get(keys.clone(), room.clone()).await;
+        // Of several values, the first that found no room, and those before it.
+        let wanted = room.wanted();
+        match found {
+            Err(StorageError::Memory(_)) if wanted > bytes_max => return Err(QuotaError::NativeBytes(bytes_max).into()),
+            Err(StorageError::Memory(_)) if bytes < wanted => {
+                bytes = wanted.max(bytes.saturating_mul(2)).min(bytes_max)
+            }
+            found => return found.map(|entries| (entries, held)),
+        }
+        // Nothing is held while more is waited for.
+        drop(held);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    /// A store whose keys are the lengths of their values.
+    #[derive(Default)]
+    struct Lengths {
+        read: AtomicUsize,
+    }
+
+    impl KvStore for Lengths {
+        fn get(&self, keys: Vec<String>, room: ReadRoom) -> StorageFuture<Vec<Option<KvEntry>>> {
+            let read = |key: &String| {
+                let length = key.parse().unwrap();
+                let reserved = room.reserve(length)?;
+                self.read.fetch_add(length, Ordering::Relaxed);
+                Ok(Some(KvEntry::new(reserved.keep(Bytes::from(vec![7; length])))))
+            };
+            Box::pin(std::future::ready(keys.iter().map(read).collect()))
+        }
+
+        fn put(&self, _key: String, _entry: KvEntry) -> StorageFuture<()> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+
+        fn delete(&self, _key: String) -> StorageFuture<()> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+
+        fn list(&self, _listing: KvListing) -> StorageFuture<KvPage> {
+            Box::pin(std::future::ready(Ok(KvPage::default())))
+        }
+    }
+
+    fn ask(asked: &Asked, store: &Arc<Lengths>, transit: &Transit, bytes_max: usize) -> ParcelFuture {
+        let asked = Parcel {
+            transit: transit.clone(),
+            ..Parcel::new(pack(asked).unwrap())
+        };
+        serve(store.clone(), asked, bytes_max)
+    }
+
+    #[test]
+    fn values_are_not_read_before_there_is_room_for_them() {
+        let (store, transit) = (Arc::<Lengths>::default(), Transit::new(4 * MIB));
+        let get = |lengths: &[usize]| {
+            let keys = lengths.iter().map(usize::to_string).collect();
+            ask(&Asked::Get(keys), &store, &transit, 32 * MIB)
+        };
+        let first = get(&[3 * MIB]).now_or_never().unwrap().unwrap();
+        assert!(first.bytes.len() > 3 * MIB);
+        let mut second = get(&[2 * MIB]);
+        assert!(second.as_mut().now_or_never().is_none());
+        assert_eq!(store.read.load(Ordering::Relaxed), 3 * MIB, "the second is not read");
+        // Small values do not wait.
+        assert!(get(&[10, 20]).now_or_never().is_some());
+        drop(first);
+        assert!(second.now_or_never().unwrap().unwrap().bytes.len() > 2 * MIB);
+        // Several that are larger than all the room are alone, and have all of it until they have been sent.
+        let several = get(&[3 * MIB, 10, 2 * MIB]).now_or_never().unwrap().unwrap();
+        assert!(several.bytes.len() > 5 * MIB);
+        assert!(get(&[MIB]).now_or_never().is_none());
+        drop(several);
+        assert!(get(&[MIB]).now_or_never().is_some());
+    }
+
+    #[test]
+    fn values_beyond_the_limit_of_an_answer_are_not_read() {
+        let (store, transit) = (Arc::<Lengths>::default(), Transit::new(4 * MIB));
+        let get = Asked::Get(vec![(2 * MIB).to_string()]);
+        let refused = ask(&get, &store, &transit, MIB).now_or_never().unwrap().unwrap();
+        let refused: Result<Vec<Option<WrittenEntry>>, WrittenStorageError> = unpack(&refused.bytes).unwrap();
+        let refused = StorageError::from(refused.err().unwrap()).to_string();
+        assert!(refused.contains("1048576 bytes"), "{refused}");
+        assert_eq!(store.read.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn an_entry_that_the_platform_does_not_permit_is_refused() {
+        let (store, transit) = (Arc::<Lengths>::default(), Transit::default());
+        let put = |bytes| {
+            let entry = KvEntry::new(Bytes::from(vec![7; bytes]));
+            let put = Asked::Put("key".to_owned(), entry.into());
+            ask(&put, &store, &transit, 32 * MIB).now_or_never().unwrap()
+        };
+        assert!(put(25 * MIB).is_ok());
+        assert!(put(25 * MIB + 1).is_err());
+    }
 }

@@ -188,11 +188,22 @@ impl R2Store for RemoteR2 {
     }
 }
 
+/// The room for a page of a list, before its size is known: a thousand objects with metadata.
+const PAGE_BYTES: usize = 2 << 20;
+
 /// Executes an operation for a worker in another process.
 pub(super) fn serve(store: Arc<dyn R2Store>, asked: Parcel, bytes_max: usize) -> ParcelFuture {
     Box::pin(async move {
-        let content = asked.bodies.into_iter().next().unwrap_or_default();
-        let asked: Asked = serde_json::from_slice(&asked.bytes).map_err(|error| error.to_string())?;
+        let Parcel {
+            bytes,
+            bodies,
+            held: _held,
+            transit,
+            ..
+        } = asked;
+        let content = bodies.into_iter().next().unwrap_or_default();
+        let asked: Asked = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        drop(bytes);
         // The platform's rules are checked here, because the other process is not trusted.
         if let Asked::Put(R2Put { key, .. }) | Asked::CreateUpload(R2NewUpload { key, .. }) = &asked {
             check_key(key).map_err(|fault| fault.to_string())?;
@@ -221,7 +232,12 @@ pub(super) fn serve(store: Arc<dyn R2Store>, asked: Parcel, bytes_max: usize) ->
             }
             Asked::Put(put) => told(store.put(put, content).await),
             Asked::Delete(keys) => told(store.delete(keys).await),
-            Asked::List(listing) => told(store.list(listing).await),
+            Asked::List(listing) => {
+                let mut held = transit.answer(PAGE_BYTES).await;
+                let answer = told(store.list(listing).await)?;
+                held.shrink(answer.bytes.len());
+                Ok(Parcel { held, ..answer })
+            }
             Asked::CreateUpload(upload) => told(store.create_upload(upload).await),
             Asked::PutPart { key, upload, number } => told(store.put_part(key, upload, number, content).await),
             Asked::CompleteUpload { key, upload, parts } => told(store.complete_upload(key, upload, parts).await),

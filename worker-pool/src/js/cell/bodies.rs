@@ -13,6 +13,7 @@ use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame as BodyFrame, SizeHint};
 use isopod_runtime::handlers::{Body, BodyError};
+use isopod_runtime::remote::Held;
 use isopod_runtime::written::{Frame, WrittenCut};
 use tokio::sync::oneshot;
 
@@ -95,14 +96,15 @@ pub(super) fn pull_all(
     from: &SendRequest<Bytes>,
     event: u64,
     lengths: Vec<Option<u64>>,
+    room: Vec<Held>,
 ) -> impl Iterator<Item = (Body, oneshot::Receiver<()>)> {
-    let numbered = (0..).zip(lengths.into_iter().take(BODIES_MAX));
-    numbered.filter_map(move |(number, length)| pull_sized(from, event, number, length))
+    let numbered = (0..).zip(lengths.into_iter().take(BODIES_MAX).zip(room));
+    numbered.filter_map(move |(number, (length, held))| pull_sized(from, event, number, length, held))
 }
 
 /// Requests a body. The receiver resolves when the body was read to its end or dropped.
 pub(super) fn pull(from: &SendRequest<Bytes>, event: u64, number: u32) -> Option<(Body, oneshot::Receiver<()>)> {
-    pull_sized(from, event, number, None)
+    pull_sized(from, event, number, None, Held::default())
 }
 
 fn pull_sized(
@@ -110,6 +112,7 @@ fn pull_sized(
     event: u64,
     number: u32,
     length: Option<u64>,
+    held: Held,
 ) -> Option<(Body, oneshot::Receiver<()>)> {
     let request = Request::get(format!("http://cell/body/{event}/{number}"))
         .body(())
@@ -120,6 +123,7 @@ fn pull_sized(
         state: State::Asked(response),
         left: length,
         _open: open,
+        _held: held,
     };
     Some((Body::new(pulled), closed))
 }
@@ -131,6 +135,8 @@ struct Pulled {
     left: Option<u64>,
     /// Dropped with the body.
     _open: oneshot::Sender<()>,
+    /// Its place among the streams that are read at a time.
+    _held: Held,
 }
 
 enum State {

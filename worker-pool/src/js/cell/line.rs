@@ -5,22 +5,21 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::future::join_all;
-use h2::Reason;
 use h2::client::SendRequest;
 use h2::server::SendResponse;
+use h2::{Reason, SendStream};
 use http::{Request, Response};
 use isopod_outcome::Outcome;
 use isopod_runtime::handlers::Body;
-use isopod_runtime::remote::{Lent, Parcel, ParcelFuture, Target};
+use isopod_runtime::remote::{Held, Lent, Parcel, ParcelFuture, Target, Transit};
 use isopod_runtime::websocket::{SocketLimits, Upgrade};
-use serde_bytes::ByteBuf;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::bodies::{lengths, pull_all};
 use super::offers::{Brought, Offers};
 use super::sockets;
-use super::wire::{Asked, BODIES_MAX, Beside, Broken, Messages, STUBS_MAX, Told, encode, write};
+use super::wire::{Asked, BODIES_MAX, Beside, Broken, Messages, STUBS_MAX, Told, encode_before, write_all};
 
 /// One side of the connections between a pool and a cell. Clones are the same.
 #[derive(Clone)]
@@ -34,6 +33,8 @@ struct Inner {
     /// The number of the next question.
     number: AtomicU64,
     limits: OnceLock<Limits>,
+    /// The limits of what is in transit between both sides, where the other one is not trusted.
+    transit: Transit,
 }
 
 /// Limits of received messages.
@@ -46,13 +47,20 @@ pub(super) struct Limits {
 
 impl Line {
     /// The side that sends these requests, whose questions have numbers from `first` on.
-    pub(super) fn new(requests: SendRequest<Bytes>, offers: Offers, handle: Handle, first: u64) -> Self {
+    pub(super) fn new(
+        requests: SendRequest<Bytes>,
+        offers: Offers,
+        handle: Handle,
+        first: u64,
+        transit: Transit,
+    ) -> Self {
         Self(Arc::new(Inner {
             requests,
             offers,
             handle,
             number: AtomicU64::new(first),
             limits: OnceLock::new(),
+            transit,
         }))
     }
 
@@ -74,13 +82,27 @@ impl Line {
         &self.0.handle
     }
 
+    pub(super) fn transit(&self) -> &Transit {
+        &self.0.transit
+    }
+
     pub(super) fn value_bytes_max(&self) -> usize {
         self.0.limits.get().map_or(0, |limits| limits.value_bytes_max)
     }
 
-    /// Asks for what came with an event, a question or an answer. The receivers are told when its streams and its socket are done.
-    pub(super) fn receive(&self, number: u64, bytes: ByteBuf, beside: Beside) -> (Parcel, Vec<oneshot::Receiver<()>>) {
-        let pulled = pull_all(&self.0.requests, number, beside.bodies);
+    /// Asks for what came with a question or an answer. The receivers are told when its streams and its socket are done.
+    ///
+    /// # Errors
+    /// The reason, if there are too many streams.
+    fn receive(
+        &self,
+        number: u64,
+        bytes: Bytes,
+        beside: Beside,
+        held: Held,
+    ) -> Result<(Parcel, Vec<oneshot::Receiver<()>>), String> {
+        let room = self.0.transit.streams(beside.bodies.len().min(BODIES_MAX))?;
+        let pulled = pull_all(&self.0.requests, number, beside.bodies, room);
         let (bodies, mut closed): (Vec<Body>, Vec<_>) = pulled.unzip();
         let socket = beside.has_socket.then(|| self.socket(number, Arc::default())).flatten();
         let socket = socket.map(|(socket, is_closed)| {
@@ -88,12 +110,14 @@ impl Line {
             socket
         });
         let parcel = Parcel {
-            bytes: bytes.into_vec().into(),
+            bytes,
             bodies,
             stubs: self.borrow(beside.stubs),
             socket,
+            held,
+            transit: self.0.transit.clone(),
         };
-        (parcel, closed)
+        Ok((parcel, closed))
     }
 
     /// Stand-ins for what the other side lends.
@@ -121,12 +145,14 @@ impl Line {
     }
 
     /// The parts of a question or an answer of this number, offered to the other side.
-    fn offer(&self, number: u64, parcel: Parcel) -> Result<(Bytes, Beside), String> {
+    fn offer(&self, number: u64, parcel: Parcel) -> Result<(Bytes, Beside, Held), String> {
         let Parcel {
             bytes,
             bodies,
             stubs,
             socket,
+            held,
+            ..
         } = parcel;
         if bodies.len() > BODIES_MAX {
             return Err(format!("more than {BODIES_MAX} streams are too many for a call"));
@@ -143,7 +169,7 @@ impl Line {
         };
         self.0.offers.add(number, bodies);
         self.0.offers.add_socket(number, socket);
-        Ok((bytes, beside))
+        Ok((bytes, beside, held))
     }
 
     /// Asks the other side, and waits for its answer.
@@ -167,28 +193,30 @@ impl Line {
             number,
             is_answered: false,
         };
-        let (bytes, beside) = match self.offer(number, parcel) {
+        let (bytes, beside, held) = match self.offer(number, parcel) {
             Ok(offered) => offered,
             Err(error) => return Ok(Err(error)),
         };
-        let asked = Asked {
-            target,
-            bytes: ByteBuf::from(Vec::from(bytes)),
-            beside,
-        };
-        let message = match encode(&asked) {
+        let message = match encode_before(&Asked { target, beside }, bytes.clone()) {
             Ok(message) => message,
             Err(Broken(error)) => return Ok(Err(error)),
         };
-        let (told, to, said) = match self.send(number, message).await {
-            Ok(answer) => answer,
-            Err(Unanswered::Refused) => match self.0.offers.recall(number) {
+        let Reply {
+            told,
+            bytes,
+            held,
+            to,
+            said,
+        } = match self.send(number, message, held).await {
+            Ok(reply) => reply,
+            Err(Unanswered::Refused(held)) => match self.0.offers.recall(number) {
                 Some(Brought { bodies, stubs }) => {
                     return Err(Parcel {
-                        bytes: asked.bytes.into_vec().into(),
+                        bytes,
                         bodies,
                         stubs,
-                        socket: None,
+                        held,
+                        ..Parcel::default()
                     });
                 }
                 None => return Ok(Err("the other process is ending".to_owned())),
@@ -198,33 +226,54 @@ impl Line {
             }
         };
         withdraws.is_answered = true;
-        let (mut parcel, closed) = self.receive(number, ByteBuf::new(), told.beside);
+        let received = self.receive(number, bytes, told.beside, held);
+        let (parcel, closed) = match received {
+            Ok(received) => received,
+            Err(error) => return Ok(Err(error)),
+        };
         // Then what is left of the answer may be dropped: not before all of it has been read.
         self.0.handle.spawn(async move {
             let (mut to, mut said) = (to, said);
             join_all(closed).await;
             drop(to.send_data(Bytes::new(), true));
             // A stream that is dropped before its end is reset: the other side would take it for one that was given up.
-            drop(said.next::<Told>().await);
+            drop(said.end().await);
         });
-        Ok(told.answer.map(|bytes| {
-            parcel.bytes = bytes.into_vec().into();
-            parcel
-        }))
+        Ok(match told.has_failed {
+            true => Err(String::from_utf8_lossy(&parcel.bytes).into_owned()),
+            false => Ok(parcel),
+        })
     }
 
-    async fn send(&self, number: u64, message: Bytes) -> Result<(Told, h2::SendStream<Bytes>, Messages), Unanswered> {
+    /// Sends a question, and waits for the reply. There is room for the question until it is sent.
+    async fn send(&self, number: u64, message: [Bytes; 2], held: Held) -> Result<Reply, Unanswered> {
         let request = Request::post(format!("http://cell/ask/{number}")).body(());
         let request = request.map_err(|error| Broken(error.to_string()))?;
-        let sent = self.0.requests.clone().send_request(request, false);
-        // Nothing was sent: the connection has ended, or takes no more.
-        let (response, mut to) = sent.map_err(|_| Unanswered::Refused)?;
+        let (response, mut to) = match self.0.requests.clone().send_request(request, false) {
+            Ok(sent) => sent,
+            // Nothing was sent: the connection has ended, or takes no more.
+            Err(_) => return Err(Unanswered::Refused(held)),
+        };
         // The response has the reason if that is refused.
-        let written = to.send_data(message, false);
-        let mut said = Messages::new(response.await?.into_body());
+        let written = write_all(&mut to, message).await;
+        let response = match response.await {
+            Ok(response) => response,
+            Err(error) => return Err(Unanswered::of(error, held)),
+        };
         written?;
-        let told = said.next::<Told>().await?;
-        Ok((told.ok_or_else(|| Broken("there is no answer".to_owned()))?, to, said))
+        drop(held);
+        let mut said = Messages::new(response.into_body());
+        let none = || Broken("there is no answer".to_owned());
+        let length = said.announced().await?.ok_or_else(none)?;
+        let held = self.0.transit.reply(length).await;
+        let (told, bytes) = said.next_before::<Told>().await?.ok_or_else(none)?;
+        Ok(Reply {
+            told,
+            bytes,
+            held,
+            to,
+            said,
+        })
     }
 
     /// Answers a question of the other side with what `find` finds.
@@ -235,19 +284,26 @@ impl Line {
         mut respond: SendResponse<Bytes>,
         find: impl FnOnce(Target, Parcel) -> ParcelFuture,
     ) -> Result<(), Broken> {
-        let asked = heard.next::<Asked>().await?;
-        let asked = asked.ok_or_else(|| Broken("nothing is asked".to_owned()))?;
-        let (parcel, _) = self.receive(number, asked.bytes, asked.beside);
-        let answer = match asked.target {
-            Target::Lent(lent) => match self.0.offers.lent(lent) {
-                Some(lent) => lent.call(parcel, self.value_bytes_max()),
-                None => Box::pin(std::future::ready(Err(
-                    "the function or object is not lent any more".to_owned()
-                ))),
+        let transit = &self.0.transit;
+        let none = || Broken("nothing is asked".to_owned());
+        let length = heard.announced().await?.ok_or_else(none)?;
+        let held = transit.question(length).await;
+        let (asked, bytes) = heard.next_before::<Asked>().await?.ok_or_else(none)?;
+        let answer = match self.receive(number, bytes, asked.beside, held) {
+            Ok((parcel, _)) => match asked.target {
+                Target::Lent(lent) => match self.0.offers.lent(lent) {
+                    Some(lent) => match parcel.pass_on() {
+                        Ok(parcel) => lent.call(parcel, self.value_bytes_max()),
+                        Err(error) => refused(error),
+                    },
+                    None => refused("the function or object is not lent any more".to_owned()),
+                },
+                target => find(target, parcel),
             },
-            target => find(target, parcel),
+            Err(error) => refused(error),
         };
         let mut to = respond.send_response(Response::new(()), false)?;
+        let answer = async { answer.await?.made(transit).await };
         let answer = tokio::select! {
             answer = answer => answer,
             // It does not wait any longer: what is done for it ends.
@@ -258,29 +314,53 @@ impl Line {
             number,
             is_answered: false,
         };
-        let told = match answer.and_then(|parcel| self.offer(number, parcel)) {
-            Ok((bytes, beside)) => Told {
-                answer: Ok(ByteBuf::from(Vec::from(bytes))),
-                beside,
-            },
-            Err(error) => Told::failed(error),
+        let failed = |error: String| {
+            let told = Told {
+                has_failed: true,
+                beside: Beside::default(),
+            };
+            encode_before(&told, error.into())
         };
-        let bytes = encode(&told).or_else(|Broken(error)| {
-            self.0.offers.take_back(number);
-            encode(&Told::failed(error))
-        });
-        write(&mut to, bytes?).await?;
+        let (message, held) = match answer.and_then(|parcel| self.offer(number, parcel)) {
+            Ok((bytes, beside, held)) => {
+                let told = Told {
+                    has_failed: false,
+                    beside,
+                };
+                let message = encode_before(&told, bytes).or_else(|Broken(error)| {
+                    self.0.offers.take_back(number);
+                    failed(error)
+                });
+                (message?, held)
+            }
+            Err(error) => (failed(error)?, Held::default()),
+        };
+        write_all(&mut to, message).await?;
+        drop(held);
         // It closes its side once it has asked for all bodies. A side that left has nothing of the answer.
-        withdraws.is_answered = matches!(heard.next::<Asked>().await, Ok(None));
+        withdraws.is_answered = heard.end().await.is_ok();
         drop(to.send_data(Bytes::new(), true));
         Ok(())
     }
 }
 
+fn refused(error: String) -> ParcelFuture {
+    Box::pin(std::future::ready(Err(error)))
+}
+
+/// The answer of the other side, and the stream on which it came.
+struct Reply {
+    told: Told,
+    bytes: Bytes,
+    held: Held,
+    to: SendStream<Bytes>,
+    said: Messages,
+}
+
 /// The reason why a question has no answer.
 enum Unanswered {
-    /// The other side ends, and has not begun on it.
-    Refused,
+    /// The other side ends, and has not begun on it. With the room that the question has.
+    Refused(Held),
     Broken(Broken),
 }
 
@@ -290,14 +370,14 @@ impl From<Broken> for Unanswered {
     }
 }
 
-impl From<h2::Error> for Unanswered {
+impl Unanswered {
     /// The two ways to refuse a stream: GOAWAY with the last one that is processed, and `REFUSED_STREAM`
     /// (<https://www.rfc-editor.org/rfc/rfc9113#section-8.7>).
-    fn from(error: h2::Error) -> Self {
+    fn of(error: h2::Error, held: Held) -> Self {
         let has_ended = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
         let is_refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
         match error.is_remote() && (has_ended || is_refused) {
-            true => Self::Refused,
+            true => Self::Refused(held),
             false => Self::Broken(error.into()),
         }
     }

@@ -41,11 +41,21 @@ pub fn understood(bytes: &[u8]) -> usize {
         usize::from(matches!(wire::take::<T>(&mut BytesMut::from(&framed[..])), Ok(Some(_))))
     }
 
+    fn begins<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> usize {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let framed = [&length[..], bytes].concat();
+        drop(wire::take_before::<T>(&mut BytesMut::from(bytes)));
+        usize::from(matches!(
+            wire::take_before::<T>(&mut BytesMut::from(&framed[..])),
+            Ok(Some(_))
+        ))
+    }
+
     is::<wire::FromCell>(bytes)
         + is::<Relayed>(bytes)
         + is::<wire::Report>(bytes)
-        + is::<wire::Asked>(bytes)
-        + is::<wire::Told>(bytes)
+        + begins::<wire::Asked>(bytes)
+        + begins::<wire::Told>(bytes)
         + is::<wire::LogLine>(bytes)
         + is::<Confinement>(bytes)
 }

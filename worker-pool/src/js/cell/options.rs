@@ -31,6 +31,7 @@ pub struct Cells {
     pub(super) spares: usize,
     pub(super) silence_max: Duration,
     pub(super) sandbox_required: bool,
+    pub(super) transit_bytes_max: usize,
 }
 
 impl Cells {
@@ -56,6 +57,7 @@ impl Cells {
             spares: 1,
             silence_max: Duration::from_secs(5),
             sandbox_required: false,
+            transit_bytes_max: 64 << 20,
         }
     }
 
@@ -80,6 +82,15 @@ impl Cells {
     #[must_use]
     pub const fn sandbox_required(mut self, required: bool) -> Self {
         self.sandbox_required = required;
+        self
+    }
+
+    /// Sets how many bytes of the values in transit between a cell and this process are held in the memory of this process at a
+    /// time: of the cell's questions, and of the answers to them, each. Further values wait until others have arrived. A value that is
+    /// larger is the only one. Default: 64 MiB; at least 1 MiB.
+    #[must_use]
+    pub const fn transit_bytes_max(mut self, bytes: usize) -> Self {
+        self.transit_bytes_max = bytes;
         self
     }
 

@@ -15,7 +15,7 @@ use futures::FutureExt as _;
 use h2::client::SendRequest;
 use h2::server::SendResponse;
 use http::{Request, Response};
-use isopod_runtime::remote::{Parcel, ParcelFuture, Target};
+use isopod_runtime::remote::{Parcel, ParcelFuture, Target, Transit};
 use isopod_runtime::websocket::SocketLimits;
 use isopod_runtime::written::FRAME_BYTES_MAX;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,6 +38,9 @@ const HALVES_MAX: usize = 64;
 
 /// Maximum number of concurrent calls of another process.
 const REQUESTS_MAX: u32 = 4096;
+
+/// Bytes of questions of another process, and of answers to it, that are held here at a time, each.
+const TRANSIT_BYTES: usize = 256 << 20;
 
 const FORTH: u8 = b'f';
 const BACK: u8 = b'b';
@@ -71,7 +74,7 @@ impl Peer {
         let forth = open(path, FORTH, token).await?;
         let back = open(path, BACK, token).await?;
         let (requests, connection) = client(forth).await.map_err(io::Error::other)?;
-        let line = Line::new(requests, Offers::default(), handle, ASK);
+        let line = Line::new(requests, Offers::default(), handle, ASK, Transit::new(TRANSIT_BYTES));
         line.limit(limits());
         let peer = Self(line.clone());
         let connection = async move {
@@ -155,7 +158,7 @@ pub(in crate::js) async fn serve(pair: Pair, handle: Handle, find: Find, stops: 
     let Ok((requests, connection)) = client(pair.back).await else {
         return;
     };
-    let line = Line::new(requests, Offers::default(), handle, CALL);
+    let line = Line::new(requests, Offers::default(), handle, CALL, Transit::new(TRANSIT_BYTES));
     line.limit(limits());
     tokio::pin!(connection);
     tokio::select! {

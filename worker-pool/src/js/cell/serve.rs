@@ -20,11 +20,15 @@ use tokio::task::JoinSet;
 
 use super::line::Line;
 use super::offers::{Brought, Offers};
-use super::wire::{ASK, Broken, CONNECTION_BYTES, HEADER_BYTES_MAX, LogLine, Messages, WINDOW_BYTES};
+use super::wire::{ASK, Broken, CONNECTION_BYTES, HEADER_BYTES_MAX, LogLine, Messages};
 use super::{bodies, sockets};
 
 /// Requests of a cell at a time.
 const REQUESTS_MAX: u32 = 4096;
+
+/// Bytes of each request, and of its answer, that may be held besides those that have room: a cell that is taken over sends and reads
+/// them as it likes.
+const ASKED_WINDOW_BYTES: u32 = 64 << 10;
 
 /// All that a cell may ask for.
 #[derive(Default)]
@@ -157,7 +161,8 @@ pub(super) async fn serve(up: UnixStream, served: Arc<Served>) {
 async fn answer(up: UnixStream, served: Arc<Served>) -> Result<(), Broken> {
     let up = tokio::net::UnixStream::from_std(up)?;
     let mut connection = h2::server::Builder::new()
-        .initial_window_size(WINDOW_BYTES)
+        .initial_window_size(ASKED_WINDOW_BYTES)
+        .max_send_buffer_size(ASKED_WINDOW_BYTES as usize)
         .initial_connection_window_size(CONNECTION_BYTES)
         .max_header_list_size(HEADER_BYTES_MAX)
         .max_concurrent_streams(REQUESTS_MAX)
@@ -201,7 +206,12 @@ async fn one(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>,
         drop(respond.send_response(http::Response::new(()), true));
     } else if path == "/log" {
         let mut lines = Messages::new(request.into_body());
-        while let Ok(Some(line)) = lines.next::<LogLine>().await {
+        while let Ok(Some(length)) = lines.announced().await {
+            let transit = served.runs.get().map(|runs| runs.line.transit().clone());
+            let _held = transit.unwrap_or_default().question(length).await;
+            let Ok(Some((line, _))) = lines.next_before::<LogLine>().await else {
+                break;
+            };
             log(line, served.script());
         }
     } else {

@@ -7,13 +7,12 @@ use h2::{Reason, RecvStream, SendStream};
 use isopod_outcome::Outcome;
 use isopod_runtime::WrittenScript;
 use isopod_runtime::fetch::WrittenServers;
-use isopod_runtime::remote::{Parcel, Target};
+use isopod_runtime::remote::{Parcel, Target, Transit};
 use isopod_runtime::written::{
     FRAME_BYTES_MAX, PARTS_MAX, WrittenAnswer, WrittenEvent, WrittenFault, WrittenItem, bounded,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 /// Window of a stream: bytes of a body that its reader has not taken.
 pub(super) const WINDOW_BYTES: u32 = 256 << 10;
@@ -26,6 +25,9 @@ pub(super) const HEADER_BYTES_MAX: u32 = 256 << 10;
 
 /// Maximum size of a message: the largest frame and its description.
 const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + (1 << 10);
+
+/// Messages of at most this size are sent at once, even if the other side reads none.
+const SMALL_BYTES: usize = Transit::SMALL_BYTES;
 
 /// Size of the length prefix.
 const PREFIX: usize = size_of::<u32>();
@@ -135,28 +137,19 @@ pub(super) const BODIES_MAX: usize = Parcel::BODIES_MAX;
 /// Maximum number of functions and objects of an event, a call, and a response.
 pub(super) const STUBS_MAX: usize = PARTS_MAX;
 
-/// A call of a cell to the pool's process, or of that process to a function in the cell.
+/// A call of a cell to the pool's process, or of that process to a function in the cell. Its bytes follow.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Asked {
     pub(super) target: Target,
-    pub(super) bytes: ByteBuf,
     pub(super) beside: Beside,
 }
 
-/// The response to a call.
+/// The response to a call. Its bytes follow.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Told {
-    pub(super) answer: Result<ByteBuf, String>,
+    /// True if there is no answer, and the reason follows.
+    pub(super) has_failed: bool,
     pub(super) beside: Beside,
-}
-
-impl Told {
-    pub(super) fn failed(error: String) -> Self {
-        Self {
-            answer: Err(error),
-            beside: Beside::default(),
-        }
-    }
 }
 
 /// The parts of a call or response besides its bytes.
@@ -203,15 +196,40 @@ impl From<std::io::Error> for Broken {
 pub(super) fn encode(message: &impl Serialize) -> Result<Bytes, Broken> {
     let mut bytes =
         postcard::to_extend(message, vec![0; PREFIX]).map_err(|error| Broken(format!("cannot be written: {error}")))?;
-    let length = bytes.len() - PREFIX;
-    if length > MESSAGE_BYTES_MAX {
-        return Err(Broken(format!(
-            "a message of {length} bytes exceeds the limit of {MESSAGE_BYTES_MAX} bytes: send large data as a stream"
-        )));
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "checked above")]
-    bytes[..PREFIX].copy_from_slice(&(length as u32).to_le_bytes());
+    let prefix = prefix(bytes.len() - PREFIX)?;
+    bytes[..PREFIX].copy_from_slice(&prefix);
     Ok(bytes.into())
+}
+
+/// A message that bytes follow, as they are, with the length of both in front.
+pub(super) fn encode_before(head: &impl Serialize, bytes: Bytes) -> Result<[Bytes; 2], Broken> {
+    let mut head =
+        postcard::to_extend(head, vec![0; PREFIX]).map_err(|error| Broken(format!("cannot be written: {error}")))?;
+    let prefix = prefix(head.len() - PREFIX + bytes.len())?;
+    head[..PREFIX].copy_from_slice(&prefix);
+    Ok([head.into(), bytes])
+}
+
+fn prefix(length: usize) -> Result<[u8; PREFIX], Broken> {
+    match u32::try_from(length) {
+        Ok(prefix) if length <= MESSAGE_BYTES_MAX => Ok(prefix.to_le_bytes()),
+        _ => Err(Broken(format!(
+            "a message of {length} bytes exceeds the limit of {MESSAGE_BYTES_MAX} bytes: send large data as a stream"
+        ))),
+    }
+}
+
+/// Sends a message in parts. Small ones do not wait for room.
+pub(super) async fn write_all(stream: &mut SendStream<Bytes>, parts: [Bytes; 2]) -> Result<(), Broken> {
+    let is_small = parts.iter().map(Bytes::len).sum::<usize>() <= SMALL_BYTES;
+    for part in parts {
+        match is_small {
+            true if part.is_empty() => {}
+            true => stream.send_data(part, false)?,
+            false => write(stream, part).await?,
+        }
+    }
+    Ok(())
 }
 
 /// Queues a message without waiting. It is sent when there is room.
@@ -261,36 +279,102 @@ impl Messages {
             if let Some(message) = take(&mut self.unread)? {
                 return Ok(Some(message));
             }
-            let Some(chunk) = self.stream.data().await else {
-                return match self.unread.is_empty() {
-                    true => Ok(None),
-                    false => Err(Broken("the stream ends within a message".to_owned())),
-                };
-            };
-            let chunk = chunk.inspect_err(|error| self.reset = error.reason())?;
-            self.unread.extend_from_slice(&chunk);
-            self.stream.flow_control().release_capacity(chunk.len())?;
+            if !self.more().await? {
+                return Ok(None);
+            }
         }
+    }
+
+    /// Waits for the length of the next message. May be dropped and called again. `None`: there are no more.
+    pub(super) async fn announced(&mut self) -> Result<Option<usize>, Broken> {
+        loop {
+            if let Some(length) = length(&self.unread)? {
+                return Ok(Some(length));
+            }
+            if !self.more().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits for the next message, with the bytes that follow it. `None`: there are no more.
+    pub(super) async fn next_before<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Bytes)>, Broken> {
+        let Some(length) = self.announced().await? else {
+            return Ok(None);
+        };
+        self.unread.reserve((PREFIX + length).saturating_sub(self.unread.len()));
+        loop {
+            if let Some(taken) = take_before(&mut self.unread)? {
+                if self.unread.is_empty() {
+                    // It shares the memory of the message.
+                    self.unread = BytesMut::new();
+                }
+                return Ok(Some(taken));
+            }
+            if !self.more().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits for the end of the stream. An error if there is another message, or it is broken off.
+    pub(super) async fn end(&mut self) -> Result<(), Broken> {
+        // An end may come with a chunk that is empty.
+        while self.unread.is_empty() {
+            if !self.more().await? {
+                return Ok(());
+            }
+        }
+        Err(Broken("a message follows the last one".to_owned()))
+    }
+
+    /// Waits for more bytes. False: there are no more.
+    async fn more(&mut self) -> Result<bool, Broken> {
+        let Some(chunk) = self.stream.data().await else {
+            return match self.unread.is_empty() {
+                true => Ok(false),
+                false => Err(Broken("the stream ends within a message".to_owned())),
+            };
+        };
+        let chunk = chunk.inspect_err(|error| self.reset = error.reason())?;
+        self.unread.extend_from_slice(&chunk);
+        self.stream.flow_control().release_capacity(chunk.len())?;
+        Ok(true)
+    }
+}
+
+/// The length of the first message, if it is there.
+fn length(unread: &BytesMut) -> Result<Option<usize>, Broken> {
+    let Some(prefix) = unread.first_chunk::<PREFIX>() else {
+        return Ok(None);
+    };
+    match u32::from_le_bytes(*prefix) as usize {
+        length if length > MESSAGE_BYTES_MAX => Err(Broken(format!("a message of {length} bytes is too long"))),
+        length => Ok(Some(length)),
     }
 }
 
 /// Takes the first message of these bytes, if it is complete.
 pub(super) fn take<T: DeserializeOwned>(unread: &mut BytesMut) -> Result<Option<T>, Broken> {
-    let Some(prefix) = unread.first_chunk::<PREFIX>() else {
+    match take_before(unread)? {
+        Some((message, rest)) if rest.is_empty() => Ok(Some(message)),
+        Some((_, rest)) => Err(Broken(format!("{} bytes follow a message", rest.len()))),
+        None => Ok(None),
+    }
+}
+
+/// Takes the first message of these bytes, if all of it is there, with the bytes that follow it.
+pub(super) fn take_before<T: DeserializeOwned>(unread: &mut BytesMut) -> Result<Option<(T, Bytes)>, Broken> {
+    let Some(length) = length(unread)? else {
         return Ok(None);
     };
-    let length = u32::from_le_bytes(*prefix) as usize;
-    if length > MESSAGE_BYTES_MAX {
-        return Err(Broken(format!("a message of {length} bytes is too long")));
-    }
     if unread.len() < PREFIX + length {
         return Ok(None);
     }
     unread.advance(PREFIX);
-    let message = unread.split_to(length);
+    let message = unread.split_to(length).freeze();
     match postcard::take_from_bytes(&message) {
-        Ok((message, [])) => Ok(Some(message)),
-        Ok((_, rest)) => Err(Broken(format!("{} bytes follow a message", rest.len()))),
+        Ok((head, rest)) => Ok(Some((head, message.slice_ref(rest)))),
         Err(error) => Err(Broken(format!("a message is not understood: {error}"))),
     }
 }
@@ -319,6 +403,24 @@ mod tests {
             assert_eq!((outcome, memory_bytes), (Outcome::ExceededCpu, 7));
         }
         assert!(unread.is_empty());
+    }
+
+    #[test]
+    fn bytes_follow_a_message_as_they_are() {
+        let parts = encode_before(&(7_u32, "seven"), Bytes::from_static(b"more")).unwrap();
+        let bytes = parts.concat();
+        for cut in 0..bytes.len() {
+            let mut unread = BytesMut::from(&bytes[..cut]);
+            assert!(take_before::<(u32, String)>(&mut unread).unwrap().is_none());
+        }
+        let mut unread = BytesMut::from(&[&bytes[..], b"next"].concat()[..]);
+        let ((number, text), rest) = take_before::<(u32, String)>(&mut unread).unwrap().unwrap();
+        assert_eq!(
+            (number, &*text, &rest[..], &unread[..]),
+            (7, "seven", &b"more"[..], &b"next"[..])
+        );
+        assert!(take::<(u32, String)>(&mut BytesMut::from(&bytes[..])).is_err());
+        assert!(encode_before(&(), vec![0; MESSAGE_BYTES_MAX + 1].into()).is_err());
     }
 
     #[test]

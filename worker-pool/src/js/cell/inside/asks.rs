@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use isopod_runtime::remote::{Parcel, ParcelFuture, Remote, Target};
 
+use tokio::task::JoinSet;
+
 use crate::js::cell::line::Line;
 
 /// Time limit for a response that needs no I/O, for which the worker's thread blocks.
@@ -13,12 +15,23 @@ const NOW: Duration = Duration::from_secs(1);
 /// Time limit for reading a file of a module, which may be on a slow disk or the network.
 const READ: Duration = Duration::from_secs(30);
 
+fn lost() -> String {
+    "the connection to the pool's process has ended".to_owned()
+}
+
 /// The connection to the pool's process.
 pub(super) struct Asks(pub(super) Line);
 
 impl Remote for Asks {
     fn ask(&self, target: Target, parcel: Parcel) -> ParcelFuture {
-        self.0.ask(target, parcel)
+        // On the thread of the connection: answers arrive while the worker's thread computes or waits for one of them, so that the
+        // pool's process has room for further ones.
+        let mut asking = JoinSet::new();
+        asking.spawn_on(self.0.ask(target, parcel), self.0.handle());
+        Box::pin(async move {
+            let answer = asking.join_next().await;
+            answer.map_or_else(|| Err(lost()), |answer| answer.unwrap_or_else(|_| Err(lost())))
+        })
     }
 
     fn ask_now(&self, target: Target, parcel: Parcel) -> Result<Parcel, String> {
@@ -27,7 +40,7 @@ impl Remote for Asks {
             _ => NOW,
         };
         let (to, answer) = sync_channel(1);
-        let asking = self.ask(target, parcel);
+        let asking = self.0.ask(target, parcel);
         self.0.handle().spawn(async move { drop(to.send(asking.await)) });
         let answer = answer.recv_timeout(limit);
         answer.unwrap_or_else(|_| Err(format!("the pool's process did not answer within {limit:?}")))

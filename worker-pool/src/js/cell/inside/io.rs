@@ -8,7 +8,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use http::{Request, Response};
 use isopod_runtime::WorkerTemplate;
-use isopod_runtime::remote::{ParcelFuture, loopback_of};
+use isopod_runtime::remote::{ParcelFuture, Transit, loopback_of};
 use isopod_runtime::sandbox::Confinement;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -91,7 +91,8 @@ async fn serve(
         .handshake(down)
         .await?;
     let offers = Offers::default();
-    let line = Line::new(up, offers, handle.clone(), ASK);
+    // The pool is trusted, and the memory of this process is looked at from outside.
+    let line = Line::new(up, offers, handle.clone(), ASK, Transit::default());
     let inside = Arc::new(Inside {
         remote: Arc::new(Asks(line.clone())),
         line,

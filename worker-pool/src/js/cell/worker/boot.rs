@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use h2::Ping;
 use isopod_outcome::Failure;
 use isopod_runtime::fetch::WrittenServers;
+use isopod_runtime::remote::Transit;
 use isopod_runtime::{Isolation, OsScheduling, Script};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -157,7 +158,8 @@ async fn start(
         reason = "of the worker's event loop, with which all that is asked of it ends"
     )]
     let own = Handle::current();
-    let line = Line::new(requests.clone(), cell.served.offers.clone(), own, CALL);
+    let transit = Transit::new(depot.options().transit_bytes_max);
+    let line = Line::new(requests.clone(), cell.served.offers.clone(), own, CALL, transit);
     let quotas = &script.limits().quotas;
     line.limit(Limits {
         value_bytes_max: quotas.message_bytes,

@@ -144,8 +144,12 @@ impl Carried {
         let mut is_streaming = false;
         let mut failed = None;
         let outcome = loop {
+            let length = said.announced().await?.unwrap_or(0);
+            // Until it is handed to the caller, or taken apart for one who takes it later.
+            let held = self.line.transit().reply(length).await;
             match said.next::<Report>().await? {
                 Some(Report::Item(item)) => {
+                    drop(held);
                     // Not borrowed meanwhile, because the event may fail while its caller is slow.
                     let recipient = self.open.recipient.borrow_mut().take();
                     let Some(mut recipient) = recipient else { continue };
