@@ -1,6 +1,6 @@
 //! Durable Objects of several processes that share a folder: calls reach the process that has the object, whichever they come to.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -223,7 +223,7 @@ fn nothing_acknowledged_is_lost(rounds: u64) {
         let mut goes = Serving::start(project.path());
         let path = format!("/add?name={round}");
         assert_eq!(call(&goes, &path), json!(1));
-        let is_killed = AtomicBool::new(false);
+        let (is_killed, acknowledgments) = (AtomicBool::new(false), AtomicU64::new(0));
         let (sums, last, lost) = thread::scope(|scope| {
             let client = scope.spawn(|| {
                 let (mut sums, mut last, mut lost) = (1, 1, 0);
@@ -232,7 +232,10 @@ fn nothing_acknowledged_is_lost(rounds: u64) {
                     let was_killed = is_killed.load(Ordering::Relaxed);
                     let sum = call(&stays, &path);
                     match sum.as_u64() {
-                        Some(sum) => (sums, last) = (sums + 1, sum),
+                        Some(sum) => {
+                            (sums, last) = (sums + 1, sum);
+                            acknowledgments.fetch_add(1, Ordering::Relaxed);
+                        }
                         // It may have been stored before its process was killed.
                         None => {
                             assert_eq!(sum["retryable"], json!(true), "{sum}");
@@ -243,6 +246,9 @@ fn nothing_acknowledged_is_lost(rounds: u64) {
                         return (sums, last, lost);
                     }
                 }
+            });
+            until("some writes are acknowledged", || {
+                (acknowledgments.load(Ordering::Relaxed) >= 3).then_some(())
             });
             // tidy:allow(sleep): a moment that differs from round to round is what the test is about
             thread::sleep(Duration::from_millis(20 + (round * 37) % 200));

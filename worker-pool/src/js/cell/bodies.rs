@@ -1,7 +1,7 @@
 //! Bodies between a pool and its cells. The owner's side offers a body, and the reader's side requests it: the body is the
 //! response. Flow control is that of HTTP/2, and a reader that leaves resets the stream.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -99,11 +99,11 @@ pub(super) fn pull_all(
     room: Vec<Held>,
 ) -> impl Iterator<Item = (Body, oneshot::Receiver<()>)> {
     let numbered = (0..).zip(lengths.into_iter().take(BODIES_MAX).zip(room));
-    numbered.filter_map(move |(number, (length, held))| pull_sized(from, event, number, length, held))
+    numbered.map(move |(number, (length, held))| pull_sized(from, event, number, length, held))
 }
 
 /// Requests a body. The receiver resolves when the body was read to its end or dropped.
-pub(super) fn pull(from: &SendRequest<Bytes>, event: u64, number: u32) -> Option<(Body, oneshot::Receiver<()>)> {
+pub(super) fn pull(from: &SendRequest<Bytes>, event: u64, number: u32) -> (Body, oneshot::Receiver<()>) {
     pull_sized(from, event, number, None, Held::default())
 }
 
@@ -113,19 +113,24 @@ fn pull_sized(
     number: u32,
     length: Option<u64>,
     held: Held,
-) -> Option<(Body, oneshot::Receiver<()>)> {
-    let request = Request::get(format!("http://cell/body/{event}/{number}"))
-        .body(())
-        .ok()?;
-    let (response, _) = from.clone().send_request(request, true).ok()?;
+) -> (Body, oneshot::Receiver<()>) {
+    let request = Request::get(format!("http://cell/body/{event}/{number}")).body(());
+    let sent = request.map_err(|error| error.to_string()).and_then(|request| {
+        let sent = from.clone().send_request(request, true);
+        sent.map_err(|error| error.to_string())
+    });
     let (open, closed) = oneshot::channel();
     let pulled = Pulled {
-        state: State::Asked(response),
+        state: match sent {
+            Ok((response, _)) => State::Asked(response),
+            // Such as a connection that has ended.
+            Err(error) => State::Unasked(error),
+        },
         left: length,
         _open: open,
         _held: held,
     };
-    Some((Body::new(pulled), closed))
+    (Body::new(pulled), closed)
 }
 
 /// A body on the other side.
@@ -140,6 +145,8 @@ struct Pulled {
 }
 
 enum State {
+    /// It cannot be requested, for this reason.
+    Unasked(String),
     Asked(ResponseFuture),
     Reads(RecvStream),
     Ended,
@@ -150,7 +157,7 @@ impl HttpBody for Pulled {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, BodyError>>> {
-        let lost = |error: h2::Error| {
+        let lost = |error: &dyn fmt::Display| {
             let error = BodyError::new(format!(
                 "the other process did not send the rest of the stream: {error}"
             ));
@@ -158,11 +165,16 @@ impl HttpBody for Pulled {
         };
         loop {
             match &mut self.state {
+                State::Unasked(error) => {
+                    let error = std::mem::take(error);
+                    self.state = State::Ended;
+                    return lost(&error);
+                }
                 State::Asked(response) => match ready!(Pin::new(response).poll(cx)) {
                     Ok(response) => self.state = State::Reads(response.into_body()),
                     Err(error) => {
                         self.state = State::Ended;
-                        return lost(error);
+                        return lost(&error);
                     }
                 },
                 State::Reads(stream) => match ready!(stream.poll_data(cx)) {
@@ -181,7 +193,7 @@ impl HttpBody for Pulled {
                     }
                     Some(Err(error)) => {
                         self.state = State::Ended;
-                        return lost(error);
+                        return lost(&error);
                     }
                     None => {
                         let trailers = ready!(stream.poll_trailers(cx));
@@ -189,7 +201,7 @@ impl HttpBody for Pulled {
                         return match trailers.map(|trailers| trailers.as_ref().and_then(cut)) {
                             Ok(None) if self.left.is_some_and(|left| left > 0) => self.other_length(),
                             Ok(cut) => Poll::Ready(cut.map(Err)),
-                            Err(error) => lost(error),
+                            Err(error) => lost(&error),
                         };
                     }
                 },

@@ -189,7 +189,7 @@ impl Line {
         let number = self.0.number.fetch_add(1, Ordering::Relaxed);
         self.0.offers.keep(number);
         let mut withdraws = Withdraws {
-            offers: &self.0.offers,
+            offers: self.0.offers.clone(),
             number,
             is_answered: false,
         };
@@ -231,13 +231,15 @@ impl Line {
             Ok(received) => received,
             Err(error) => return Ok(Err(error)),
         };
-        // Then what is left of the answer may be dropped: not before all of it has been read.
         self.0.handle.spawn(async move {
             let (mut to, mut said) = (to, said);
             join_all(closed).await;
+            // Then what is left of the answer may be dropped there: not before all of it has been read.
             drop(to.send_data(Bytes::new(), true));
-            // A stream that is dropped before its end is reset: the other side would take it for one that was given up.
+            // The same for the question here: the answer may have come before the other side has asked for its streams. A stream
+            // that is dropped before its end would be reset, as one that was given up.
             drop(said.end().await);
+            drop(withdraws);
         });
         Ok(match told.has_failed {
             true => Err(String::from_utf8_lossy(&parcel.bytes).into_owned()),
@@ -289,17 +291,21 @@ impl Line {
         let length = heard.announced().await?.ok_or_else(none)?;
         let held = transit.question(length).await;
         let (asked, bytes) = heard.next_before::<Asked>().await?.ok_or_else(none)?;
+        let mut question_read = Vec::new();
         let answer = match self.receive(number, bytes, asked.beside, held) {
-            Ok((parcel, _)) => match asked.target {
-                Target::Lent(lent) => match self.0.offers.lent(lent) {
-                    Some(lent) => match parcel.pass_on() {
-                        Ok(parcel) => lent.call(parcel, self.value_bytes_max()),
-                        Err(error) => refused(error),
+            Ok((parcel, read)) => {
+                question_read = read;
+                match asked.target {
+                    Target::Lent(lent) => match self.0.offers.lent(lent) {
+                        Some(lent) => match parcel.pass_on() {
+                            Ok(parcel) => lent.call(parcel, self.value_bytes_max()),
+                            Err(error) => refused(error),
+                        },
+                        None => refused("the function or object is not lent any more".to_owned()),
                     },
-                    None => refused("the function or object is not lent any more".to_owned()),
-                },
-                target => find(target, parcel),
-            },
+                    target => find(target, parcel),
+                }
+            }
             Err(error) => refused(error),
         };
         let mut to = respond.send_response(Response::new(()), false)?;
@@ -310,7 +316,7 @@ impl Line {
             _ = std::future::poll_fn(|cx| to.poll_reset(cx)) => return Ok(()),
         };
         let mut withdraws = Withdraws {
-            offers: &self.0.offers,
+            offers: self.0.offers.clone(),
             number,
             is_answered: false,
         };
@@ -339,6 +345,7 @@ impl Line {
         drop(held);
         // It closes its side once it has asked for all bodies. A side that left has nothing of the answer.
         withdraws.is_answered = heard.end().await.is_ok();
+        join_all(question_read).await;
         drop(to.send_data(Bytes::new(), true));
         Ok(())
     }
@@ -384,14 +391,14 @@ impl Unanswered {
 }
 
 /// Drops what was offered with a question or an answer.
-struct Withdraws<'o> {
-    offers: &'o Offers,
+struct Withdraws {
+    offers: Offers,
     number: u64,
     /// The other side has it, and releases what it holds of it.
     is_answered: bool,
 }
 
-impl Drop for Withdraws<'_> {
+impl Drop for Withdraws {
     fn drop(&mut self) {
         self.offers.withdraw(self.number);
         if !self.is_answered {

@@ -215,22 +215,30 @@ async fn answer_all(
         .await?;
     // Ends with the connection.
     let mut tasks = JoinSet::new();
-    let mut is_stopping = false;
+    let (mut is_stopping, mut is_ending) = (false, false);
     loop {
+        // The last answer is read by then, with its streams, which the other process asks for on this connection.
+        if is_stopping && !is_ending && tasks.is_empty() {
+            is_ending = true;
+            connection.graceful_shutdown();
+        }
         let accepted = tokio::select! {
             _ = stops.wait_for(|stops| *stops), if !is_stopping => {
                 is_stopping = true;
-                connection.graceful_shutdown();
                 continue;
             }
+            Some(_) = tasks.join_next() => continue,
             accepted = connection.accept() => accepted,
         };
         let Some(accepted) = accepted else {
             return Ok(connection);
         };
-        let (request, respond) = accepted?;
-        tasks.spawn(one(line.clone(), Arc::clone(&find), request, respond));
-        while tasks.try_join_next().is_some() {}
+        let (request, mut respond) = accepted?;
+        match is_stopping && request.uri().path().starts_with("/ask/") {
+            // Then nothing has been done, and the question can be asked again elsewhere.
+            true => respond.send_reset(h2::Reason::REFUSED_STREAM),
+            false => drop(tasks.spawn(one(line.clone(), Arc::clone(&find), request, respond))),
+        }
     }
 }
 
@@ -256,8 +264,11 @@ async fn one(line: Line, find: Find, request: Request<h2::RecvStream>, mut respo
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::Pin;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use http_body::Body as _;
     use tokio::net::UnixListener;
 
     use super::*;
@@ -290,7 +301,15 @@ mod tests {
         };
         match peer.ask(Target::Cache, parcel).await {
             Ok(answer) => {
-                assert_eq!(answer.expect("an answer").bytes, number.to_string());
+                let mut answer = answer.expect("an answer");
+                assert_eq!(answer.bytes, number.to_string());
+                // It may have come before the other side has asked for the body of the question, which it returns.
+                let mut body = answer.bodies.pop().unwrap();
+                let mut text = Vec::new();
+                while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                    text.extend(frame.expect("the whole body").into_data().unwrap());
+                }
+                assert_eq!(text, format!("body of {number}").as_bytes());
                 true
             }
             Err(refused) => {

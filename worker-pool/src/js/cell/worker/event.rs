@@ -167,7 +167,7 @@ impl Carried {
                     let recipient = self.open.recipient.borrow_mut().take();
                     let Some(recipient) = recipient else { continue };
                     let stream = |number| {
-                        let (body, closed) = pull(self.line.requests(), self.open.number, number)?;
+                        let (body, closed) = pull(self.line.requests(), self.open.number, number);
                         bodies.push(closed);
                         Some(body)
                     };
