@@ -15,6 +15,7 @@ mod client;
 mod command_end;
 mod command_files;
 mod command_limits;
+mod command_process;
 mod command_project;
 mod compression;
 mod cpu_outside;

@@ -1,5 +1,6 @@
 // The module `node:process`: https://nodejs.org/api/process.html
-// A worker is not a process: members that would show or change the process are constant or throw.
+// A worker is not a process: members that would show or change the process are constant or throw. A command has one: its arguments,
+// variables, standard streams and exit code are those of `isopod:process`.
 
 (function () {
 const { core, internals, primordials } = __bootstrap;
@@ -26,7 +27,7 @@ const VERSION = "26.5.1";
 
 // ---- environment
 
-/** The worker's own variables. As in Node.js, every value is text. */
+/** The worker's own variables, or those of a command. As in Node.js, every value is text. */
 const env = new Proxy(copyOfEnv(), {
   __proto__: null,
   set: (target, name, value, receiver) => ReflectSet(target, name, typeof name === "symbol" ? value : String(value), receiver),
@@ -36,9 +37,12 @@ const env = new Proxy(copyOfEnv(), {
 
 function copyOfEnv() {
   const copy = {};
-  for (const { 0: name, 1: value } of new SafeArrayIterator(internals.isopodNode.env)) {
+  const set = (name, value) =>
     ObjectDefineProperty(copy, name, { __proto__: null, value, configurable: true, enumerable: true, writable: true });
-  }
+  for (const { 0: name, 1: value } of new SafeArrayIterator(internals.isopodNode.env)) set(name, value);
+  // The permitted variables of a command. A worker has none.
+  const { env } = internals.isopodProcess;
+  for (const name of new SafeArrayIterator(ObjectKeys(env))) set(name, env[name]);
   return copy;
 }
 
@@ -232,6 +236,55 @@ for (
     } }[name],
   });
 }
+
+// ---- a command, which has a process of its own
+
+/** The module `isopod:process`. */
+const own = () => core.loadExtScript("ext:isopod_process/process.js");
+
+function standardOutput(isError) {
+  const { Writable } = core.createLazyLoader("node:stream")().default;
+  const { op_isopod_process_write } = core.ops;
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      try {
+        op_isopod_process_write(isError, chunk);
+        done();
+      } catch (error) {
+        done(error);
+      }
+    },
+  });
+  stream.fd = isError ? 2 : 1;
+  stream.isTTY = false;
+  return stream;
+}
+
+function becomeCommand() {
+  const { args, script } = internals.isopodProcess;
+  process.argv = ["isopod", script, ...new SafeArrayIterator(args)];
+  lazily.stdin = () => core.createLazyLoader("node:stream")().default.Readable.fromWeb(own().stdin());
+  lazily.stdout = () => standardOutput(false);
+  lazily.stderr = () => standardOutput(true);
+  let exitCode;
+  ObjectDefineProperty(process, "exitCode", {
+    __proto__: null,
+    configurable: true,
+    enumerable: true,
+    get: () => exitCode,
+    set(code) {
+      own().setExitCode(code ?? 0);
+      exitCode = code;
+    },
+  });
+  process.exit = process.reallyExit = function exit(code = undefined) {
+    if (code !== undefined) process.exitCode = code;
+    own().exit();
+  };
+  globalThis.addEventListener("unload", () => emitter?.emit("exit", exitCode ?? 0));
+}
+
+if (internals.isopodProcess.isCommand) becomeCommand();
 
 // Without lazily loaded members, which a copy would load.
 const { stderr: _1, stdin: _2, stdout: _3, ...names } = { ...ObjectGetOwnPropertyDescriptors(process) };

@@ -61,6 +61,8 @@ struct StartArguments<'a> {
     bindings: Vec<(&'a str, EnvValue<'a>)>,
     removed_globals: Vec<String>,
     command: bool,
+    /// The name of the script.
+    script: &'a str,
     /// True if there are ops that are not in the snapshot.
     adds_ops: bool,
     node: Option<NodeArguments<'a>>,
@@ -391,6 +393,7 @@ fn start(
         bindings,
         removed_globals,
         command: script.command.is_some(),
+        script: &script.name,
         adds_ops,
         node,
         args: &command.args,
