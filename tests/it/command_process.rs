@@ -5,7 +5,10 @@ use crate::project::Project;
 
 #[track_caller]
 fn eval(code: &str) -> Ended {
-    isopod(&["eval", &format!("import process, {{ exit, argv, env }} from 'node:process'; {code}")])
+    isopod(&[
+        "eval",
+        &format!("import process, {{ exit, argv, env }} from 'node:process'; {code}"),
+    ])
 }
 
 #[test]
@@ -29,11 +32,7 @@ fn the_exit_code_is_the_one_of_the_process() {
 
 #[test]
 fn listeners_of_exit_get_the_code_once() {
-    for (code, expected) in [
-        ("process.exit(3);", 3),
-        ("process.exitCode = 4;", 4),
-        ("", 0),
-    ] {
+    for (code, expected) in [("process.exit(3);", 3), ("process.exitCode = 4;", 4), ("", 0)] {
         let ended = eval(&format!(
             "process.on('exit', (code) => process.stdout.write(`left with ${{code}}\\n`)); {code}"
         ));
@@ -56,8 +55,7 @@ fn arguments_variables_and_streams_are_those_of_the_command() {
     let arguments = ["run", "--env-file", ".env", "script.js", "a", "--b"];
     let ended = isopod_in(project.path(), &arguments, "from outside");
     assert_eq!(
-        ended.stdout,
-        r#"from outside|["isopod",true,"a","--b"]["by a file",null]"#,
+        ended.stdout, r#"from outside|["isopod",true,"a","--b"]["by a file",null]"#,
         "{}",
         ended.stderr
     );

@@ -323,7 +323,7 @@ const boot = (function boot(options) {
   // Ops added after the snapshot are not among those that its scripts captured.
   if (options.addsOps) context.addOps(core.ops);
   fillEnv(handlers.env, options.bindings);
-  internals.isopodProcess = { args: options.args, env: { ...options.env }, script: options.script, isCommand: options.command };
+  internals.isopodProcess = { args: options.args, env: { ...options.env }, main: options.main, isCommand: options.command };
   if (options.node) core.loadExtScript("ext:isopod_node/start.js").start(globalThis, options.node, options.bindings);
   if (options.command) core.loadExtScript("ext:isopod_process/command.js").start(globalThis);
   // User code can access the APIs above, but not the ops below them.

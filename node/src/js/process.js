@@ -261,8 +261,8 @@ function standardOutput(isError) {
 }
 
 function becomeCommand() {
-  const { args, script } = internals.isopodProcess;
-  process.argv = ["isopod", script, ...new SafeArrayIterator(args)];
+  const { args, main } = internals.isopodProcess;
+  process.argv = ["isopod", main, ...new SafeArrayIterator(args)];
   lazily.stdin = () => core.createLazyLoader("node:stream")().default.Readable.fromWeb(own().stdin());
   lazily.stdout = () => standardOutput(false);
   lazily.stderr = () => standardOutput(true);

@@ -61,8 +61,8 @@ struct StartArguments<'a> {
     bindings: Vec<(&'a str, EnvValue<'a>)>,
     removed_globals: Vec<String>,
     command: bool,
-    /// The name of the script.
-    script: &'a str,
+    /// The path of a command's main module, or its URL.
+    main: Option<String>,
     /// True if there are ops that are not in the snapshot.
     adds_ops: bool,
     node: Option<NodeArguments<'a>>,
@@ -393,7 +393,13 @@ fn start(
         bindings,
         removed_globals,
         command: script.command.is_some(),
-        script: &script.name,
+        main: script.command.is_some().then(|| {
+            let path = script.entry.to_file_path();
+            path.map_or_else(
+                |()| script.entry.to_string(),
+                |path| path.to_string_lossy().into_owned(),
+            )
+        }),
         adds_ops,
         node,
         args: &command.args,
