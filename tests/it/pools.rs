@@ -11,13 +11,18 @@ pub(crate) type TestPool = Pool;
 /// Whether bytes are handed over, and not copied.
 pub(crate) const IN_PLACE: bool = true;
 
+/// Returns true if `ISOPOD_ISOLATION` asks for workers in processes of their own.
+pub(crate) fn in_cells() -> bool {
+    std::env::var_os("ISOPOD_ISOLATION").is_some_and(|isolation| isolation == "process")
+}
+
 /// A pool whose workers run where `ISOPOD_ISOLATION` says: in threads, or each in a process of its own.
 pub(crate) fn builder() -> PoolBuilder {
-    match std::env::var_os("ISOPOD_ISOLATION") {
-        Some(isolation) if isolation == "process" => Pool::builder()
+    match in_cells() {
+        true => Pool::builder()
             .isolation(Isolation::Process)
             .cells(Cells::program(program())),
-        _ => Pool::builder(),
+        false => Pool::builder(),
     }
 }
 

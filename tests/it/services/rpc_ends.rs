@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::rpc::{COUNTER, api};
 use super::{deploy, deploy_with, front, get, json_of, pool, script, text};
+use crate::pools::in_cells;
 use crate::process::until;
 
 fn outcome(pool: &Pool, worker: &str, outcome: &str) -> u64 {
@@ -96,14 +97,20 @@ fn a_stub_of_an_ended_worker_rejects() {
 fn a_flood_of_stubs_ends_at_its_limit() {
     let service = api("take(list) { return list.length } many() { return Array.from({ length: 21 }, () => () => 1) }");
     let quotas = || Limits::default().quotas(Quotas::default().rpc_stubs(20));
+    // A cell returns functions with a message of its own, which may come after the reply.
+    let tries = if in_cells() { 1000 } else { 1 };
     let body = "const list = (length) => Array.from({ length }, () => () => 1);
         const fits = await env.API.take(list(20));
-        const again = await env.API.take(list(20));
+        let again;
+        for (let left = TRIES; again === undefined; await scheduler.wait(1)) {
+            again = await env.API.take(list(20)).catch((error) => { if (--left === 0) throw error; });
+        }
         const told = [await thrown(() => env.API.take(list(21))), await thrown(() => env.API.many())];
         return Response.json([fits, again, ...told.map((error) => `${error.name} ${error.message.includes('rpc_stubs')}`)]);";
     let pool = pool(2);
     deploy(&pool, "api", script("api", &service).limits(quotas()));
-    deploy(&pool, "front", front(&pool, "api", body).limits(quotas()));
+    let body = body.replace("TRIES", &tries.to_string());
+    deploy(&pool, "front", front(&pool, "api", &body).limits(quotas()));
     assert_eq!(
         json_of(&pool, get("/")),
         json!([20, 20, "QuotaExceededError true", "QuotaExceededError true"])
