@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream as Channel;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::event::{self, Ended, Listener, Received};
-use crate::link::Link;
+use crate::link::{Link, Outgoing};
 use crate::payload::Payload;
-use crate::protocol::{Frame, FrameError, Hello, Limits, ToHost, ToModule, Welcome, decode, encode};
+use crate::protocol::{Frame, FrameError, Hello, Limits, ToHost, ToModule, Welcome, decode, decode_with, encode};
+use crate::shared::{End, Loan, SharedError};
 use crate::task::{self, Handler, TaskContext, TaskRequest};
 use crate::window::Window;
 
@@ -43,7 +44,7 @@ pub(crate) struct Plan {
 }
 
 /// Runs until the channel or the module ends.
-pub(crate) fn run(channel: Channel, plan: Plan, frames: mpsc::Receiver<Bytes>) -> Result<(), Error> {
+pub(crate) fn run(channel: Channel, plan: Plan, frames: mpsc::Receiver<Outgoing>) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut wire = Wire::new(UnixStream::from_std(channel)?);
@@ -56,6 +57,9 @@ pub(crate) fn run(channel: Channel, plan: Plan, frames: mpsc::Receiver<Bytes>) -
         };
         // Set once, by the only welcome.
         let _ = welcome.limits.set(wire.limits);
+        if let Some(end) = wire.attach(&place)? {
+            let _ = welcome.end.set(end);
+        }
         tracing::debug!(module = place.module, instance = place.instance, "taken by the host");
         let ended = Conversation::new(plan, &place).drive(&mut wire, frames).await;
         welcome.close();
@@ -69,6 +73,7 @@ struct Wire {
     input: BytesMut,
     output: BytesMut,
     limits: Limits,
+    end: Option<Arc<End>>,
 }
 
 impl Wire {
@@ -78,7 +83,39 @@ impl Wire {
             input: BytesMut::new(),
             output: BytesMut::new(),
             limits: Limits::default(),
+            end: None,
         }
+    }
+
+    /// Opens the shared memory that the host offers, and says so. Without it, all bodies go over the socket.
+    fn attach(&mut self, place: &Welcome) -> Result<Option<Arc<End>>, FrameError> {
+        let Some(terms) = &place.shared_memory else {
+            return Ok(None);
+        };
+        match End::open(terms) {
+            Ok(end) => {
+                self.put(&ToHost::Attached {})?;
+                self.end = Some(Arc::new(end));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the host's shared memory cannot be opened; the socket is used instead")
+            }
+        }
+        Ok(self.end.clone())
+    }
+
+    /// Appends a frame, and sends its body if that is in shared memory: the host receives bodies in the order of frames.
+    fn append(&mut self, outgoing: Outgoing) -> Result<(), FrameError> {
+        let Outgoing { parts, loan } = outgoing;
+        match loan.map(Loan::send) {
+            Some(true) => parts.put_shared(&mut self.output),
+            // A body that was written into the memory itself is nowhere else.
+            Some(false) if parts.body().len() != parts.body_bytes() as usize => {
+                return Err(SharedError::Unconnected.into());
+            }
+            Some(false) | None => parts.put(&mut self.output),
+        }
+        Ok(())
     }
 
     fn put(&mut self, message: &ToHost) -> Result<(), FrameError> {
@@ -168,11 +205,11 @@ impl Conversation {
         }
     }
 
-    async fn drive(&mut self, wire: &mut Wire, mut frames: mpsc::Receiver<Bytes>) -> Result<(), Error> {
+    async fn drive(&mut self, wire: &mut Wire, mut frames: mpsc::Receiver<Outgoing>) -> Result<(), Error> {
         let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let token = self.token.clone();
         loop {
-            while let Some(frame) = decode::<ToModule>(&mut wire.input, &wire.limits)? {
+            while let Some(frame) = decode_with::<ToModule>(&mut wire.input, &wire.limits, wire.end.as_deref())? {
                 self.take(frame, wire)?;
             }
             if self.is_over() {
@@ -184,7 +221,7 @@ impl Conversation {
                 turned = wire.turn() => if let Err(error) = turned {
                     return self.host_has_gone(error).await;
                 },
-                Some(frame) = frames.recv(), if wire.output.len() < UNWRITTEN_MAX => wire.output.extend_from_slice(&frame),
+                Some(frame) = frames.recv(), if wire.output.len() < UNWRITTEN_MAX => wire.append(frame)?,
                 Some(ended) = self.ends.recv() => self.ended(ended),
                 _ = term.recv() => self.stop(self.stop_within),
                 _ = interrupt.recv() => self.stop(self.stop_within),
@@ -197,7 +234,7 @@ impl Conversation {
         }
         // The last frames of tasks that have ended.
         while let Ok(frame) = frames.try_recv() {
-            wire.output.extend_from_slice(&frame);
+            wire.append(frame)?;
         }
         tokio::time::timeout(GONE_GRACE, wire.flush()).await.unwrap_or(Ok(()))
     }

@@ -20,9 +20,12 @@
 //! The crate has no V8 and needs no other part of Isopod. A separate thread reads and writes the socket, so that the host
 //! gets answers while tasks compute.
 //!
-//! Without the feature `sdk` (on by default), the crate is only the [`protocol`].
+//! Without the feature `sdk` (on by default), the crate is only the [`protocol`]. With the feature `shared-memory`, large
+//! payloads and results go through memory that the process shares with a host that offers it ([`shared`]).
 #![deny(missing_docs, unsafe_code, unreachable_pub)]
 
+#[cfg(feature = "sdk")]
+mod buffer;
 #[cfg(feature = "sdk")]
 mod error;
 #[cfg(feature = "sdk")]
@@ -35,11 +38,14 @@ mod link;
 mod module;
 mod payload;
 pub mod protocol;
+pub mod shared;
 #[cfg(feature = "sdk")]
 mod task;
 #[cfg(feature = "sdk")]
 mod window;
 
+#[cfg(feature = "sdk")]
+pub use buffer::Buffer;
 #[cfg(feature = "sdk")]
 pub use error::{BoxError, Error};
 #[cfg(feature = "sdk")]

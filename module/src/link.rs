@@ -2,53 +2,77 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::buffer::Buffer;
 use crate::error::Error;
 use crate::payload::Payload;
-use crate::protocol::{Cause, Limits, ResultRef, ToHost, encode};
+use crate::protocol::{Cause, Limits, Parts, ResultRef, ToHost};
+use crate::shared::{End, Loan};
 
 /// An answer of the host: its payload, or the reason why there is none.
 pub(crate) type Reply = Result<Payload, String>;
 
+/// A frame on its way to the socket.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) parts: Parts,
+    /// The slot with its body, to be sent when the frame is written.
+    pub(crate) loan: Option<Loan>,
+}
+
 /// The connection to the host. Frames are written in order, and a full queue makes the sender wait.
 #[derive(Debug)]
 pub(crate) struct Link {
-    out: mpsc::Sender<Bytes>,
+    out: mpsc::Sender<Outgoing>,
     /// Set by the welcome, before any task runs.
     pub(crate) limits: OnceLock<Limits>,
+    /// Set with the limits, if the host shares memory.
+    pub(crate) end: OnceLock<Arc<End>>,
     replies: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
     next: AtomicU64,
 }
 
 impl Link {
-    pub(crate) fn new(out: mpsc::Sender<Bytes>) -> Self {
+    pub(crate) fn new(out: mpsc::Sender<Outgoing>) -> Self {
         Self {
             out,
             limits: OnceLock::new(),
+            end: OnceLock::new(),
             replies: Mutex::new(Some(HashMap::new())),
             next: AtomicU64::new(1),
         }
     }
 
     pub(crate) async fn send(&self, message: &ToHost, body: &Payload) -> Result<(), Error> {
-        let frame = self.frame(message, body)?;
-        self.out.send(frame).await.map_err(|_| Error::Closed)
+        let parts = self.parts(message, body)?;
+        self.send_parts(parts).await
     }
 
-    /// Encodes a frame, so that its size is known before it is queued.
-    pub(crate) fn frame(&self, message: &ToHost, body: &Payload) -> Result<Bytes, Error> {
-        let mut frame = BytesMut::new();
-        let limits = self.limits.get().copied().unwrap_or_default();
-        encode(message, body, &limits, &mut frame)?;
-        Ok(frame.freeze())
+    /// Converts a frame, so that its size is known before it is queued.
+    pub(crate) fn parts(&self, message: &ToHost, body: &Payload) -> Result<Parts, Error> {
+        Ok(Parts::new(message, body, &self.limits())?)
     }
 
-    pub(crate) async fn send_frame(&self, frame: Bytes) -> Result<(), Error> {
-        self.out.send(frame).await.map_err(|_| Error::Closed)
+    pub(crate) async fn send_parts(&self, parts: Parts) -> Result<(), Error> {
+        // Copied here, on a thread of tasks.
+        let loan = self.end.get().and_then(|end| end.loan(parts.body()));
+        self.send_outgoing(Outgoing { parts, loan }).await
+    }
+
+    pub(crate) async fn send_outgoing(&self, outgoing: Outgoing) -> Result<(), Error> {
+        self.out.send(outgoing).await.map_err(|_| Error::Closed)
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.get().copied().unwrap_or_default()
+    }
+
+    /// Creates a buffer, in shared memory if possible.
+    pub(crate) fn buffer(&self, length: usize) -> Buffer {
+        Buffer::new(length, self.end.get().map(|end| &**end))
     }
 
     pub(crate) async fn publish(&self, topic: &str, body: &Payload, cause: Option<Cause>) -> Result<(), Error> {

@@ -20,6 +20,7 @@ use crate::payload::Payload;
 use crate::protocol::{
     CONFIG_VARIABLE, ChainFrom, Hello, INSTANCE_VARIABLE, NAME_VARIABLE, PROTOCOL, PROTOCOL_VARIABLE,
 };
+use crate::shared::LIBRARY;
 use crate::task::{self, Handler, TaskContext};
 
 /// Maximum number of frames that wait for the socket; a task that sends more waits.
@@ -227,6 +228,7 @@ impl Module {
             tasks_max: Some(self.tasks_max),
             subscribe: self.listeners.iter().map(|listener| listener.pattern.clone()).collect(),
             chains: self.chains,
+            shared_memory: LIBRARY.map(str::to_owned),
         };
         let workers = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(self.threads)

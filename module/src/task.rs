@@ -12,10 +12,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use crate::buffer::{Buffer, Memory};
 use crate::error::{BoxError, Error};
-use crate::link::Link;
+use crate::link::{Link, Outgoing};
 use crate::payload::Payload;
-use crate::protocol::{Cause, HEADER_BYTES, ITEM_COST, RESULT_NAME_BYTES_MAX, ResultRef, TaskError, ToHost};
+use crate::protocol::{Cause, ITEM_COST, Parts, RESULT_NAME_BYTES_MAX, ResultRef, TaskError, ToHost};
 use crate::window::Window;
 
 /// A running task. Clones are handles to the same task.
@@ -136,11 +137,41 @@ impl TaskContext {
     /// # Errors
     /// As [`TaskContext::emit`].
     pub async fn emit_payload(&self, name: &str, payload: impl Into<Payload> + Send) -> Result<(), Error> {
-        if name.is_empty() || name.len() > RESULT_NAME_BYTES_MAX {
-            return Err(Error::Name(name.len()));
-        }
-        let (task, name) = (self.id(), name.to_owned());
-        self.item(&ToHost::Result { task, name }, payload.into()).await
+        let message = self.result_named(name)?;
+        self.item(&message, payload.into()).await
+    }
+
+    /// Creates a buffer of this length, filled with zeros, for [`TaskContext::emit_buffer`]. It is in the memory that the module
+    /// shares with its host, if possible.
+    #[must_use]
+    pub fn buffer(&self, length: usize) -> Buffer {
+        self.inner.link.buffer(length)
+    }
+
+    /// Emits the bytes of a buffer as a result. They are not copied if the buffer [is in shared memory](Buffer::is_shared).
+    ///
+    /// # Errors
+    /// As [`TaskContext::emit`].
+    ///
+    /// ```
+    /// # use isopod_module::{Error, TaskContext};
+    /// async fn unpack(ctx: TaskContext) -> Result<(), Error> {
+    ///     let mut image = ctx.buffer(8 << 20);
+    ///     image[..4].copy_from_slice(b"\x7fELF");
+    ///     ctx.emit_buffer("image", image).await
+    /// }
+    /// # drop(unpack);
+    /// ```
+    pub async fn emit_buffer(&self, name: &str, buffer: Buffer) -> Result<(), Error> {
+        let message = self.result_named(name)?;
+        let loan = match buffer.into_memory() {
+            Memory::Own(bytes) => return self.item(&message, bytes.into()).await,
+            Memory::Shared(loan) => loan,
+        };
+        let parts = Parts::without_body(&message, loan.len(), &self.inner.link.limits())?;
+        let (link, bytes, loan) = (&self.inner.link, parts.body_bytes(), Some(loan));
+        self.in_window(bytes, async { link.send_outgoing(Outgoing { parts, loan }).await })
+            .await
     }
 
     /// Publishes a message on the host's bus, one level deeper than the task.
@@ -169,13 +200,26 @@ impl TaskContext {
         self.inner.link.read(result).await
     }
 
+    fn result_named(&self, name: &str) -> Result<ToHost, Error> {
+        if name.is_empty() || name.len() > RESULT_NAME_BYTES_MAX {
+            return Err(Error::Name(name.len()));
+        }
+        let (task, name) = (self.id(), name.to_owned());
+        Ok(ToHost::Result { task, name })
+    }
+
     async fn item(&self, message: &ToHost, body: Payload) -> Result<(), Error> {
+        let link = &self.inner.link;
+        let parts = link.parts(message, &body)?;
+        self.in_window(parts.body_bytes(), link.send_parts(parts)).await
+    }
+
+    /// Sends an item with a body of this many bytes when the window has room, unless the task is canceled before.
+    async fn in_window(&self, body_bytes: u32, send: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
         let inner = &*self.inner;
-        let frame = inner.link.frame(message, &body)?;
-        let body_bytes = body_bytes(&frame);
         let sent = async {
-            inner.window.take(body_bytes + ITEM_COST).await;
-            inner.link.send_frame(frame).await
+            inner.window.take(u64::from(body_bytes) + ITEM_COST).await;
+            send.await
         };
         inner
             .token
@@ -183,12 +227,6 @@ impl TaskContext {
             .await
             .unwrap_or(Err(Error::Canceled))
     }
-}
-
-/// Reads the length of the body from the frame's header.
-fn body_bytes(frame: &[u8]) -> u64 {
-    let length = frame.get(5..HEADER_BYTES).and_then(|length| length.try_into().ok());
-    length.map_or(0, |length| u64::from(u32::from_be_bytes(length)))
 }
 
 impl fmt::Debug for TaskContext {

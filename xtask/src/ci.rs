@@ -51,6 +51,7 @@ const STEPS: &[Step] = &[
     ("embedding page", |w| passed(embedding::follow(w))),
     ("pool without V8", |w| passed(test::pool_without_v8(w))),
     ("pool schedules", |w| passed(test::pool_schedules(w))),
+    ("shared memory", |w| passed(test::shared_memory(w))),
 ];
 
 /// Runs the steps until one fails, then prints a table.

@@ -43,6 +43,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("node", "isopod-node"),
     ("postgres", "sqlx-postgres"),
     ("server", "isopod-server"),
+    ("shared-memory", "iceoryx2"),
     ("sql", "rusqlite"),
     ("typescript", "oxc_transformer"),
 ];

@@ -84,6 +84,26 @@ pub(crate) fn pool_without_v8(workspace: &Workspace) -> Result<()> {
     shell::run(command.args(["--no-default-features", "--features", "testing"]))
 }
 
+/// Checks and tests process modules with shared memory, a feature that no other build has. Without V8, which it has nothing to do
+/// with.
+pub(crate) fn shared_memory(workspace: &Workspace) -> Result<()> {
+    let features = ["--no-default-features", "--features"];
+    for (folder, with) in [("module", "sdk,shared-memory"), ("host", "shared-memory")] {
+        let cargo = || shell::command("cargo", &workspace.root.join(folder));
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--all-targets"]).args(features).arg(with);
+        shell::run(clippy.args(["--", "-D", "warnings"]))?;
+        let mut tests = cargo();
+        tests.args(if has_nextest() {
+            &["nextest", "run", "--profile", AGAIN][..]
+        } else {
+            &["test", "--lib", "--tests"]
+        });
+        shell::run(tests.args(features).args([with, "shared"]))?;
+    }
+    Ok(())
+}
+
 /// Explores interleavings of the pool's threads with shuttle. A separate build, because simulated threads replace those
 /// of `std`.
 pub(crate) fn pool_schedules(workspace: &Workspace) -> Result<()> {

@@ -22,6 +22,8 @@ use crate::module::{Module, Phase, PhaseResult};
 
 pub use backend::{ChannelEnd, Process, ProcessBackend, ProcessSpec};
 use channel::Connected;
+#[cfg(feature = "shared-memory")]
+pub use channel::SharedMemory;
 pub use channel::{Channel, ModuleRequest, ModuleTask, ModuleTasks};
 pub use local::LocalProcesses;
 

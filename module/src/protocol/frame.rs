@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::payload::Payload;
+use crate::shared::{End, Loan, SharedError};
 
 /// Size of a frame's header: the kind of the body (1 byte), and the lengths of head and body (4 bytes each, big-endian).
 pub const HEADER_BYTES: usize = 9;
@@ -12,6 +13,9 @@ pub const HEADER_BYTES: usize = 9;
 const EMPTY: u8 = 0;
 const JSON: u8 = 1;
 const BYTES: u8 = 2;
+/// Added to the kind of a body that is in shared memory.
+const SHARED: u8 = 2;
+const SHARED_JSON: u8 = JSON + SHARED;
 
 /// Maximum sizes in a frame. A larger frame is refused before its bytes are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,9 @@ pub enum FrameError {
     /// The body is not JSON.
     #[error("a frame's body is not JSON: {0}")]
     Json(#[source] serde_json::Error),
+    /// The body is not in the shared memory.
+    #[error(transparent)]
+    Shared(#[from] SharedError),
 }
 
 /// Appends a frame to `out`, or nothing if it is not within the limits.
@@ -81,24 +88,103 @@ pub enum FrameError {
 /// # Errors
 /// The head or the body is too large, or cannot be converted to JSON.
 pub fn encode(message: &impl Serialize, body: &Payload, limits: &Limits, out: &mut BytesMut) -> Result<(), FrameError> {
-    let head = serde_json::to_vec(message).map_err(FrameError::Message)?;
-    let written;
-    let (kind, body): (u8, &[u8]) = match body {
-        Payload::Empty => (EMPTY, &[]),
-        Payload::Json(value) => {
-            written = serde_json::to_vec(value).map_err(FrameError::Json)?;
-            (JSON, &written)
-        }
-        Payload::Bytes(bytes) => (BYTES, bytes),
-    };
-    let (head_len, body_len) = (within_head(head.len(), limits)?, within_body(body.len(), limits)?);
-    out.reserve(HEADER_BYTES + head.len() + body.len());
-    out.put_u8(kind);
-    out.put_u32(head_len);
-    out.put_u32(body_len);
-    out.put_slice(&head);
-    out.put_slice(body);
+    encode_with(message, body, limits, None, out)
+}
+
+/// Like [`encode`], and sends the body through shared memory, if there is any with a free slot and the body is large enough.
+/// The frame must then be written before that of the next body.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_with(
+    message: &impl Serialize,
+    body: &Payload,
+    limits: &Limits,
+    end: Option<&End>,
+    out: &mut BytesMut,
+) -> Result<(), FrameError> {
+    let parts = Parts::new(message, body, limits)?;
+    match end.and_then(|end| end.loan(&parts.body)).is_some_and(Loan::send) {
+        true => parts.put_shared(out),
+        false => parts.put(out),
+    }
     Ok(())
+}
+
+/// A frame that is not yet written.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    kind: u8,
+    head: Vec<u8>,
+    body: Bytes,
+    head_len: u32,
+    body_len: u32,
+}
+
+impl Parts {
+    /// Converts a message and its body.
+    ///
+    /// # Errors
+    /// The head or the body is too large, or cannot be converted to JSON.
+    pub fn new(message: &impl Serialize, body: &Payload, limits: &Limits) -> Result<Self, FrameError> {
+        let (kind, body) = match body {
+            Payload::Empty => (EMPTY, Bytes::new()),
+            Payload::Json(value) => (JSON, serde_json::to_vec(value).map_err(FrameError::Json)?.into()),
+            Payload::Bytes(bytes) => (BYTES, bytes.clone()),
+        };
+        let parts = Self::bare(message, kind, body.len(), limits)?;
+        Ok(Self { body, ..parts })
+    }
+
+    /// Converts a message whose body of this many bytes is in shared memory only.
+    ///
+    /// # Errors
+    /// As [`Parts::new`].
+    pub fn without_body(message: &impl Serialize, body: usize, limits: &Limits) -> Result<Self, FrameError> {
+        Self::bare(message, BYTES, body, limits)
+    }
+
+    fn bare(message: &impl Serialize, kind: u8, body: usize, limits: &Limits) -> Result<Self, FrameError> {
+        let head = serde_json::to_vec(message).map_err(FrameError::Message)?;
+        Ok(Self {
+            kind,
+            head_len: within_head(head.len(), limits)?,
+            body_len: within_body(body, limits)?,
+            head,
+            body: Bytes::new(),
+        })
+    }
+
+    /// Returns the body, which is empty if it is in shared memory only.
+    #[must_use]
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Returns the size of the body in bytes, wherever it is.
+    #[must_use]
+    pub const fn body_bytes(&self) -> u32 {
+        self.body_len
+    }
+
+    /// Appends the frame, with its body.
+    pub fn put(&self, out: &mut BytesMut) {
+        out.reserve(HEADER_BYTES + self.head.len() + self.body.len());
+        self.put_head(self.kind, out);
+        out.put_slice(&self.body);
+    }
+
+    /// Appends the frame of a body that was sent through shared memory.
+    pub fn put_shared(&self, out: &mut BytesMut) {
+        self.put_head(self.kind + SHARED, out);
+    }
+
+    fn put_head(&self, kind: u8, out: &mut BytesMut) {
+        out.put_u8(kind);
+        out.put_u32(self.head_len);
+        out.put_u32(self.body_len);
+        out.put_slice(&self.head);
+    }
 }
 
 /// Takes a frame from the start of `input`; `None` if it is incomplete. Sizes are checked as soon as the header is complete.
@@ -106,15 +192,28 @@ pub fn encode(message: &impl Serialize, body: &Payload, limits: &Limits, out: &m
 /// # Errors
 /// The input is not a frame of this protocol. The rest of the stream cannot be read either.
 pub fn decode<M: DeserializeOwned>(input: &mut BytesMut, limits: &Limits) -> Result<Option<Frame<M>>, FrameError> {
+    decode_with(input, limits, None)
+}
+
+/// Like [`decode`], for frames whose body may be in shared memory.
+///
+/// # Errors
+/// As [`decode`], or the body is not in the memory.
+pub fn decode_with<M: DeserializeOwned>(
+    input: &mut BytesMut,
+    limits: &Limits,
+    end: Option<&End>,
+) -> Result<Option<Frame<M>>, FrameError> {
+    let is_known = |kind: u8| kind <= BYTES || end.is_some() && kind <= BYTES + SHARED;
     let Some(mut header) = input.get(..HEADER_BYTES) else {
         return match input.first() {
-            Some(&kind) if kind > BYTES => Err(FrameError::Kind(kind)),
+            Some(&kind) if !is_known(kind) => Err(FrameError::Kind(kind)),
             _ => Ok(None),
         };
     };
     let kind = header.get_u8();
     let (head, body) = (header.get_u32() as usize, header.get_u32() as usize);
-    if kind > BYTES {
+    if !is_known(kind) {
         return Err(FrameError::Kind(kind));
     }
     within_head(head, limits)?;
@@ -122,15 +221,22 @@ pub fn decode<M: DeserializeOwned>(input: &mut BytesMut, limits: &Limits) -> Res
     if kind == EMPTY && body > 0 {
         return Err(FrameError::Unexpected(body));
     }
-    if input.len() < HEADER_BYTES + head + body {
+    let shared = end.filter(|_| kind > BYTES);
+    let inline = if shared.is_some() { 0 } else { body };
+    if input.len() < HEADER_BYTES + head + inline {
         return Ok(None);
     }
     input.advance(HEADER_BYTES);
     let message = serde_json::from_slice(&input.split_to(head)).map_err(FrameError::Message)?;
-    let bytes: Bytes = input.split_to(body).freeze();
+    let bytes: Bytes = match shared {
+        // JSON is parsed from a copy, which the other side cannot change meanwhile.
+        Some(end) if kind == SHARED_JSON => end.receive_copy(body)?,
+        Some(end) => end.receive(body)?,
+        None => input.split_to(body).freeze(),
+    };
     let payload = match kind {
         EMPTY => Payload::Empty,
-        JSON => Payload::Json(serde_json::from_slice(&bytes).map_err(FrameError::Json)?),
+        JSON | SHARED_JSON => Payload::Json(serde_json::from_slice(&bytes).map_err(FrameError::Json)?),
         _ => Payload::Bytes(bytes),
     };
     Ok(Some(Frame {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::shared::SharedTerms;
+
 /// A message of a module. Unknown fields are ignored; an unknown message is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -57,6 +59,8 @@ pub enum ToHost {
         /// The result.
         result: ResultRef,
     },
+    /// The module has opened the shared memory that the [`Welcome`] offers. From now on both sides use it.
+    Attached {},
     /// The answer to [`ToModule::Ping`].
     Pong {
         /// Its number.
@@ -84,6 +88,9 @@ pub struct Hello {
     /// Tasks that run for results of other tasks.
     #[serde(default)]
     pub chains: Vec<ChainFrom>,
+    /// The library, with its version, by which it can share memory with the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_memory: Option<String>,
 }
 
 /// A task that runs for each result announced under a pattern.
@@ -234,4 +241,7 @@ pub struct Welcome {
     pub body_bytes_max: u32,
     /// The silence after which a module counts as stalled, in milliseconds.
     pub silence_ms: u64,
+    /// The shared memory that the module may open, if it can and the host has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_memory: Option<SharedTerms>,
 }

@@ -16,7 +16,7 @@
 mod frame;
 mod message;
 
-pub use frame::{Frame, FrameError, HEADER_BYTES, Limits, decode, encode};
+pub use frame::{Frame, FrameError, HEADER_BYTES, Limits, Parts, decode, decode_with, encode, encode_with};
 pub use message::{Cause, ChainFrom, Hello, ResultRef, TaskError, ToHost, ToModule, Welcome};
 
 /// The protocol version of this crate.

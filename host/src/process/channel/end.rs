@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use isopod_module::protocol::FrameError;
+use isopod_module::shared::SharedError;
 
 use crate::bus::SubscribeError;
 
@@ -30,6 +31,10 @@ pub(super) enum Violation {
     Window(u64),
     #[error("it sent a message without the required body")]
     Body,
+    #[error("it attached shared memory that it was not offered")]
+    Unoffered,
+    #[error(transparent)]
+    Shared(#[from] SharedError),
 }
 
 /// The reason why the connection between a process and its host ended.

@@ -6,6 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use isopod_module::protocol::{ITEM_COST, PROTOCOL, PROTOCOL_VARIABLE};
+use isopod_module::shared::End;
 use isopod_pool::{Failure, Outcome};
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -18,6 +19,8 @@ use super::place::Place;
 use super::queue::Queue;
 use super::request::{Desk, ModuleTasks};
 use super::session::converse;
+#[cfg(feature = "shared-memory")]
+use super::shared::Offer;
 use crate::bus::Results;
 use crate::context::Context;
 use crate::module::Phase;
@@ -97,6 +100,8 @@ impl Connected {
             spec,
             ctx: ctx.clone(),
             stop_within,
+            #[cfg(feature = "shared-memory")]
+            offer: self.options.shared_memory.clone().map(Offer::new),
         });
         let options = GroupOptions::default()
             .name(ctx.module())
@@ -184,6 +189,8 @@ struct Keep {
     spec: ProcessSpec,
     ctx: Context,
     stop_within: Duration,
+    #[cfg(feature = "shared-memory")]
+    offer: Option<Offer>,
 }
 
 impl Keep {
@@ -203,10 +210,24 @@ impl Keep {
     }
 
     async fn live(&self, token: &CancellationToken) -> SessionEnd {
+        let shared = self.shared().await;
         match self.spawn().await {
-            Ok((mut process, stream)) => converse(&self.place, &mut *process, stream, token, self.stop_within).await,
+            Ok((mut process, stream)) => {
+                converse(&self.place, &mut *process, (stream, shared), token, self.stop_within).await
+            }
             Err(end) => end,
         }
+    }
+
+    /// Creates the memory that is offered to the next process.
+    #[cfg(feature = "shared-memory")]
+    async fn shared(&self) -> Option<End> {
+        self.offer.as_ref()?.make(self.ctx.runtime()).await
+    }
+
+    #[cfg(not(feature = "shared-memory"))]
+    fn shared(&self) -> std::future::Ready<Option<End>> {
+        std::future::ready(None)
     }
 
     async fn spawn(&self) -> Result<(Box<dyn crate::process::Process>, UnixStream), SessionEnd> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use isopod_module::protocol::Limits;
 
+#[cfg(feature = "shared-memory")]
+use super::shared::SharedMemory;
 use crate::bus::{Pattern, Results, SubscribeOptions};
 use crate::supervise::{Backoff, Intensity, Restart};
 
@@ -39,6 +41,8 @@ pub struct Channel {
     pub(super) publishes: Vec<Pattern>,
     pub(super) events: SubscribeOptions,
     pub(super) results: Option<Results>,
+    #[cfg(feature = "shared-memory")]
+    pub(super) shared_memory: Option<SharedMemory>,
 }
 
 impl Default for Channel {
@@ -59,6 +63,8 @@ impl Default for Channel {
             publishes: Vec::new(),
             events: SubscribeOptions::default(),
             results: None,
+            #[cfg(feature = "shared-memory")]
+            shared_memory: None,
         }
     }
 }
@@ -156,6 +162,19 @@ impl Channel {
     /// Sets the store of results. Default: the one in the hub, or one of the module's own.
     pub fn results(mut self, results: &Results) -> Self {
         self.results = Some(results.clone());
+        self
+    }
+
+    /// Lets large payloads and results go through memory that the host shares with the process, if the process can: it needs
+    /// `isopod-module` with the feature `shared-memory`, of the same version. Default: all go over the socket.
+    ///
+    /// Only for modules that the operator trusts like the host's own code: a process that writes anything but what the
+    /// protocol says into the memory can crash the host or change data that the host has received.
+    ///
+    /// Needs the feature `shared-memory`.
+    #[cfg(feature = "shared-memory")]
+    pub fn shared_memory(mut self, memory: SharedMemory) -> Self {
+        self.shared_memory = Some(memory);
         self
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use isopod_module::protocol::{ToHost, decode};
+use isopod_module::protocol::{ToHost, decode_with};
+use isopod_module::shared::End;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
@@ -62,11 +63,12 @@ struct Session<'a> {
     closed: Option<Instant>,
 }
 
-/// Exchanges messages with a process until it has ended. Its tasks are answered, or passed to the next process.
+/// Exchanges messages with a process, over a socket and with memory that may be shared, until it has ended. Its tasks are
+/// answered, or passed to the next process.
 pub(super) async fn converse(
     place: &Arc<Place>,
     process: &mut dyn Process,
-    stream: UnixStream,
+    (stream, shared): (UnixStream, Option<End>),
     token: &CancellationToken,
     stop_within: Duration,
 ) -> SessionEnd {
@@ -74,7 +76,7 @@ pub(super) async fn converse(
     let mut session = Session {
         place,
         process,
-        talk: Talk::new(Arc::clone(place), BytesMut::new()),
+        talk: Talk::new(Arc::clone(place), shared),
         input: BytesMut::new(),
         pulse: Pulse {
             heard: now,
@@ -194,7 +196,7 @@ impl Session<'_> {
     fn read_frames(&mut self, now: Instant) -> Result<(), SessionEnd> {
         let limits = self.place.options.limits;
         while self.talk.has_room() {
-            let decoded = decode::<ToHost>(&mut self.input, &limits);
+            let decoded = decode_with::<ToHost>(&mut self.input, &limits, self.talk.attached());
             let Some(frame) = decoded.map_err(|error| SessionEnd::Broke(error.into()))? else {
                 return Ok(());
             };

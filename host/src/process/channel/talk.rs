@@ -7,7 +7,10 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use isopod_module::Payload as Body;
-use isopod_module::protocol::{Cause, Frame, Hello, ITEM_COST, PROTOCOL, TaskError, ToHost, ToModule, Welcome, encode};
+use isopod_module::protocol::{
+    Cause, Frame, FrameError, Hello, ITEM_COST, PROTOCOL, TaskError, ToHost, ToModule, Welcome, encode_with,
+};
+use isopod_module::shared::{End, SharedTerms};
 use isopod_pool::{Failure, Outcome};
 use serde::Deserialize;
 
@@ -24,11 +27,30 @@ const EVENTS_MAX: usize = 32;
 pub(super) struct Talk {
     place: Arc<Place>,
     pub(super) out: BytesMut,
+    shared: Shared,
     /// The process's registration.
     hello: Option<Registered>,
     running: BTreeMap<u64, Running>,
     events: BTreeMap<u64, Arc<Message>>,
     next_event: u64,
+}
+
+/// The memory shared with the process.
+enum Shared {
+    None,
+    /// It is offered, if the process can open it.
+    Offered(End),
+    /// The process has opened it.
+    Attached(End),
+}
+
+impl Shared {
+    const fn attached(&self) -> Option<&End> {
+        match self {
+            Self::Attached(end) => Some(end),
+            _ => None,
+        }
+    }
 }
 
 struct Registered {
@@ -47,10 +69,11 @@ struct Running {
 }
 
 impl Talk {
-    pub(super) const fn new(place: Arc<Place>, out: BytesMut) -> Self {
+    pub(super) fn new(place: Arc<Place>, shared: Option<End>) -> Self {
         Self {
             place,
-            out,
+            out: BytesMut::new(),
+            shared: shared.map_or(Shared::None, Shared::Offered),
             hello: None,
             running: BTreeMap::new(),
             events: BTreeMap::new(),
@@ -60,6 +83,11 @@ impl Talk {
 
     pub(super) const fn is_registered(&self) -> bool {
         self.hello.is_some()
+    }
+
+    /// Returns the memory that the process uses too.
+    pub(super) const fn attached(&self) -> Option<&End> {
+        self.shared.attached()
     }
 
     /// Returns whether there is room for answers.
@@ -119,6 +147,7 @@ impl Talk {
                 self.answer_read(request, error, &body);
                 Ok(())
             }
+            ToHost::Attached {} => self.attach(),
             // Every message shows that the process is alive.
             ToHost::Pong { .. } => Ok(()),
             other => {
@@ -129,11 +158,32 @@ impl Talk {
     }
 
     fn answer_read(&mut self, request: u64, error: Option<String>, body: &Body) {
-        let limits = self.place.options.limits;
         let data = ToModule::Data { request, error };
-        if let Err(error) = encode(&data, body, &limits, &mut self.out) {
+        if let Err(error) = self.put_with(&data, body) {
             let error = Some(error.to_string());
             self.put(&ToModule::Data { request, error });
+        }
+    }
+
+    /// Offers the memory to a process that can open it, and frees it otherwise.
+    fn offer(&mut self, library: Option<&str>) -> Option<SharedTerms> {
+        match &self.shared {
+            Shared::Offered(end) if library == Some(&*end.terms().library) => Some(end.terms().clone()),
+            _ => {
+                self.shared = Shared::None;
+                None
+            }
+        }
+    }
+
+    fn attach(&mut self) -> Result<(), Violation> {
+        match std::mem::replace(&mut self.shared, Shared::None) {
+            Shared::Offered(end) => {
+                end.connect()?;
+                self.shared = Shared::Attached(end);
+                Ok(())
+            }
+            Shared::None | Shared::Attached(_) => Err(Violation::Unoffered),
         }
     }
 
@@ -151,6 +201,7 @@ impl Talk {
         let place = Arc::clone(&self.place);
         let subscription = place.subscribe(&hello.subscribe)?;
         place.chain(hello.chains)?;
+        let shared_memory = self.offer(hello.shared_memory.as_deref());
         let options = &place.options;
         let welcome = ToModule::Welcome(Welcome {
             protocol: PROTOCOL,
@@ -160,13 +211,9 @@ impl Talk {
             head_bytes_max: options.limits.head_bytes_max,
             body_bytes_max: options.limits.body_bytes_max,
             silence_ms: u64::try_from(options.silence_max.as_millis()).unwrap_or(u64::MAX),
+            shared_memory,
         });
-        encode(
-            &welcome,
-            &Body::Json(place.config.clone()),
-            &options.limits,
-            &mut self.out,
-        )?;
+        self.put_with(&welcome, &Body::Json(place.config.clone()))?;
         place.registered(&tasks, &hello.program);
         self.hello = Some(Registered {
             tasks,
@@ -277,10 +324,7 @@ impl Talk {
             attempt: job.attempt,
         };
         let body = body_of(&job.payload).map_err(|error| error.to_string());
-        let encoded = body.and_then(|body| {
-            let limits = self.place.options.limits;
-            encode(&message, &body, &limits, &mut self.out).map_err(|error| error.to_string())
-        });
+        let encoded = body.and_then(|body| self.put_with(&message, &body).map_err(|error| error.to_string()));
         if let Err(error) = encoded {
             return refuse(
                 job,
@@ -377,10 +421,7 @@ impl Talk {
             at_ms: since.as_secs_f64() * 1000.0,
         };
         let body = body_of(&message.payload).map_err(|error| error.to_string());
-        let encoded = body.and_then(|body| {
-            let limits = self.place.options.limits;
-            encode(&head, &body, &limits, &mut self.out).map_err(|error| error.to_string())
-        });
+        let encoded = body.and_then(|body| self.put_with(&head, &body).map_err(|error| error.to_string()));
         match encoded {
             Ok(()) => drop(self.events.insert(event, message)),
             Err(error) => self.place.not_handled(&message, error),
@@ -399,9 +440,15 @@ impl Talk {
         self.put(&ToModule::Refused { error });
     }
 
+    /// Sends a message with a body, in shared memory if that is possible.
+    fn put_with(&mut self, message: &ToModule, body: &Body) -> Result<(), FrameError> {
+        let (limits, end) = (&self.place.options.limits, self.shared.attached());
+        encode_with(message, body, limits, end, &mut self.out)
+    }
+
     /// Sends a message without a body, whose texts are short or cut.
     fn put(&mut self, message: &ToModule) {
-        if let Err(error) = encode(message, &Body::Empty, &self.place.options.limits, &mut self.out) {
+        if let Err(error) = self.put_with(message, &Body::Empty) {
             tracing::error!(%error, "a message to a module is too large and was dropped");
         }
     }

@@ -1,8 +1,10 @@
 //! The other side: the same test program, started as a module's process. Its configuration selects the behavior.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
+use bytes::BytesMut;
+use isopod_module::protocol::{Frame, Hello, Limits, PROTOCOL, ToHost, ToModule, decode, encode};
 use isopod_module::{Event, Module, Payload, TaskContext};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,6 +22,13 @@ enum Does {
     Wrong,
     /// Publishes without reading the answers.
     Flood,
+    /// Attaches shared memory that it was not offered.
+    Unoffered,
+    /// Serves `echo` as a program without shared memory.
+    Plain,
+    /// Announces a body in shared memory that it has not sent.
+    #[cfg(feature = "shared-memory")]
+    Lies,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +49,10 @@ fn process() {
         Does::Garbage => write(b"GET / HTTP/1.1\r\n\r\n"),
         Does::Silence => {}
         Does::Flood => flood(),
+        Does::Unoffered => write(&[hello(None), frame(&ToHost::Attached {}, &Payload::Empty)].concat()),
+        Does::Plain => plain(),
+        #[cfg(feature = "shared-memory")]
+        Does::Lies => lie(),
     }
     // Until it is killed.
     loop {
@@ -53,23 +66,90 @@ fn write(bytes: &[u8]) {
     channel.write_all(bytes).unwrap();
 }
 
-fn flood() {
-    use isopod_module::protocol::{Hello, Limits, PROTOCOL, ToHost, encode};
-    let mut hello = bytes::BytesMut::new();
-    let registers = ToHost::Hello(Hello {
+fn frame(message: &ToHost, body: &Payload) -> BytesMut {
+    let mut frame = BytesMut::new();
+    encode(message, body, &Limits::default(), &mut frame).unwrap();
+    frame
+}
+
+fn hello(shared_memory: Option<&str>) -> BytesMut {
+    let hello = ToHost::Hello(Hello {
         protocol: PROTOCOL,
+        tasks: vec!["echo".to_owned()],
+        shared_memory: shared_memory.map(str::to_owned),
         ..Hello::default()
     });
-    encode(&registers, &Payload::Empty, &Limits::default(), &mut hello).unwrap();
-    write(&hello);
-    let mut frames = bytes::BytesMut::new();
+    frame(&hello, &Payload::Empty)
+}
+
+/// Reads the next frame of the host.
+fn read(input: &mut BytesMut) -> Frame<ToModule> {
+    let channel = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+    let mut channel = std::fs::File::from(channel);
+    loop {
+        if let Some(frame) = decode(input, &Limits::default()).unwrap() {
+            return frame;
+        }
+        let mut part = [0; 4096];
+        let count = channel.read(&mut part).unwrap();
+        assert!(count > 0, "the host is gone");
+        input.extend_from_slice(&part[..count]);
+    }
+}
+
+fn plain() {
+    write(&hello(None));
+    let mut input = BytesMut::new();
+    let ToModule::Welcome(welcome) = read(&mut input).message else {
+        panic!("no welcome")
+    };
+    assert_eq!(welcome.shared_memory, None);
+    loop {
+        let frame_in = read(&mut input);
+        match frame_in.message {
+            ToModule::Task { task, .. } => write(&frame(&ToHost::End { task, error: None }, &frame_in.body)),
+            ToModule::Ping { ping } => write(&frame(&ToHost::Pong { ping }, &Payload::Empty)),
+            ToModule::Shutdown { .. } => std::process::exit(0),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(feature = "shared-memory")]
+fn lie() {
+    use isopod_module::protocol::Parts;
+    use isopod_module::shared::{End, LIBRARY};
+
+    write(&hello(LIBRARY));
+    let ToModule::Welcome(welcome) = read(&mut BytesMut::new()).message else {
+        panic!("no welcome")
+    };
+    let end = End::open(&welcome.shared_memory.unwrap()).unwrap();
+    write(&frame(&ToHost::Attached {}, &Payload::Empty));
+    let message = ToHost::Publish {
+        request: 1,
+        topic: "child.lie".to_owned(),
+        cause: None,
+    };
+    let mut announced = BytesMut::new();
+    let parts = Parts::without_body(&message, 100_000, &Limits::default()).unwrap();
+    parts.put_shared(&mut announced);
+    write(&announced);
+    // Until it is killed.
+    std::thread::park();
+    drop(end);
+}
+
+fn flood() {
+    write(&hello(None));
+    let mut frames = BytesMut::new();
     for request in 0..1000 {
         let message = ToHost::Publish {
             request,
             topic: "child.flood".to_owned(),
             cause: None,
         };
-        encode(&message, &Payload::Empty, &Limits::default(), &mut frames).unwrap();
+        frames.extend_from_slice(&frame(&message, &Payload::Empty));
     }
     // Blocks forever once the socket is full.
     loop {
@@ -104,6 +184,20 @@ fn serve(does: Does) {
             Ok::<_, isopod_module::Error>(())
         })
         .chain("results.source", "length")
+        .task("results", |ctx: TaskContext, sizes: Vec<usize>| async move {
+            for (n, size) in sizes.into_iter().enumerate() {
+                ctx.progress(&n).await?;
+                ctx.emit_payload("copied", vec![n as u8; size]).await?;
+            }
+            Ok::<_, isopod_module::Error>(())
+        })
+        .task("written", |ctx: TaskContext, size: usize| async move {
+            let mut buffer = ctx.buffer(size);
+            buffer.fill(9);
+            let is_shared = buffer.is_shared();
+            ctx.emit_buffer("written", buffer).await?;
+            Ok::<_, isopod_module::Error>(is_shared)
+        })
         .task("exit", |ctx: TaskContext, code: i32| async move {
             if ctx.attempt() == 0 {
                 std::process::exit(code);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{channel, child, start};
 use crate::signals::wait_for;
 
-fn kill(pid: &Value) {
+pub(super) fn kill(pid: &Value) {
     let pid = Pid::from_raw(i32::try_from(pid.as_i64().unwrap()).unwrap()).unwrap();
     // It may have been killed since it sent its number.
     let _ = kill_process(pid, Signal::KILL);
@@ -95,20 +95,15 @@ fn under_fire(kills: usize, retries: u32) -> HashMap<Outcome, usize> {
 }
 
 /// The number of kills of a test: 100, or what the environment says.
-fn kills() -> usize {
+pub(super) fn kills() -> usize {
     let said = std::env::var("ISOPOD_TEST_KILLS").ok();
     said.and_then(|kills| kills.parse().ok()).unwrap_or(100)
 }
 
 /// Runs a test in a process of its own, whose descriptors and children are those of the test alone.
-fn alone(test: &str) {
+pub(super) fn alone(test: &str) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            &format!("channel::death::{test}"),
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", &format!("channel::{test}"), "--ignored", "--nocapture"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -117,13 +112,13 @@ fn alone(test: &str) {
 // row 45
 #[test]
 fn the_tasks_of_a_killed_process_end_as_lost() {
-    alone("lost");
+    alone("death::lost");
 }
 
 // row 45
 #[test]
 fn a_killed_process_loses_no_task_that_may_be_retried() {
-    alone("retried");
+    alone("death::retried");
 }
 
 #[test]

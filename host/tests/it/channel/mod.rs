@@ -3,6 +3,8 @@
 mod child;
 mod death;
 mod ends;
+#[cfg(feature = "shared-memory")]
+mod shared;
 mod talk;
 
 use std::time::Duration;
