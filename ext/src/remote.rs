@@ -15,7 +15,7 @@ use crate::publish::{PublishBinding, RemotePublish};
 use crate::sql::SqlConfig;
 use crate::{cache, fetcher, native, sql};
 
-pub use crate::bindings::{Held, Lent, Parcel, ParcelFuture, Remote, Target, Transit};
+pub use crate::bindings::{Crossing, Held, Lent, Parcel, ParcelFuture, Remote, SandboxLimits, Target, Transit};
 
 /// Creates a binding from its written form. The binding asks the pool's process for the data that it does not hold itself.
 ///

@@ -17,6 +17,7 @@ mod headers;
 mod hostile;
 mod modules;
 mod mutate;
+mod objects;
 mod questions;
 mod routes;
 mod scarce;

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::cells::{cells, lives};
@@ -266,4 +267,81 @@ fn sandboxes_end_with_a_killed_server() {
     within(Duration::from_secs(1), "its sandboxes end as well", || {
         cells.iter().all(|pid| !lives(*pid)).then_some(())
     });
+}
+
+/// Stores each key twice, in one transaction.
+const STORING: &str = "import { DurableObject } from 'cloudflare:workers';
+    export class Store extends DurableObject {
+        put(key) {
+            const { kv, sql } = this.ctx.storage;
+            sql.exec('CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY)');
+            sql.exec('INSERT INTO keys VALUES (?)', key);
+            kv.put(key, 'x'.repeat(5000));
+        }
+        all() {
+            const { kv, sql } = this.ctx.storage;
+            return [[...kv.list()].map(([key]) => key), [...sql.exec('SELECT key FROM keys ORDER BY key').raw()].flat()];
+        }
+    }
+    export default { async fetch(request, env) {
+        const { pathname, searchParams } = new URL(request.url);
+        const stub = env.STORES.getByName(searchParams.get('name'));
+        return Response.json((pathname === '/put' ? await stub.put(searchParams.get('key')) : await stub.all()) ?? null);
+    } };";
+
+#[test]
+fn a_killed_sandbox_loses_no_acknowledged_write_of_its_objects() {
+    let settings = "main = 'worker.js'
+        isolation = 'sandbox'
+        durable_objects = [{ binding = 'STORES', class_name = 'Store' }]
+        limits.wall = '1m'";
+    let project = Project::new(&[("isopod.toml", settings), ("worker.js", STORING)]);
+    let server = Serving::start(project.path());
+    let (is_done, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let acknowledged: Vec<Vec<String>> = std::thread::scope(|scope| {
+        let clients = (0..4).map(|client| {
+            let (server, is_done, count) = (&server, &is_done, &count);
+            scope.spawn(move || {
+                let mut stored = Vec::new();
+                for at in 0.. {
+                    if is_done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let key = format!("{at:06}");
+                    // Those that were running when the process was killed fail.
+                    if server.get(&format!("/put?name={client}&key={key}")).status == 200 {
+                        stored.push(key);
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                stored
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        for round in 0..5 {
+            let target = count.load(Ordering::Relaxed) + 60 + round * 7;
+            within(Duration::from_secs(60), "writes are answered", || {
+                (count.load(Ordering::Relaxed) >= target).then_some(())
+            });
+            for pid in cells(&server) {
+                drop(
+                    std::process::Command::new("kill")
+                        .args(["-9", &pid.to_string()])
+                        .status(),
+                );
+            }
+        }
+        is_done.store(true, Ordering::Relaxed);
+        let stored = clients.into_iter().map(|client| client.join().expect("a client"));
+        stored.collect()
+    });
+    for (client, keys) in acknowledged.iter().enumerate() {
+        let answer = server.get(&format!("/all?name={client}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let [entries, rows]: [Vec<String>; 2] = serde_json::from_str(&answer.body).expect("lists");
+        assert_eq!(entries, rows, "a transaction is there in part");
+        let lost: Vec<_> = keys.iter().filter(|key| !entries.contains(key)).collect();
+        assert!(lost.is_empty(), "{lost:?} of {}", keys.len());
+        assert!(keys.len() > 20, "{}", keys.len());
+    }
 }

@@ -1,4 +1,4 @@
-//! The integration tests once more, with every worker in a process of its own.
+//! The integration tests once more, with every worker in a process of its own, and some of them with every worker in a sandbox.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ struct List {
     tests: Vec<String>,
     /// Prefixes of the names of further tests, which take longer.
     slow: Vec<String>,
+    /// Prefixes of the names of the tests that run with every worker in a sandbox, in CI as well.
+    sandboxes: Vec<String>,
     /// Prefixes of the names of tests that are left out, by reason.
     excluded: BTreeMap<String, Vec<String>>,
 }
@@ -49,33 +51,47 @@ impl List {
     }
 }
 
+/// The place of every worker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum In {
+    /// Processes that open files and sockets themselves.
+    Processes,
+    Sandboxes,
+}
+
 /// Sets up, then runs the tests with these prefixes; without prefixes, all of the list.
-pub(crate) fn command(workspace: &Workspace, wanted: &[String]) -> Result<()> {
+pub(crate) fn command(workspace: &Workspace, place: In, wanted: &[String]) -> Result<()> {
     v8::make_ready(workspace)?;
     setup::for_tests(workspace)?;
     test::programs(workspace)?;
     let list = List::read(workspace)?;
-    let wanted = match wanted.is_empty() {
-        true => list.all(),
-        false => wanted.to_vec(),
+    let wanted = match (wanted.is_empty(), place) {
+        (true, In::Processes) => list.all(),
+        (true, In::Sandboxes) => list.sandboxes.clone(),
+        (false, _) => wanted.to_vec(),
     };
-    run(workspace, &list.filter(&wanted))
+    run(workspace, place, &list.filter(&wanted))
 }
 
 /// Runs the tests that run in CI. Everything must be set up.
 pub(crate) fn in_ci(workspace: &Workspace) -> Result<()> {
     let list = List::read(workspace)?;
-    run(workspace, &list.filter(&list.tests))
+    run(workspace, In::Processes, &list.filter(&list.tests))?;
+    run(workspace, In::Sandboxes, &list.filter(&list.sandboxes))
 }
 
-fn run(workspace: &Workspace, filter: &str) -> Result<()> {
+fn run(workspace: &Workspace, place: In, filter: &str) -> Result<()> {
+    let isolation = match place {
+        In::Processes => "process",
+        In::Sandboxes => "sandbox",
+    };
     if !test::has_nextest() {
         bail!("the tests in cells are chosen by filters of cargo-nextest: `cargo install cargo-nextest --locked`");
     }
     let mut command = shell::command("cargo", &workspace.root);
     command
         .env("ISOPOD_BIN", test::program(workspace))
-        .env("ISOPOD_ISOLATION", "process");
+        .env("ISOPOD_ISOLATION", isolation);
     command.args(["nextest", "run", "--workspace", "--profile", test::AGAIN]);
     shell::run(command.args(["-E", filter]))
 }
@@ -89,6 +105,7 @@ mod tests {
         let list = List {
             tests: vec!["a::".to_owned()],
             slow: vec!["e::".to_owned()],
+            sandboxes: vec!["a::".to_owned()],
             excluded: BTreeMap::from([("slow".to_owned(), vec!["a::b".to_owned(), "c".to_owned()])]),
         };
         assert_eq!(list.all(), ["a::", "e::"]);
@@ -104,7 +121,8 @@ mod tests {
     fn the_list_is_read_and_its_tests_are_there() {
         let workspace = Workspace::find().unwrap();
         let list = List::read(&workspace).unwrap();
-        for name in list.all().iter().chain(list.excluded.values().flatten()) {
+        let others = list.sandboxes.iter().chain(list.excluded.values().flatten());
+        for name in list.all().iter().chain(others) {
             let module = name.split("::").next().unwrap_or_default();
             let path = workspace.root.join("tests/it").join(module);
             let file = path.with_extension("rs");

@@ -68,6 +68,9 @@ enum Command {
         /// Run those of `tests/in-cells.toml`, with every worker in a process of its own
         #[arg(long, conflicts_with = "nightly")]
         cells: bool,
+        /// Run those of its `sandboxes`, with every worker in a sandbox
+        #[arg(long, conflicts_with_all = ["nightly", "cells"])]
+        sandboxes: bool,
     },
     /// Run every check that a change must pass; stops at the first failure
     Ci,
@@ -148,7 +151,12 @@ fn run(command: Command) -> Result<()> {
         Command::Serve { release, args } => serve::command(&workspace, release, &args),
         Command::Test {
             filter, cells: true, ..
-        } => in_cells::command(&workspace, &filter),
+        } => in_cells::command(&workspace, in_cells::In::Processes, &filter),
+        Command::Test {
+            filter,
+            sandboxes: true,
+            ..
+        } => in_cells::command(&workspace, in_cells::In::Sandboxes, &filter),
         Command::Test {
             filter, nightly: false, ..
         } => test::command(&workspace, &filter),

@@ -32,7 +32,7 @@ use serde_json::Value;
 pub use self::hyperdrive::{Hyperdrive, HyperdriveUrlError};
 pub use self::plain::{Custom, Json, Secret, Text};
 pub(crate) use self::remote::{Asks, Cross, Crossed, pack, unpack};
-pub use self::remote::{Lent, Parcel, ParcelFuture, Remote, Target};
+pub use self::remote::{Crossing, Lent, Parcel, ParcelFuture, Remote, SandboxLimits, Target};
 pub use self::secrets_store::StoreSecret;
 pub use self::transit::{Held, Transit};
 pub use self::written::WrittenBinding;

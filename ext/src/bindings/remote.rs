@@ -1,7 +1,8 @@
 //! Requests of a worker in another process to the bindings in its pool's process.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -31,6 +32,12 @@ pub struct Parcel {
 pub trait Lent: Send + Sync + 'static {
     /// Calls it with a message of at most `bytes_max` bytes, and waits for the answer.
     fn call(&self, asked: Parcel, bytes_max: usize) -> ParcelFuture;
+
+    /// Returns true if a call waits for storage alone, and never for code of workers or of the embedder: it keeps the room of its
+    /// question, and may wait for more. Default: false.
+    fn is_storage(&self) -> bool {
+        false
+    }
 }
 
 impl Parcel {
@@ -82,7 +89,55 @@ pub(crate) struct Crossed {
 }
 
 /// Prepares a value of the host for a worker in another process. `None` for values of another type.
-pub(crate) type Cross = fn(Box<dyn Any + Send>) -> Option<Crossed>;
+pub(crate) type Cross = fn(Box<dyn Any + Send>, &Crossing) -> Option<Crossed>;
+
+/// The process of a worker, as far as the values of the host depend on it. The default is one that opens files itself.
+#[derive(Default)]
+pub struct Crossing {
+    sandbox: Option<SandboxLimits>,
+    /// The part of this process in the work of the sandbox.
+    kept: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+/// The limits of what this process does for a worker in a sandbox: those of its script.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "made by the engine")]
+pub struct SandboxLimits {
+    /// Bytes that the worker may hold outside of its heap.
+    pub native_bytes: usize,
+    /// CPU time of an event.
+    pub cpu: Duration,
+}
+
+impl Crossing {
+    /// Creates one for a worker in a sandbox.
+    #[must_use]
+    pub fn to_sandbox(limits: SandboxLimits) -> Self {
+        Self {
+            sandbox: Some(limits),
+            kept: OnceLock::new(),
+        }
+    }
+
+    /// Returns what this process does for the sandbox, made at the first call; `None` if the process is no sandbox.
+    #[cfg_attr(not(feature = "sql"), expect(dead_code, reason = "for Durable Objects"))]
+    pub(crate) fn for_sandbox<T: Send + Sync + 'static>(
+        &self,
+        make: impl FnOnce(SandboxLimits) -> T,
+    ) -> Option<Arc<T>> {
+        let limits = self.sandbox?;
+        let kept = self.kept.get_or_init(|| Arc::new(make(limits)));
+        Arc::clone(kept).downcast::<T>().ok()
+    }
+}
+
+impl std::fmt::Debug for Crossing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Crossing")
+            .field("sandbox", &self.sandbox)
+            .finish_non_exhaustive()
+    }
+}
 
 /// The future of a binding's answer, or the reason why there is none. Dropping it cancels the operation.
 pub type ParcelFuture = BoxFuture<'static, Result<Parcel, String>>;
@@ -145,7 +200,7 @@ pub(crate) fn pack<T: serde::Serialize>(value: &T) -> Result<Bytes, String> {
 }
 
 /// Decodes a request or an answer, which may be any bytes.
-pub(crate) fn unpack<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+pub(crate) fn unpack<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(format!("{} bytes follow a message", rest.len())),

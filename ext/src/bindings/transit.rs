@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const UNIT: usize = 1 << 10;
 
 /// Limits the bytes of values that are in transit between this process and another one: what the other process asks, what it is
-/// answered, what its questions have passed on to other workers, and what it answers itself, each up to the same maximum. Clones
-/// share the limits. The default has none.
+/// answered, the answers that its worker's thread blocks for, what its questions have passed on to other workers, and what it answers
+/// itself, each up to the same maximum. Clones share the limits. The default has none.
 ///
 /// What waits for room holds none of the same kind, and what has room for a question or an answer waits for storage or for the
 /// other process's connection, but never for code of workers. So every wait ends.
@@ -24,6 +24,7 @@ struct Rooms {
     bytes_max: usize,
     questions: Arc<Semaphore>,
     answers: Arc<Semaphore>,
+    awaited: Arc<Semaphore>,
     passed_on: Arc<Semaphore>,
     replies: Arc<Semaphore>,
     streams: Arc<Semaphore>,
@@ -44,6 +45,7 @@ struct Room {
 enum Kind {
     Question,
     Answer,
+    Awaited,
     PassedOn,
     Reply,
     Streams,
@@ -82,6 +84,7 @@ impl Transit {
             bytes_max,
             questions: semaphore(units),
             answers: semaphore(units),
+            awaited: semaphore(units),
             passed_on: semaphore(units),
             replies: semaphore(units),
             streams: semaphore(Self::STREAMS_MAX),
@@ -111,6 +114,13 @@ impl Transit {
     /// Waits for room for an answer of this size, before its value is read. To be called without room for another answer.
     pub async fn answer(&self, bytes: usize) -> Held {
         self.wait(bytes, Kind::Answer).await
+    }
+
+    /// As [`answer`](Self::answer), for one that a worker's thread blocks for. It has room of its own: other answers may wait for that
+    /// thread to read them.
+    #[cfg_attr(not(feature = "sql"), expect(dead_code, reason = "for Durable Objects"))]
+    pub(crate) async fn awaited(&self, bytes: usize) -> Held {
+        self.wait(bytes, Kind::Awaited).await
     }
 
     /// Waits for room for an answer of the other process to a question of this one, before it is received.
@@ -165,7 +175,8 @@ impl Transit {
     /// The reason, if too much waits already.
     pub(super) async fn made(&self, held: Held, bytes: usize) -> Result<Held, String> {
         let Some(rooms) = &self.0 else { return Ok(held) };
-        if held.is_of(rooms, Kind::Answer) || bytes <= Self::SMALL_BYTES {
+        let has_room = held.is_of(rooms, Kind::Answer) || held.is_of(rooms, Kind::Awaited);
+        if has_room || bytes <= Self::SMALL_BYTES {
             return Ok(held);
         }
         let waiting = Waiting::of(rooms, bytes);
@@ -187,6 +198,7 @@ impl Rooms {
         match kind {
             Kind::Question => &self.questions,
             Kind::Answer => &self.answers,
+            Kind::Awaited => &self.awaited,
             Kind::PassedOn => &self.passed_on,
             Kind::Reply => &self.replies,
             Kind::Streams => &self.streams,

@@ -19,6 +19,9 @@ pub trait CpuAccount: Send + Sync {
     /// May be called on any thread. Time of the worker's own thread is recognized and not charged twice.
     fn charge(&self, event: EventKey, used: Duration) -> bool;
 
+    /// As [`charge`](Self::charge), for time that another process used while this thread waited for it.
+    fn charge_elsewhere(&self, event: EventKey, used: Duration) -> bool;
+
     /// Resets an event's CPU time, so that its next message may use as much again.
     fn renew(&self, event: EventKey);
 
@@ -58,6 +61,15 @@ impl CpuMeter {
         self.used.fetch_add(nanos, Ordering::Relaxed);
         match &self.payer {
             Some((account, event)) if account.charge(*event, used) => Err(CpuExceeded),
+            _ => Ok(()),
+        }
+    }
+
+    /// Charges time that another process used while this thread waited for it.
+    #[cfg(feature = "sql")]
+    pub(crate) fn charge_elsewhere(&self, used: Duration) -> Result<(), CpuExceeded> {
+        match &self.payer {
+            Some((account, event)) if account.charge_elsewhere(*event, used) => Err(CpuExceeded),
             _ => Ok(()),
         }
     }
@@ -163,6 +175,10 @@ mod tests {
             let mut all = self.0.lock().unwrap();
             *all += used;
             *all > Duration::from_millis(10)
+        }
+
+        fn charge_elsewhere(&self, event: EventKey, used: Duration) -> bool {
+            self.charge(event, used)
         }
 
         fn renew(&self, _: EventKey) {}

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rusqlite::OptionalExtension;
 
-use super::events::AlarmStore;
 use super::id::ObjectId;
+use super::stored::AlarmStore;
 use crate::storage::StorageFuture;
 use crate::storage::sqlite::{Database, Options, Schema};
 

@@ -3,21 +3,29 @@
 use std::sync::Arc;
 
 use super::ObjectError;
-use super::addressed::{AlarmCall, WrittenObject};
-use super::events::{AlarmStore, OnEnd, StoredObject};
+use super::asked::{AlarmCall, Asked, WrittenObject};
 use super::id::ObjectId;
+use super::stored::{AlarmStore, OnEnd, StoredObject};
 use crate::bindings::{Crossed, Lent, Parcel, pack, unpack};
 use crate::storage::{StorageError, StorageFuture, WrittenStorageError};
 
 /// Maximum size of an answer, which is a number.
 const ANSWER_BYTES_MAX: usize = 64;
 
+/// The storage of an object that starts in this worker.
+pub(super) enum Arrived {
+    /// The worker opens the file.
+    Here(StoredObject),
+    /// The pool's process has the file.
+    Elsewhere { id: ObjectId, lent: Arc<dyn Lent> },
+}
+
 /// The alarms of an object, which stay in the pool's process.
-struct RemoteAlarms(Arc<dyn Lent>);
+pub(super) struct RemoteAlarms(pub(super) Arc<dyn Lent>);
 
 impl RemoteAlarms {
     fn ask(&self, asked: AlarmCall) -> StorageFuture<bool> {
-        let answer = pack(&asked).map(|bytes| self.0.call(Parcel::new(bytes), ANSWER_BYTES_MAX));
+        let answer = pack(&Asked::Alarms(asked)).map(|bytes| self.0.call(Parcel::new(bytes), ANSWER_BYTES_MAX));
         Box::pin(async move {
             let answer = async { unpack::<Result<bool, WrittenStorageError>>(&answer?.await?.bytes) };
             answer.await.map_err(StorageError::Failed)?.map_err(StorageError::from)
@@ -36,16 +44,19 @@ impl AlarmStore for RemoteAlarms {
     }
 }
 
-/// Opens the storage that was sent by the pool's process, which is notified when it is dropped.
-pub(super) fn arrived(crossed: Crossed) -> Result<StoredObject, ObjectError> {
+/// Reads the storage that was sent by the pool's process, which is notified when it is dropped.
+pub(super) fn arrived(crossed: Crossed) -> Result<Arrived, ObjectError> {
     let Crossed { bytes, lent } = crossed;
-    let written = unpack::<WrittenObject>(&bytes).map_err(ObjectError::Internal)?;
-    let held = Arc::clone(&lent);
-    Ok(StoredObject {
-        folder: written.folder,
-        id: ObjectId::new(written.id, written.name.map(Arc::from)),
-        bytes_max: written.bytes_max,
-        alarms: Arc::new(RemoteAlarms(lent)),
-        on_end: OnEnd::new(move || drop(held)),
+    let WrittenObject { id, name, file } = unpack(&bytes).map_err(ObjectError::Internal)?;
+    let id = ObjectId::new(id, name.map(Arc::from));
+    Ok(match file {
+        Some(file) => Arrived::Here(StoredObject {
+            folder: file.folder,
+            id,
+            bytes_max: file.bytes_max,
+            alarms: Arc::new(RemoteAlarms(Arc::clone(&lent))),
+            on_end: OnEnd::new(move || drop(lent)),
+        }),
+        None => Arrived::Elsewhere { id, lent },
     })
 }

@@ -1,18 +1,14 @@
 //! The events of an object besides calls: its start, its alarm, and its eviction.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::addressed::{AlarmCall, WrittenObject};
+use super::crossing::cross;
 use super::id::ObjectId;
 use super::namespace::ObjectClass;
-use crate::bindings::{Crossed, Lent, Parcel, ParcelFuture, pack, unpack};
-use crate::event::Attachment;
+use super::stored::StoredObject;
 use crate::handlers::{HandlerInput, Input};
-use crate::storage::{StorageFuture, WrittenStorageError};
 
 /// The script with the JavaScript rows of these events.
 const SCRIPT: Option<&str> = Some("ext:isopod_objects/objects.js");
@@ -24,54 +20,6 @@ pub const OBJECT_GONE: &str = "IsopodObjectGone";
 #[must_use]
 pub fn entry_point(class: &ObjectClass, id: &ObjectId) -> String {
     format!("\0{}/{id}", class.class)
-}
-
-/// A function that is called once, when an object has ended, so that its storage may be opened elsewhere.
-pub struct OnEnd(Option<Box<dyn FnOnce() + Send>>);
-
-impl OnEnd {
-    /// Creates a guard that calls `then` when it is dropped.
-    pub fn new(then: impl FnOnce() + Send + 'static) -> Self {
-        Self(Some(Box::new(then)))
-    }
-}
-
-impl Drop for OnEnd {
-    fn drop(&mut self) {
-        if let Some(then) = self.0.take() {
-            then();
-        }
-    }
-}
-
-impl fmt::Debug for OnEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnEnd(…)")
-    }
-}
-
-/// Stores the times of alarms outside their objects, so that due ones are found without opening each object.
-pub trait AlarmStore: Send + Sync + 'static {
-    /// Stores the time of an object's alarm, in milliseconds since the Unix epoch, or removes it. Resolves when the change
-    /// is on disk. Calls take effect in order.
-    fn set(&self, id: &ObjectId, at_ms: Option<i64>) -> StorageFuture<()>;
-
-    /// Stores the time of an object's alarm, unless an earlier one is stored. Returns whether it was stored.
-    fn bring_forward(&self, id: &ObjectId, at_ms: i64) -> StorageFuture<bool>;
-}
-
-/// The storage of an object, which is passed to its worker.
-pub struct StoredObject {
-    /// The folder of its file.
-    pub folder: PathBuf,
-    /// Its id.
-    pub id: ObjectId,
-    /// Maximum size of the file, in bytes.
-    pub bytes_max: u64,
-    /// The alarms of its class.
-    pub alarms: Arc<dyn AlarmStore>,
-    /// Called when the storage is closed.
-    pub on_end: OnEnd,
 }
 
 /// The start of an object: a standing event that is answered at once and lasts as long as the object.
@@ -105,54 +53,6 @@ impl HandlerInput for ObjectStart {
         input.attachment = Some(Box::new(stored));
         input.cross = Some(cross);
         input
-    }
-}
-
-/// Prepares the storage of an object for a worker in another process, which opens the file. The alarms and the end function
-/// stay here; the latter is called when that process has closed the file or ended.
-fn cross(attachment: Attachment) -> Option<Crossed> {
-    let StoredObject {
-        folder,
-        id,
-        bytes_max,
-        alarms,
-        on_end,
-    } = *attachment.downcast::<StoredObject>().ok()?;
-    let written = WrittenObject {
-        folder,
-        id: id.as_hex().to_owned(),
-        name: id.name().map(ToOwned::to_owned),
-        bytes_max,
-    };
-    Some(Crossed {
-        bytes: pack(&written).ok()?,
-        lent: Arc::new(Home {
-            id,
-            alarms,
-            _on_end: Mutex::new(on_end),
-        }),
-    })
-}
-
-/// The part of an object that stays in the pool's process.
-struct Home {
-    id: ObjectId,
-    alarms: Arc<dyn AlarmStore>,
-    /// Never locked, only dropped.
-    _on_end: Mutex<OnEnd>,
-}
-
-impl Lent for Home {
-    fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
-        // Started at once, because calls take effect in order.
-        let done: Result<StorageFuture<bool>, String> = unpack(&asked.bytes).map(|asked| match asked {
-            AlarmCall::Set(at_ms) => {
-                let set = self.alarms.set(&self.id, at_ms);
-                Box::pin(async move { set.await.map(|()| true) }) as StorageFuture<bool>
-            }
-            AlarmCall::BringForward(at_ms) => self.alarms.bring_forward(&self.id, at_ms),
-        });
-        Box::pin(async move { pack(&done?.await.map_err(WrittenStorageError::from)).map(Parcel::new) })
     }
 }
 

@@ -6,18 +6,26 @@
 //! event [`ObjectStart`], which stays open as long as the object lives. The object's code runs as part of that event,
 //! regardless of the calling event.
 //!
-//! Storage is one SQLite file per object (`place`, `store`), used on the thread of the object's worker. Feature `sql`.
+//! Storage is one SQLite file per object (`place`, `database`), used on the thread of the object's worker (`backing`); for a worker
+//! in a sandbox, which has no files, by the pool's process (`hosted`), which the worker asks (`elsewhere`). `store` is the same for
+//! both: when writes are committed, and when they are on the disk. Feature `sql`.
 
-mod addressed;
 mod alarms;
 mod arrival;
+mod asked;
+mod backing;
+mod crossing;
+mod database;
+mod elsewhere;
 mod events;
+mod hosted;
 mod id;
 mod namespace;
 mod ops;
 mod place;
 mod remote;
 mod store;
+mod stored;
 
 use crate::quotas::QuotaError;
 use crate::sql::SqlError;
@@ -25,13 +33,12 @@ use crate::storage::StorageError;
 use crate::unwind;
 
 pub use self::alarms::{DueAlarm, SqliteAlarms};
-pub use self::events::{
-    AlarmResult, AlarmStore, OBJECT_GONE, ObjectAlarm, ObjectEviction, ObjectStart, OnEnd, StoredObject, entry_point,
-};
+pub use self::events::{AlarmResult, OBJECT_GONE, ObjectAlarm, ObjectEviction, ObjectStart, entry_point};
 pub use self::id::ObjectId;
 pub use self::namespace::{ObjectClass, ObjectHost, ObjectNamespace};
 pub use self::place::{Claimed, ObjectClaim};
 pub(crate) use self::remote::{binding as remote_binding, object as remote_object};
+pub use self::stored::{AlarmStore, OnEnd, StoredObject};
 
 /// An error of an op of this folder.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]

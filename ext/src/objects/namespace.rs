@@ -9,7 +9,7 @@ use deno_core::{OpState, op2};
 use serde_json::Value;
 
 use super::ObjectError;
-use super::addressed::Addressed;
+use super::asked::Addressed;
 use super::id::{Ids, ObjectId};
 use crate::bindings::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding, unpack};
 use crate::event::Data;

@@ -1,29 +1,28 @@
-//! The ops of an object in its worker. Storage ops are synchronous: they run on the worker's thread, and their time counts
-//! for the event.
+//! The ops of an object in its worker. Storage ops are synchronous: they run on the worker's thread, or are waited for there, and
+//! their time counts for the event.
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use deno_core::convert::Uint8Array;
 use deno_core::{OpState, ResourceId, ToV8, op2};
 
 use super::ObjectError;
-use super::arrival::arrived;
-use super::events::StoredObject;
-use super::store::{ObjectStore, OpenStores};
+use super::arrival::{Arrived, RemoteAlarms, arrived};
+use super::backing::{Backing, Here};
+use super::database::{LIST_BYTES_MAX, ObjectDatabase, Range, SYNC_THREADS};
+use super::elsewhere::Elsewhere;
+use super::store::{Beside, ObjectStore, OpenStores};
+use super::stored::{OnEnd, StoredObject};
 use crate::bindings::Crossed;
 use crate::context::cpu_of;
 use crate::event::{EventKey, Stage};
-use crate::quotas::{QuotaError, Usage};
+use crate::quotas::Usage;
 use crate::sql::{Param, Payer, ResultSet, StatementStack};
 use crate::storage::files::FileThreads;
 use crate::unwind;
 use crate::values::events;
-
-/// Number of threads of a worker that sync files.
-const SYNC_THREADS: usize = 4;
-/// Maximum size of the result of one `list()`.
-const LIST_BYTES_MAX: usize = 64 << 20;
 
 /// Opens the storage of the object that begins with this event.
 #[op2(fast)]
@@ -32,8 +31,8 @@ pub(super) fn op_isopod_object_open(state: &mut OpState, #[smi] key: EventKey) -
     unwind::catch(|| {
         let attached = events(state).borrow_mut().take_attachment(key);
         let attached = attached.ok_or(ObjectError::NoStorage)?;
-        let stored = match attached.downcast::<StoredObject>() {
-            Ok(stored) => *stored,
+        let arrived = match attached.downcast::<StoredObject>() {
+            Ok(stored) => Arrived::Here(*stored),
             Err(attached) => match attached.downcast::<Crossed>() {
                 Ok(crossed) => arrived(*crossed)?,
                 Err(_) => return Err(ObjectError::NoStorage),
@@ -41,15 +40,48 @@ pub(super) fn op_isopod_object_open(state: &mut OpState, #[smi] key: EventKey) -
         };
         let usage = Usage::of(state);
         usage.room_for_handle(state)?;
-        if !state.has::<Rc<FileThreads>>() {
-            state.put(Rc::new(FileThreads::new("isopod-object", SYNC_THREADS)));
-            state.put(Rc::new(StatementStack::default()));
+        if !state.has::<OpenStores>() {
             state.put(OpenStores::default());
         }
-        let threads = state.borrow::<Rc<FileThreads>>().clone();
-        let store = ObjectStore::open(stored, threads, usage, state.borrow::<OpenStores>().clone())?;
+        let (database, is_empty, beside) = match arrived {
+            Arrived::Here(stored) => here(state, stored)?,
+            Arrived::Elsewhere { id, lent } => {
+                let (database, is_empty) = Elsewhere::lock(Arc::clone(&lent), cpu_of(state, key))?;
+                let beside = Beside {
+                    id,
+                    alarms: Arc::new(RemoteAlarms(Arc::clone(&lent))),
+                    on_end: OnEnd::new(move || drop(lent)),
+                };
+                (Backing::Elsewhere(database), is_empty, beside)
+            }
+        };
+        let open = state.borrow::<OpenStores>().clone();
+        let store = ObjectStore::new(database, is_empty, beside, usage, open);
         Ok(state.resource_table.add(store))
     })?
+}
+
+/// Locks a file that is opened by this worker. Returns whether it was never written, too.
+fn here(state: &mut OpState, stored: StoredObject) -> Result<(Backing, bool, Beside), ObjectError> {
+    let StoredObject {
+        folder,
+        id,
+        bytes_max,
+        alarms,
+        on_end,
+    } = stored;
+    if !state.has::<Rc<FileThreads>>() {
+        state.put(Rc::new(FileThreads::new("isopod-object", SYNC_THREADS)));
+        state.put(Rc::new(StatementStack::default()));
+    }
+    let database = ObjectDatabase::lock(&folder, id.clone(), bytes_max)?;
+    let is_empty = database.is_empty();
+    let here = Here {
+        database,
+        threads: state.borrow::<Rc<FileThreads>>().clone(),
+        stack: state.borrow::<Rc<StatementStack>>().clone(),
+    };
+    Ok((Backing::Here(Box::new(here)), is_empty, Beside { id, alarms, on_end }))
 }
 
 /// Records that the event of an object lasts as long as its session.
@@ -113,14 +145,8 @@ pub(super) fn op_isopod_object_get(
     #[smi] rid: ResourceId,
     #[string] key: &str,
 ) -> Result<Option<Uint8Array>, ObjectError> {
-    use rusqlite::OptionalExtension;
-    with(state, rid, |store| {
-        let value = store.read(|db| {
-            let mut statement = db.prepare_cached("SELECT value FROM _cf_KV WHERE key = ?1")?;
-            statement.query_row([key], |row| row.get::<_, Vec<u8>>(0)).optional()
-        })?;
-        Ok(value.flatten().map(|value| Uint8Array(value.into())))
-    })
+    let value = with(state, rid, |store| store.find(None, |db| db.get(key)))?;
+    Ok(value.map(|value| Uint8Array(value.into())))
 }
 
 #[op2(fast)]
@@ -130,12 +156,7 @@ pub(super) fn op_isopod_object_put(
     #[string] key: &str,
     #[buffer] value: &[u8],
 ) -> Result<(), ObjectError> {
-    with(state, rid, |store| {
-        store.write(|db| {
-            let mut statement = db.prepare_cached("INSERT OR REPLACE INTO _cf_KV VALUES (?1, ?2)")?;
-            statement.execute(rusqlite::params![key, value]).map(drop)
-        })
-    })
+    with(state, rid, |store| store.run(|db| db.put(key, value)))
 }
 
 /// Deletes an entry. Returns whether there was one.
@@ -145,14 +166,7 @@ pub(super) fn op_isopod_object_delete(
     #[smi] rid: ResourceId,
     #[string] key: &str,
 ) -> Result<bool, ObjectError> {
-    with(state, rid, |store| {
-        let exists = store.read(|db| db.prepare_cached("SELECT 1 FROM _cf_KV WHERE key = ?1")?.exists([key]))?;
-        if exists != Some(true) {
-            return Ok(false);
-        }
-        store.write(|db| db.prepare_cached("DELETE FROM _cf_KV WHERE key = ?1")?.execute([key]))?;
-        Ok(true)
-    })
+    with(state, rid, |store| store.find(false, |db| db.delete(key)))
 }
 
 /// An entry for the script.
@@ -179,59 +193,27 @@ pub(super) fn op_isopod_object_list(
         let usage = Usage::of(state);
         usage.quotas.native_bytes.saturating_sub(usage.ledger().held())
     };
-    with(state, rid, |store| {
-        let order = if reverse { "DESC" } else { "ASC" };
-        // A prefix is a range up to the first key without it.
-        let sql = format!(
-            "SELECT key, value FROM _cf_KV WHERE (?1 IS NULL OR key >= ?1) AND (?2 IS NULL OR key > ?2) AND (?3 IS NULL OR \
-             key < ?3) AND (?4 IS NULL OR substr(key, 1, length(?4)) = ?4) AND key >= coalesce(?4, '') ORDER BY key {order}"
-        );
-        let bytes_max = room.min(LIST_BYTES_MAX);
-        let found = store.read(|db| {
-            let mut statement = db.prepare_cached(&sql)?;
-            let mut rows = statement.query(rusqlite::params![start, after, end, prefix])?;
-            let (mut entries, mut bytes) = (Vec::new(), 0);
-            #[expect(clippy::cast_precision_loss, reason = "compared with what a script gives")]
-            while (entries.len() as f64) < limit
-                && let Some(row) = rows.next()?
-            {
-                let (key, value) = (row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?);
-                bytes += key.len() + value.len();
-                if bytes > bytes_max {
-                    return Ok(Err(QuotaError::NativeBytes(bytes_max)));
-                }
-                entries.push(Entry {
-                    key,
-                    value: Uint8Array(value.into()),
-                });
-            }
-            Ok(Ok(entries))
-        })?;
-        Ok(found.transpose()?.unwrap_or_default())
-    })
+    let range = Range {
+        start,
+        after,
+        end,
+        prefix,
+        reverse,
+        limit,
+        bytes_max: room.min(LIST_BYTES_MAX),
+    };
+    let found = with(state, rid, |store| store.find(Vec::new(), |db| db.list(range)))?;
+    let entry = |(key, value): (String, Vec<u8>)| Entry {
+        key,
+        value: Uint8Array(value.into()),
+    };
+    Ok(found.into_iter().map(entry).collect())
 }
 
 /// Deletes everything except the alarm.
 #[op2(fast)]
 pub(super) fn op_isopod_object_clear(state: &mut OpState, #[smi] rid: ResourceId) -> Result<(), ObjectError> {
-    with(state, rid, |store| {
-        let tables = store.read(|db| {
-            const ALL: &str = "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE \
-                 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'";
-            let mut statement = db.prepare(ALL)?;
-            let named = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-            named.collect::<rusqlite::Result<Vec<_>>>()
-        })?;
-        let Some(tables) = tables else { return Ok(()) };
-        store.write(|db| {
-            db.execute_batch("PRAGMA defer_foreign_keys = 1; DELETE FROM _cf_KV")?;
-            for (kind, name) in tables {
-                // Tables of a virtual table are dropped with it.
-                db.execute_batch(&format!("DROP {kind} IF EXISTS \"{}\"", name.replace('"', "\"\"")))?;
-            }
-            Ok(())
-        })
-    })
+    with(state, rid, |store| store.find((), Backing::clear))
 }
 
 /// Begins a transaction.
@@ -283,21 +265,14 @@ pub(super) fn op_isopod_object_sql(
         memory: Usage::of(state).ledger().clone(),
         cpu: cpu_of(state, event),
     };
-    let stack = state.borrow::<Rc<StatementStack>>().clone();
-    with(state, rid, |store| {
-        let checked = store.query(|db| db.check(sql, params))?;
-        match checked.writes() {
-            true => store.change(|db| db.run(checked, payer, &stack)),
-            false => store.query(|db| db.run(checked, payer, &stack)),
-        }
-    })
+    with(state, rid, |store| store.run(|db| db.sql(sql, params, payer)))
 }
 
 /// Returns the size of the storage, in bytes.
 #[op2(fast)]
 pub(super) fn op_isopod_object_size(state: &mut OpState, #[smi] rid: ResourceId) -> Result<f64, ObjectError> {
     #[expect(clippy::cast_precision_loss, reason = "bytes of a file")]
-    with(state, rid, |store| Ok(store.query(|db| db.size())? as f64))
+    with(state, rid, |store| Ok(store.run(Backing::size)? as f64))
 }
 
 fn store(state: &OpState, rid: ResourceId) -> Result<Rc<ObjectStore>, ObjectError> {

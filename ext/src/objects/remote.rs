@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
 
-use super::addressed::Addressed;
+use super::asked::Addressed;
 use super::id::ObjectId;
 use super::namespace::{ObjectClass, ObjectHost, ObjectNamespace};
 use crate::bindings::{Asks, Parcel, pack};

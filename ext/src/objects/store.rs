@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
-use std::fs::File;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -13,21 +12,12 @@ use deno_core::Resource;
 use tokio::sync::Notify;
 
 use super::ObjectError;
-use super::events::{AlarmStore, OnEnd, StoredObject};
+use super::backing::Backing;
+use super::database::{Effect, MEMORY_BYTES, Ran};
 use super::id::ObjectId;
-use super::place::ObjectFile;
+use super::stored::{AlarmStore, OnEnd};
 use crate::ledger::Charge;
 use crate::quotas::{QuotaError, Usage};
-use crate::sql::{LocalDatabase, SqlError};
-use crate::storage::files::FileThreads;
-
-/// The tables of an object's own entries, named as on the platform.
-const TABLES: &str = "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID; \
-     CREATE TABLE IF NOT EXISTS _cf_METADATA (key INTEGER PRIMARY KEY, value BLOB)";
-/// Memory charged to a worker for each open file: the page cache, and SQLite's other memory.
-const MEMORY_BYTES: usize = 768 << 10;
-/// The row of the alarm in `_cf_METADATA`.
-const ALARM: i64 = 1;
 
 /// A worker's objects with open files, the least recently opened first.
 #[derive(Clone, Default)]
@@ -66,7 +56,6 @@ pub(super) struct ObjectStore {
     changed: Notify,
     id: ObjectId,
     alarms: Arc<dyn AlarmStore>,
-    threads: Rc<FileThreads>,
     usage: Rc<Usage>,
     open: OpenStores,
     /// Dropped last.
@@ -74,12 +63,11 @@ pub(super) struct ObjectStore {
 }
 
 struct Inner {
-    /// Dropped before the file, because it needs its lock.
-    db: Option<LocalDatabase>,
-    log: Option<Arc<File>>,
+    database: Backing,
+    /// Present while the database is open.
     memory: Option<Charge>,
-    file: ObjectFile,
-    bytes_max: u64,
+    /// The database was never opened, and its file is empty.
+    is_empty: bool,
     /// The number of writes so far.
     written: u64,
     /// True if a commit is scheduled.
@@ -91,31 +79,24 @@ struct Inner {
     is_closed: bool,
 }
 
+/// The parts of an object's storage besides its database.
+pub(super) struct Beside {
+    pub(super) id: ObjectId,
+    pub(super) alarms: Arc<dyn AlarmStore>,
+    pub(super) on_end: OnEnd,
+}
+
 impl Resource for ObjectStore {}
 
 impl ObjectStore {
-    /// Opens the storage, unless another owner has it.
-    pub(super) fn open(
-        stored: StoredObject,
-        threads: Rc<FileThreads>,
-        usage: Rc<Usage>,
-        open: OpenStores,
-    ) -> Result<Self, ObjectError> {
-        let StoredObject {
-            folder,
-            id,
-            bytes_max,
-            alarms,
-            on_end,
-        } = stored;
-        let file = ObjectFile::lock(&folder, id.as_hex())?;
-        Ok(Self {
+    /// Creates the storage with a locked database. `is_empty`: it was never written.
+    pub(super) fn new(database: Backing, is_empty: bool, beside: Beside, usage: Rc<Usage>, open: OpenStores) -> Self {
+        let Beside { id, alarms, on_end } = beside;
+        Self {
             inner: RefCell::new(Inner {
-                db: None,
-                log: None,
+                database,
                 memory: None,
-                file,
-                bytes_max,
+                is_empty,
                 written: 0,
                 is_scheduled: false,
                 level: 0,
@@ -127,92 +108,61 @@ impl ObjectStore {
             changed: Notify::new(),
             id,
             alarms,
-            threads,
             usage,
             open,
             _on_end: on_end,
-        })
+        }
     }
 
-    /// Reads from the database; `None` if it was never written.
-    pub(super) fn read<T>(
-        self: &Rc<Self>,
-        body: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>, ObjectError> {
+    /// Runs an operation. What it writes is committed after this turn.
+    pub(super) fn run<T>(self: &Rc<Self>, run: impl FnOnce(&mut Backing) -> Ran<T>) -> Result<T, ObjectError> {
         self.check()?;
         let mut inner = self.inner.borrow_mut();
-        if inner.db.is_none() && inner.file.is_empty() {
-            return Ok(None);
+        self.open(&mut inner)?;
+        let Ran { result, effect } = run(&mut inner.database);
+        if effect == Effect::None {
+            return result;
         }
-        Ok(Some(self.db(&mut inner)?.own(body)?))
-    }
-
-    /// Writes in the transaction that is committed after this turn.
-    pub(super) fn write<T>(
-        self: &Rc<Self>,
-        body: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, ObjectError> {
-        self.change(|db| db.own(body))
-    }
-
-    /// Runs `body` as a part of the transaction that is committed after this turn.
-    pub(super) fn change<T>(
-        self: &Rc<Self>,
-        body: impl FnOnce(&mut LocalDatabase) -> Result<T, SqlError>,
-    ) -> Result<T, ObjectError> {
-        self.check()?;
-        let mut inner = self.inner.borrow_mut();
-        let db = self.db(&mut inner)?;
-        if db.is_autocommit() {
-            db.own(|db| db.execute_batch("BEGIN"))?;
-        }
-        let result = body(db);
-        let is_undone = db.is_autocommit();
         inner.written += 1;
         let schedules = !std::mem::replace(&mut inner.is_scheduled, true);
         drop(inner);
-        if is_undone {
+        if effect == Effect::Undone {
             // SQLite rolls back when the disk is full, and at a statement's request.
             let why = result.as_ref().err().map(ToString::to_string);
             self.fail(format!("its transaction was rolled back: {}", why.unwrap_or_default()));
         } else if schedules {
             self.schedule();
         }
-        result.map_err(ObjectError::from)
+        result
     }
 
-    /// Runs `body` on the database, as a part of the transaction, if any.
-    pub(super) fn query<T>(
+    /// Runs an operation that finds `nothing` in a database that was never written.
+    pub(super) fn find<T>(
         self: &Rc<Self>,
-        body: impl FnOnce(&mut LocalDatabase) -> Result<T, SqlError>,
+        nothing: T,
+        run: impl FnOnce(&mut Backing) -> Ran<T>,
     ) -> Result<T, ObjectError> {
         self.check()?;
-        Ok(body(self.db(&mut self.inner.borrow_mut())?)?)
+        if self.inner.borrow().is_empty {
+            return Ok(nothing);
+        }
+        self.run(run)
     }
 
     /// Begins a transaction of the script.
     pub(super) fn begin(self: &Rc<Self>) -> Result<(), ObjectError> {
-        let level = self.inner.borrow().level;
-        self.change(|db| db.own(|db| db.execute_batch(&format!("SAVEPOINT isopod_{level}"))))?;
+        self.run(Backing::begin)?;
         self.inner.borrow_mut().level += 1;
         Ok(())
     }
 
     /// Ends the innermost transaction of the script.
     pub(super) fn finish(self: &Rc<Self>, keeps: bool) -> Result<(), ObjectError> {
-        let level = {
+        {
             let mut inner = self.inner.borrow_mut();
             inner.level = inner.level.saturating_sub(1);
-            inner.level
-        };
-        let finished = self.change(|db| {
-            db.own(|db| {
-                if !keeps {
-                    db.execute_batch(&format!("ROLLBACK TO isopod_{level}"))?;
-                }
-                db.execute_batch(&format!("RELEASE isopod_{level}"))
-            })
-        });
+        }
+        let finished = self.run(|db| db.finish(keeps));
         if !keeps && self.inner.borrow().alarm.is_some() {
             let alarm = self.alarm()?;
             self.inner.borrow_mut().alarm = Some(alarm);
@@ -222,31 +172,19 @@ impl ObjectStore {
 
     /// Returns the time of the alarm.
     pub(super) fn alarm(self: &Rc<Self>) -> Result<Option<i64>, ObjectError> {
-        use rusqlite::OptionalExtension;
-        let read = |db: &rusqlite::Connection| {
-            let mut statement = db.prepare_cached("SELECT value FROM _cf_METADATA WHERE key = ?1")?;
-            statement.query_row([ALARM], |row| row.get(0)).optional()
-        };
-        Ok(self.read(read)?.flatten())
+        self.find(None, Backing::alarm)
     }
 
     /// Sets or removes the alarm.
     pub(super) fn set_alarm(self: &Rc<Self>, at_ms: Option<i64>) -> Result<(), ObjectError> {
-        if at_ms.is_none() && self.alarm()?.is_none() {
-            return Ok(());
+        let set = |db: &mut Backing| db.set_alarm(at_ms);
+        let changes = match at_ms {
+            Some(_) => self.run(set)?,
+            None => self.find(false, set)?,
+        };
+        if changes {
+            self.inner.borrow_mut().alarm = Some(at_ms);
         }
-        self.write(|db| {
-            match at_ms {
-                Some(at) => db
-                    .prepare_cached("INSERT OR REPLACE INTO _cf_METADATA VALUES (?1, ?2)")?
-                    .execute([ALARM, at]),
-                None => db
-                    .prepare_cached("DELETE FROM _cf_METADATA WHERE key = ?1")?
-                    .execute([ALARM]),
-            }?;
-            Ok(())
-        })?;
-        self.inner.borrow_mut().alarm = Some(at_ms);
         Ok(())
     }
 
@@ -278,38 +216,18 @@ impl ObjectStore {
         let Ok(mut inner) = self.inner.try_borrow_mut() else {
             return false;
         };
-        inner.db = None;
-        inner.log = None;
-        inner.memory = None;
+        if inner.memory.is_some() {
+            inner.database.rest();
+            inner.memory = None;
+        }
         true
     }
 
     /// Closes the storage. With `keeps`, pending writes are committed.
     pub(super) fn close(&self, keeps: bool) {
         let mut inner = self.inner.borrow_mut();
-        if std::mem::replace(&mut inner.is_closed, true) {
-            return;
-        }
-        let Some(db) = inner.db.take() else {
-            if inner.file.is_empty() {
-                inner.file.remove();
-            }
-            return;
-        };
-        if !db.is_autocommit() {
-            let end = if keeps { "COMMIT" } else { "ROLLBACK" };
-            if let Err(error) = db.own(|db| db.execute_batch(end)) {
-                tracing::warn!(target: "isopod::storage", object = %self.id, "cannot end its transaction: {error}");
-            }
-        }
-        let has_nothing = db.own(|db| {
-            const COUNT: &str = "SELECT (SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND \
-                 name NOT LIKE 'sqlite\\_%' ESCAPE '\\') + EXISTS (SELECT 1 FROM _cf_KV) + EXISTS (SELECT 1 FROM _cf_METADATA)";
-            db.query_row(COUNT, [], |row| Ok(row.get::<_, i64>(0)? == 0))
-        });
-        drop(db);
-        if has_nothing.is_ok_and(|nothing| nothing) {
-            inner.file.remove();
+        if !std::mem::replace(&mut inner.is_closed, true) {
+            inner.database.close(keeps);
         }
     }
 
@@ -338,15 +256,15 @@ impl ObjectStore {
         }));
     }
 
-    /// Returns the database, opening it if necessary.
-    fn db<'a>(self: &Rc<Self>, inner: &'a mut Inner) -> Result<&'a mut LocalDatabase, ObjectError> {
-        if inner.db.is_none() {
-            inner.memory = Some(self.open.make_room(&self.usage, self)?);
-            let db = LocalDatabase::open(inner.file.path().to_owned(), inner.bytes_max)?;
-            db.own(|db| db.execute_batch(TABLES))?;
-            inner.db = Some(db);
+    /// Opens the database, unless it is open.
+    fn open(self: &Rc<Self>, inner: &mut Inner) -> Result<(), ObjectError> {
+        if inner.memory.is_none() {
+            let memory = self.open.make_room(&self.usage, self)?;
+            inner.database.open()?;
+            inner.memory = Some(memory);
+            inner.is_empty = false;
         }
-        inner.db.as_mut().ok_or(ObjectError::Ended)
+        Ok(())
     }
 
     async fn commit(self: &Rc<Self>) -> Result<(), ObjectError> {
@@ -364,21 +282,17 @@ impl ObjectStore {
                 None => break,
             }
         }
-        let (written, log) = {
+        let (written, synced) = {
             let mut inner = self.inner.borrow_mut();
             inner.is_scheduled = false;
             if inner.is_closed || inner.level > 0 {
                 // An open transaction schedules another commit at its end.
                 return Ok(());
             }
-            let db = self.db(&mut inner)?;
-            if !db.is_autocommit() {
-                db.own(|db| db.prepare_cached("COMMIT")?.execute([]).map(drop))?;
-            }
-            (inner.written, inner.log()?)
+            self.open(&mut inner)?;
+            (inner.written, inner.database.commit()?)
         };
-        let synced = self.threads.run(move || log.sync_data());
-        synced.await?.map_err(|error| ObjectError::Failed(error.to_string()))?;
+        synced.await?;
         if updates_alarm && !self.inner.borrow().is_closed {
             // The current value. Later values are stored after it, because calls take effect in order.
             self.alarms.set(&self.id, self.alarm()?).await?;
@@ -393,25 +307,5 @@ impl Drop for ObjectStore {
     /// Dropped with its worker, which rolls uncommitted writes back.
     fn drop(&mut self) {
         self.close(false);
-    }
-}
-
-impl Inner {
-    /// Returns the log, to be synced. SQLite keeps it as long as the database is open.
-    fn log(&mut self) -> Result<Arc<File>, ObjectError> {
-        if let Some(log) = &self.log {
-            return Ok(log.clone());
-        }
-        let log = File::options()
-            .write(true)
-            .open(self.file.log())
-            .map_err(ObjectError::Open)?;
-        // Syncs the files' names too.
-        if let Some(folder) = self.file.path().parent() {
-            File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(ObjectError::Open)?;
-        }
-        Ok(self.log.insert(Arc::new(log)).clone())
     }
 }

@@ -46,7 +46,9 @@ use crate::values::Events;
 
 pub use self::call::SqlError;
 pub use self::config::SqlConfig;
-pub(crate) use self::remote::{answer_bytes, binding as remote_binding, question_bytes, serve as serve_remote};
+pub(crate) use self::remote::{
+    WrittenResult, answer_bytes, binding as remote_binding, question_bytes, serve as serve_remote,
+};
 pub use self::sqlite::is_call_stopped;
 pub use self::statement::StatementError;
 

@@ -28,9 +28,9 @@ enum Asked {
     Dump,
 }
 
-/// The result of a statement.
+/// The result of a statement, in written form.
 #[derive(Serialize, Deserialize)]
-struct WrittenResult {
+pub(crate) struct WrittenResult {
     columns: Vec<String>,
     rows: Vec<Vec<WrittenValue>>,
     changes: u64,
@@ -174,7 +174,7 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held
 }
 
 impl WrittenResult {
-    fn new(result: ResultSet) -> Self {
+    pub(crate) fn new(result: ResultSet) -> Self {
         let value = |value| match value {
             Value::Null => WrittenValue::Null,
             Value::Integer(value) => WrittenValue::Integer(value),
@@ -195,7 +195,7 @@ impl WrittenResult {
     }
 
     /// The result, whose rows are charged to the worker.
-    fn read(self, payer: &Payer) -> ResultSet {
+    pub(crate) fn read(self, payer: &Payer) -> ResultSet {
         let value = |value| match value {
             WrittenValue::Null => Value::Null,
             WrittenValue::Integer(value) => Value::Integer(value),

@@ -14,7 +14,7 @@ use super::import::import_to;
 use super::message::{message_of, written_message};
 use super::owed::{Owing, Waiting};
 use super::parts::{item_of, response_headers_of, written_caller, written_cf, written_data, written_headers};
-use crate::bindings::Lent;
+use crate::bindings::{Crossing, Lent};
 use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, RequestCf, RequestUrl, TaskItem, set_reason};
 use crate::handlers::{Event, EventKind, HandlerInput as _};
 use crate::rpc::{RpcCall, RpcMessage};
@@ -41,6 +41,14 @@ pub struct Exported {
 /// # Errors
 /// The data of a message cannot be encoded. The caller has received the error.
 pub fn export(event: Event) -> Result<Exported, ValueError> {
+    export_to(event, &Crossing::default())
+}
+
+/// As [`export`], for a worker whose process is described by `crossing`.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_to(event: Event, crossing: &Crossing) -> Result<Exported, ValueError> {
     let mut parts = Parts::default();
     let (kind, recipient) = match event.kind {
         EventKind::Fetch { request, info, reply } => {
@@ -101,7 +109,7 @@ pub fn export(event: Event) -> Result<Exported, ValueError> {
             let crossed = input
                 .attachment
                 .zip(input.cross)
-                .and_then(|(value, cross)| cross(value));
+                .and_then(|(value, cross)| cross(value, crossing));
             let attachment = crossed.map(|crossed| {
                 parts.stubs.push(crossed.lent);
                 serde_bytes::ByteBuf::from(Vec::from(crossed.bytes))

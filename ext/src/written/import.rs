@@ -162,7 +162,7 @@ fn parts_of(
                 let bytes = bytes.into_vec().into();
                 input.attachment = Some(Box::new(Crossed { bytes, lent }));
                 // It may go on to yet another process.
-                input.cross = Some(|attachment| attachment.downcast::<Crossed>().ok().map(|crossed| *crossed));
+                input.cross = Some(|attachment, _| attachment.downcast::<Crossed>().ok().map(|crossed| *crossed));
             }
             Kind::Handler {
                 handler,

@@ -32,7 +32,7 @@ mod parts;
 mod tests;
 
 pub use self::bounded::{PARTS_MAX, bounded};
-pub use self::export::{AnswerError, Exported, Recipient, export};
+pub use self::export::{AnswerError, Exported, Recipient, export, export_to};
 pub use self::failure::{failure_of, fault_of};
 pub use self::fault::{WrittenCut, WrittenFault};
 pub use self::frame::{

@@ -110,6 +110,13 @@ impl Script {
         }
         let written = |binding: &Arc<dyn Binding>| match binding.written() {
             Some(WrittenBinding::Sql { .. }) if is_sandbox => Some(WrittenBinding::Database),
+            Some(WrittenBinding::Objects { script, class, key, .. }) if is_sandbox => Some(WrittenBinding::Objects {
+                script,
+                class,
+                key,
+                // A sandbox has no files.
+                folder: PathBuf::new(),
+            }),
             written => written,
         };
         let bindings = self.bindings.iter().map(|(name, binding)| match written(binding) {

@@ -41,6 +41,11 @@ const LINGER: Duration = Duration::from_millis(100);
 
 impl CpuAccount for Watched {
     fn charge(&self, event: EventKey, used: Duration) -> bool {
+        self.was_charged(used);
+        self.charge_event(event, used)
+    }
+
+    fn charge_elsewhere(&self, event: EventKey, used: Duration) -> bool {
         self.charge_event(event, used)
     }
 

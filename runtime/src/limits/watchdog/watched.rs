@@ -175,12 +175,16 @@ impl Watched {
         }
     }
 
-    /// Charges an event for time spent for it on this thread, outside of its code.
+    /// Records that time of this thread is charged, so that it is not charged again if it is the worker's.
+    pub(super) fn was_charged(&self, used: Duration) {
+        if self.thread == thread::current().id() {
+            self.accounts().was_charged(used);
+        }
+    }
+
+    /// Charges an event for time spent for it outside of its code.
     pub(super) fn charge_event(&self, event: EventKey, used: Duration) -> bool {
         let mut accounts = self.accounts();
-        if self.thread == thread::current().id() {
-            accounts.was_charged(used);
-        }
         if event == 0 {
             // The start of a worker, or a command, which has no events.
             return self.entered() == Entered::Boot && accounts.charge_boot(used);

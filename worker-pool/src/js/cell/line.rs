@@ -297,6 +297,7 @@ impl Line {
                 question_read = read;
                 match asked.target {
                     Target::Lent(lent) => match self.0.offers.lent(lent) {
+                        Some(lent) if lent.is_storage() => lent.call(parcel, self.value_bytes_max()),
                         Some(lent) => match parcel.pass_on() {
                             Ok(parcel) => lent.call(parcel, self.value_bytes_max()),
                             Err(error) => refused(error),

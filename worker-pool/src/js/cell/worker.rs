@@ -17,7 +17,8 @@ use isopod_outcome::{Failure, Outcome};
 use isopod_runtime::Script;
 use isopod_runtime::fetch::WrittenServers;
 use isopod_runtime::handlers::{Event as JsEvent, Fault, FaultKind};
-use isopod_runtime::written::{Exported, Recipient, WrittenAnswer, export};
+use isopod_runtime::remote::Crossing;
+use isopod_runtime::written::{Exported, Recipient, WrittenAnswer, export_to};
 
 use super::line::Line;
 use super::process::Launched;
@@ -40,6 +41,8 @@ pub(in crate::js) struct CellWorker {
     /// When the code of the event that is begun next is to be ended.
     next_stop: Option<(SlotId, Instant)>,
     cancel_grace: Duration,
+    /// Its process, for values of the host on their way there.
+    crossing: Crossing,
     cell: Launched,
 }
 
@@ -192,7 +195,7 @@ impl CellWorker {
             functions,
             stubs,
             recipient,
-        }) = export(event)
+        }) = export_to(event, &self.crossing)
         else {
             return self.state.push(Turn::Ended {
                 slot,

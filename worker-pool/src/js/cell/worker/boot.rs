@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use h2::Ping;
 use isopod_outcome::Failure;
 use isopod_runtime::fetch::WrittenServers;
-use isopod_runtime::remote::Transit;
+use isopod_runtime::remote::{Crossing, SandboxLimits, Transit};
 use isopod_runtime::{Isolation, OsScheduling, Script};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -219,6 +219,13 @@ async fn start(
         number: 0,
         next_stop: None,
         cancel_grace: conditions.cancel_grace,
+        crossing: match cell.in_sandbox {
+            true => Crossing::to_sandbox(SandboxLimits {
+                native_bytes: quotas.native_bytes,
+                cpu: script.limits().cpu,
+            }),
+            false => Crossing::default(),
+        },
         cell,
     })
 }

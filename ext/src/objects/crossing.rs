@@ -1,0 +1,296 @@
+//! The storage of an object whose worker is in another process.
+//!
+//! A worker that opens files itself gets the place of the file; the alarms stay here. A sandbox gets neither: the storage stays here.
+
+use std::sync::{Arc, Mutex};
+
+use super::asked::{AlarmCall, Asked, WrittenFile, WrittenObject};
+use super::hosted::{Hosted, SandboxStorage};
+use super::id::ObjectId;
+use super::stored::{AlarmStore, OnEnd, StoredObject};
+use crate::bindings::{Crossed, Crossing, Lent, Parcel, ParcelFuture, pack, unpack};
+use crate::event::Attachment;
+use crate::storage::{StorageFuture, WrittenStorageError};
+
+/// Prepares the storage of an object for a worker in another process. The object has ended when that process has released it.
+pub(super) fn cross(attachment: Attachment, crossing: &Crossing) -> Option<Crossed> {
+    let StoredObject {
+        folder,
+        id,
+        bytes_max,
+        alarms,
+        on_end,
+    } = *attachment.downcast::<StoredObject>().ok()?;
+    let (hex, name) = (id.as_hex().to_owned(), id.name().map(ToOwned::to_owned));
+    let (file, storage) = match crossing.for_sandbox(SandboxStorage::new) {
+        Some(storage) => {
+            let hosted = Hosted::new(folder, id.clone(), bytes_max, on_end, storage);
+            (None, Storage::Here(hosted))
+        }
+        None => (
+            Some(WrittenFile { folder, bytes_max }),
+            Storage::There {
+                _on_end: Mutex::new(on_end),
+            },
+        ),
+    };
+    let written = WrittenObject { id: hex, name, file };
+    Some(Crossed {
+        bytes: pack(&written).ok()?,
+        lent: Arc::new(Home {
+            id,
+            alarms,
+            storage: Some(storage),
+        }),
+    })
+}
+
+/// The part of an object that stays in the pool's process.
+struct Home {
+    id: ObjectId,
+    alarms: Arc<dyn AlarmStore>,
+    /// Taken when this is dropped.
+    storage: Option<Storage>,
+}
+
+/// The place of an object's storage.
+enum Storage {
+    Here(Arc<Hosted>),
+    /// The process of its worker. The function is never locked, only dropped.
+    There {
+        _on_end: Mutex<OnEnd>,
+    },
+}
+
+impl Home {
+    fn call_alarms(&self, asked: AlarmCall) -> ParcelFuture {
+        // Started at once, because calls take effect in order.
+        let done: StorageFuture<bool> = match asked {
+            AlarmCall::Set(at_ms) => {
+                let set = self.alarms.set(&self.id, at_ms);
+                Box::pin(async move { set.await.map(|()| true) })
+            }
+            AlarmCall::BringForward(at_ms) => self.alarms.bring_forward(&self.id, at_ms),
+        };
+        Box::pin(async move { pack(&done.await.map_err(WrittenStorageError::from)).map(Parcel::new) })
+    }
+}
+
+impl Lent for Home {
+    fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
+        let error = match (unpack::<Asked<'_>>(&asked.bytes), &self.storage) {
+            (Ok(Asked::Alarms(call)), _) => return self.call_alarms(call),
+            (Ok(_), Some(Storage::Here(hosted))) => return Arc::clone(hosted).serve(asked),
+            (Ok(_), _) => "the process of the object's worker has its storage".to_owned(),
+            (Err(error), _) => error,
+        };
+        Box::pin(std::future::ready(Err(error)))
+    }
+
+    fn is_storage(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Some(Storage::Here(hosted)) = self.storage.take() {
+            hosted.leave();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use futures::executor::block_on;
+    use serde::de::DeserializeOwned;
+    use serde_bytes::ByteBuf;
+
+    use super::super::asked::{Told, entries};
+    use super::super::database::Range;
+    use super::*;
+    use crate::bindings::{SandboxLimits, Transit};
+    use crate::sql::WrittenResult;
+
+    struct NoAlarms;
+
+    impl AlarmStore for NoAlarms {
+        fn set(&self, _id: &ObjectId, _at_ms: Option<i64>) -> StorageFuture<()> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+
+        fn bring_forward(&self, _id: &ObjectId, _at_ms: i64) -> StorageFuture<bool> {
+            Box::pin(std::future::ready(Ok(true)))
+        }
+    }
+
+    fn stored(folder: &Path, id: &str, then: impl FnOnce() + Send + 'static) -> Attachment {
+        Box::new(StoredObject {
+            folder: folder.to_owned(),
+            id: ObjectId::new(id, None),
+            bytes_max: 1 << 20,
+            alarms: Arc::new(NoAlarms),
+            on_end: OnEnd::new(then),
+        })
+    }
+
+    fn sandbox(files: usize, cpu: Duration) -> Crossing {
+        let native_bytes = files * super::super::database::MEMORY_BYTES;
+        Crossing::to_sandbox(SandboxLimits { native_bytes, cpu })
+    }
+
+    /// An object that has begun in a sandbox.
+    struct Object(Arc<dyn Lent>);
+
+    impl Object {
+        fn begin(folder: &Path, id: &str, crossing: &Crossing) -> Self {
+            let object = Self(cross(stored(folder, id, || {}), crossing).unwrap().lent);
+            object.ask::<bool>(&Asked::Lock).unwrap();
+            object
+        }
+
+        fn call(&self, asked: &Asked<'_>, transit: &Transit) -> ParcelFuture {
+            let parcel = Parcel {
+                transit: transit.clone(),
+                ..Parcel::new(pack(asked).unwrap())
+            };
+            self.0.call(parcel, 0)
+        }
+
+        fn ask<T: DeserializeOwned>(&self, asked: &Asked<'_>) -> Result<T, String> {
+            let answer = block_on(self.call(asked, &Transit::default()))?;
+            let told: Told<T> = unpack(&answer.bytes)?;
+            told.result
+                .map_err(|error| super::super::ObjectError::from(error).to_string())
+        }
+
+        fn sql(&self, text: &str) -> Result<(), String> {
+            let params = Vec::new();
+            self.ask::<WrittenResult>(&Asked::Sql { text, params }).map(drop)
+        }
+    }
+
+    #[test]
+    fn a_sandbox_is_told_no_folder_and_another_process_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_string_lossy().into_owned();
+        let told = |crossing: &Crossing| {
+            let crossed = cross(stored(folder.path(), "a", || {}), crossing).unwrap();
+            String::from_utf8_lossy(&crossed.bytes).contains(&path)
+        };
+        assert!(!told(&sandbox(1, Duration::MAX)));
+        assert!(told(&Crossing::default()));
+        let elsewhere = cross(stored(folder.path(), "a", || {}), &Crossing::default()).unwrap();
+        let refused = Object(elsewhere.lent).ask::<bool>(&Asked::Lock).unwrap_err();
+        assert!(refused.contains("the process of the object's worker"), "{refused}");
+    }
+
+    #[test]
+    fn the_end_of_an_object_is_told_when_its_file_is_closed_with_what_was_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let crossing = sandbox(2, Duration::MAX);
+        let (ended, end) = sync_channel(1);
+        let object = cross(
+            stored(folder.path(), "a", move || ended.send(()).unwrap_or_default()),
+            &crossing,
+        );
+        let object = Object(object.unwrap().lent);
+        assert!(object.ask::<()>(&Asked::Open).is_err(), "it is not locked");
+        object.ask::<bool>(&Asked::Lock).unwrap();
+        assert!(object.ask::<()>(&Asked::Put("k", b"v")).is_err(), "it is not open");
+        object.ask::<()>(&Asked::Open).unwrap();
+        object.ask::<()>(&Asked::Put("k", b"v")).unwrap();
+        object.ask::<()>(&Asked::Begin).unwrap();
+        assert!(object.ask::<()>(&Asked::Commit).is_err(), "a transaction is open");
+        object.ask::<()>(&Asked::Put("k", b"w")).unwrap();
+        object.ask::<()>(&Asked::Finish { keeps: false }).unwrap();
+        assert!(object.ask::<()>(&Asked::Finish { keeps: true }).is_err());
+        object.ask::<()>(&Asked::Commit).unwrap();
+        object.ask::<()>(&Asked::Sync).unwrap();
+        object.ask::<()>(&Asked::Put("lost", b"x")).unwrap();
+        drop(object);
+        // Others may have it once its end is told.
+        end.recv_timeout(Duration::from_secs(10)).unwrap();
+        let object = Object(cross(stored(folder.path(), "a", || {}), &crossing).unwrap().lent);
+        let is_empty = object.ask::<bool>(&Asked::Lock).unwrap();
+        assert!(!is_empty);
+        object.ask::<()>(&Asked::Open).unwrap();
+        let range = Range {
+            start: None,
+            after: None,
+            end: None,
+            prefix: None,
+            reverse: false,
+            limit: f64::INFINITY,
+            bytes_max: usize::MAX,
+        };
+        let list = object.ask::<ByteBuf>(&Asked::List(range)).unwrap();
+        assert_eq!(entries(&list).unwrap(), [("k".to_owned(), b"v".to_vec())]);
+        object.ask::<()>(&Asked::Close { keeps: true }).unwrap();
+        assert!(object.ask::<()>(&Asked::Open).is_err(), "it has ended");
+    }
+
+    #[test]
+    fn what_a_sandbox_asks_has_the_limits_of_a_script() {
+        let folder = tempfile::tempdir().unwrap();
+        let crossing = sandbox(1, Duration::from_millis(50));
+        let object = Object::begin(folder.path(), "a", &crossing);
+        object.ask::<()>(&Asked::Open).unwrap();
+        let long = "k".repeat(2049);
+        assert!(object.ask::<()>(&Asked::Put(&long, b"v")).is_err());
+        let large = vec![0; (2 << 20) + 1];
+        assert!(object.ask::<()>(&Asked::Put("k", &large)).is_err());
+        assert!(object.sql("SELECT * FROM _cf_KV").unwrap_err().contains("not allowed"));
+        assert!(object.sql("ATTACH 'x' AS x").unwrap_err().contains("ATTACH"));
+        let endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c";
+        assert!(object.sql(endless).unwrap_err().contains("limits.cpu"));
+        // The file is full.
+        let fills = "CREATE TABLE t AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 3000) \
+             SELECT randomblob(1000) AS v FROM c";
+        assert!(object.sql(fills).unwrap_err().contains("SQLITE_FULL"));
+        // More files than its memory permits.
+        let other = Object::begin(folder.path(), "b", &crossing);
+        assert!(other.ask::<()>(&Asked::Open).unwrap_err().contains("too many files"));
+        object.ask::<()>(&Asked::Rest).unwrap();
+        other.ask::<()>(&Asked::Open).unwrap();
+        // Bytes that are no question.
+        assert!(block_on(other.0.call(Parcel::new(vec![255; 9]), 0)).is_err());
+    }
+
+    #[test]
+    fn a_statement_that_is_not_waited_for_is_interrupted() {
+        let folder = tempfile::tempdir().unwrap();
+        let crossing = sandbox(1, Duration::MAX);
+        let object = Object::begin(folder.path(), "a", &crossing);
+        object.ask::<()>(&Asked::Open).unwrap();
+        let endless = Asked::Sql {
+            text: "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c",
+            params: Vec::new(),
+        };
+        let mut call = object.call(&endless, &Transit::default());
+        assert!(call.as_mut().now_or_never().is_none());
+        drop(call);
+        object.sql("SELECT 1").unwrap();
+    }
+
+    #[test]
+    fn an_answer_has_room_of_its_own_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let object = Object::begin(folder.path(), "a", &sandbox(1, Duration::MAX));
+        object.ask::<()>(&Asked::Open).unwrap();
+        object.ask::<()>(&Asked::Put("k", &vec![7; 800 << 10])).unwrap();
+        let transit = Transit::new(1 << 20);
+        let others = transit.answer(1 << 20).now_or_never();
+        let first = block_on(object.call(&Asked::Get("k"), &transit)).unwrap();
+        let mut second = object.call(&Asked::Get("k"), &transit);
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(block_on(second).is_ok());
+        drop(others);
+    }
+}
