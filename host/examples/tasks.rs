@@ -67,7 +67,7 @@ fn module() -> Result<(), isopod_module::Error> {
         async move { ctx.emit_payload("result", result).await }
     };
     let write = |ctx: TaskContext, bytes: usize| async move {
-        let mut buffer = ctx.buffer(bytes);
+        let mut buffer = ctx.buffer(bytes).await;
         buffer.fill(1);
         ctx.emit_buffer("result", buffer).await
     };
@@ -81,6 +81,7 @@ fn module() -> Result<(), isopod_module::Error> {
 
 fn in_a_process(name: &str, channel: Channel) -> Result<(), Box<dyn Error + Send + Sync>> {
     let (found, tasks) = flume::bounded(1);
+    let begun = Instant::now();
     let running = Host::builder()
         .module(
             ProcessModule::new("echo", std::env::current_exe()?)
@@ -91,6 +92,7 @@ fn in_a_process(name: &str, channel: Channel) -> Result<(), Box<dyn Error + Send
         .build()?
         .start_blocking()?;
     let tasks = tasks.recv()?;
+    println!("{name}: the host has started after {:.1?}", begun.elapsed());
     let ask = || async {
         let request = ModuleRequest::new("echo").payload(serde_json::json!({ "id": 7 }));
         tasks.run(request).finish().await.map(drop)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use crate::shared::{End, Loan};
+use crate::shared::Loan;
 
 /// Bytes to be written and then emitted as a result by [`TaskContext::emit_buffer`](crate::TaskContext::emit_buffer). They are in
 /// the memory that the module shares with its host, if there is any with a free slot and the length fits one: the result
@@ -18,9 +18,8 @@ pub(crate) enum Memory {
 }
 
 impl Buffer {
-    pub(crate) fn new(length: usize, end: Option<&End>) -> Self {
-        let large = end.filter(|end| length >= end.terms().body_bytes_min as usize);
-        Self(match large.and_then(|end| end.slot(length)) {
+    pub(crate) fn new(length: usize, slot: Option<Loan>) -> Self {
+        Self(match slot {
             Some(loan) => Memory::Shared(loan),
             None => Memory::Own(vec![0; length]),
         })

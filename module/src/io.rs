@@ -58,7 +58,7 @@ pub(crate) fn run(channel: Channel, plan: Plan, frames: mpsc::Receiver<Outgoing>
         // Set once, by the only welcome.
         let _ = welcome.limits.set(wire.limits);
         if let Some(end) = wire.attach(&place)? {
-            let _ = welcome.end.set(end);
+            welcome.room.open(end);
         }
         tracing::debug!(module = place.module, instance = place.instance, "taken by the host");
         let ended = Conversation::new(plan, &place).drive(&mut wire, frames).await;
@@ -336,6 +336,7 @@ impl Conversation {
                 self.link.answer(request, error.map_or(Ok(Payload::Empty), Err));
             }
             ToModule::Data { request, error } => self.link.answer(request, error.map_or(Ok(frame.body), Err)),
+            ToModule::Room {} => self.link.room.answer(),
             ToModule::Ping { ping } => wire.put(&ToHost::Pong { ping })?,
             ToModule::Shutdown { within_ms } => self.stop(Duration::from_millis(within_ms)),
             ToModule::Welcome(_) | ToModule::Refused { .. } => {}

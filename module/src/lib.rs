@@ -38,6 +38,8 @@ mod link;
 mod module;
 mod payload;
 pub mod protocol;
+#[cfg(feature = "sdk")]
+mod room;
 pub mod shared;
 #[cfg(feature = "sdk")]
 mod task;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -10,7 +10,8 @@ use crate::buffer::Buffer;
 use crate::error::Error;
 use crate::payload::Payload;
 use crate::protocol::{Cause, Limits, Parts, ResultRef, ToHost};
-use crate::shared::{End, Loan};
+use crate::room::Room;
+use crate::shared::Loan;
 
 /// An answer of the host: its payload, or the reason why there is none.
 pub(crate) type Reply = Result<Payload, String>;
@@ -29,8 +30,8 @@ pub(crate) struct Link {
     out: mpsc::Sender<Outgoing>,
     /// Set by the welcome, before any task runs.
     pub(crate) limits: OnceLock<Limits>,
-    /// Set with the limits, if the host shares memory.
-    pub(crate) end: OnceLock<Arc<End>>,
+    /// Opened with the limits, if the host shares memory.
+    pub(crate) room: Room,
     replies: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
     next: AtomicU64,
 }
@@ -40,7 +41,7 @@ impl Link {
         Self {
             out,
             limits: OnceLock::new(),
-            end: OnceLock::new(),
+            room: Room::default(),
             replies: Mutex::new(Some(HashMap::new())),
             next: AtomicU64::new(1),
         }
@@ -58,8 +59,17 @@ impl Link {
 
     pub(crate) async fn send_parts(&self, parts: Parts) -> Result<(), Error> {
         // Copied here, on a thread of tasks.
-        let loan = self.end.get().and_then(|end| end.loan(parts.body()));
+        let body = parts.body();
+        let loan = self.room.slot(body.len(), |end| end.loan(body), || self.ask_for_room());
+        let loan = loan.await;
         self.send_outgoing(Outgoing { parts, loan }).await
+    }
+
+    async fn ask_for_room(&self) -> bool {
+        let Ok(parts) = self.parts(&ToHost::Full {}, &Payload::Empty) else {
+            return false;
+        };
+        self.send_outgoing(Outgoing { parts, loan: None }).await.is_ok()
     }
 
     pub(crate) async fn send_outgoing(&self, outgoing: Outgoing) -> Result<(), Error> {
@@ -71,8 +81,9 @@ impl Link {
     }
 
     /// Creates a buffer, in shared memory if possible.
-    pub(crate) fn buffer(&self, length: usize) -> Buffer {
-        Buffer::new(length, self.end.get().map(|end| &**end))
+    pub(crate) async fn buffer(&self, length: usize) -> Buffer {
+        let slot = self.room.slot(length, |end| end.slot(length), || self.ask_for_room());
+        Buffer::new(length, slot.await)
     }
 
     pub(crate) async fn publish(&self, topic: &str, body: &Payload, cause: Option<Cause>) -> Result<(), Error> {
@@ -115,6 +126,7 @@ impl Link {
     /// Ends all requests without answers.
     pub(crate) fn close(&self) {
         drop(self.lock().take());
+        self.room.close();
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Reply>>>> {

@@ -142,10 +142,9 @@ impl TaskContext {
     }
 
     /// Creates a buffer of this length, filled with zeros, for [`TaskContext::emit_buffer`]. It is in the memory that the module
-    /// shares with its host, if possible.
-    #[must_use]
-    pub fn buffer(&self, length: usize) -> Buffer {
-        self.inner.link.buffer(length)
+    /// shares with its host, if possible. Waits while all of that memory is used for results that the host has not received.
+    pub async fn buffer(&self, length: usize) -> Buffer {
+        self.inner.link.buffer(length).await
     }
 
     /// Emits the bytes of a buffer as a result. They are not copied if the buffer [is in shared memory](Buffer::is_shared).
@@ -156,7 +155,7 @@ impl TaskContext {
     /// ```
     /// # use isopod_module::{Error, TaskContext};
     /// async fn unpack(ctx: TaskContext) -> Result<(), Error> {
-    ///     let mut image = ctx.buffer(8 << 20);
+    ///     let mut image = ctx.buffer(8 << 20).await;
     ///     image[..4].copy_from_slice(b"\x7fELF");
     ///     ctx.emit_buffer("image", image).await
     /// }

@@ -318,6 +318,7 @@ macro_rules! settings {
         }
     };
 }
+#[cfg(feature = "v8")]
 pub(crate) use settings;
 
 /// A builder for a [`Pool`], created by [`Pool::builder`].

@@ -61,6 +61,8 @@ pub enum ToHost {
     },
     /// The module has opened the shared memory that the [`Welcome`] offers. From now on both sides use it.
     Attached {},
+    /// The module has a body for the shared memory and no free slot. Answered with [`ToModule::Room`].
+    Full {},
     /// The answer to [`ToModule::Ping`].
     Pong {
         /// Its number.
@@ -212,6 +214,8 @@ pub enum ToModule {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// The answer to [`ToHost::Full`]: the host has received all bodies that were sent before it.
+    Room {},
     /// Asks for a [`ToHost::Pong`].
     Ping {
         /// Its number.

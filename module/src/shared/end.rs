@@ -142,29 +142,32 @@ impl End {
         connected.map_err(|error| failed("connect to the other side", error))
     }
 
-    /// Copies a body into a slot, if it is large enough and one is free.
+    /// Returns whether bodies of this length go through the memory.
+    #[must_use]
+    pub const fn takes(&self, length: usize) -> bool {
+        let SharedTerms {
+            body_bytes_min: min,
+            body_bytes_max: max,
+            ..
+        } = self.terms;
+        length > 0 && length >= min as usize && length <= max as usize
+    }
+
+    /// Copies a body into a slot, if its length allows that and one is free.
     #[must_use]
     pub fn loan(&self, body: &[u8]) -> Option<Loan> {
-        if body.len() < self.terms.body_bytes_min as usize {
+        if !self.takes(body.len()) {
             return None;
         }
-        self.written(body)
+        let slot = self.outlet.loan_slice_uninit(body.len()).ok()?;
+        Some(Loan(slot.write_from_slice(body)))
     }
 
     /// Takes a slot of this length, filled with zeros, if one is free.
     #[must_use]
     pub fn slot(&self, length: usize) -> Option<Loan> {
         let zeros = self.zeros.get_or_init(|| vec![0; self.terms.body_bytes_max as usize]);
-        self.written(zeros.get(..length)?)
-    }
-
-    fn written(&self, body: &[u8]) -> Option<Loan> {
-        // iceoryx2 has slots of one size.
-        if body.is_empty() || body.len() > self.terms.body_bytes_max as usize {
-            return None;
-        }
-        let slot = self.outlet.loan_slice_uninit(body.len()).ok()?;
-        Some(Loan(slot.write_from_slice(body)))
+        self.loan(zeros.get(..length)?)
     }
 
     /// Receives the next body, which a frame announced with this length. It stays in shared memory if it is large and not too
@@ -275,44 +278,8 @@ fn failed(action: &'static str, error: impl fmt::Debug) -> SharedError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
-
-    const MIB: usize = 1 << 20;
-
-    struct Pair {
-        host: End,
-        module: End,
-        holds: Arc<Holds>,
-        folder: tempfile::TempDir,
-    }
-
-    /// Both sides in this process, with four slots of 1 MiB.
-    fn pair(of: &str) -> Pair {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-        let name = format!("isopod_{}_{of}", std::process::id());
-        let area = Area::create(folder.path(), &name).unwrap();
-        let terms = SharedTerms {
-            library: super::super::LIBRARY.unwrap().to_owned(),
-            folder: area.path().to_str().unwrap().to_owned(),
-            name,
-            body_bytes_min: 1024,
-            body_bytes_max: MIB as u32,
-            slots: 4,
-        };
-        let holds = Holds::new(2);
-        let host = End::create(area, terms, Arc::clone(&holds)).unwrap();
-        let module = End::open(host.terms()).unwrap();
-        host.connect().unwrap();
-        Pair {
-            host,
-            module,
-            holds,
-            folder,
-        }
-    }
+    use crate::shared::pair::{MIB, Pair, pair};
 
     fn objects(of: &str) -> usize {
         let prefix = format!("isopod_{}_{of}_", std::process::id());

@@ -16,6 +16,8 @@ mod error;
 mod hold;
 #[cfg(not(feature = "shared-memory"))]
 mod none;
+#[cfg(all(test, feature = "shared-memory"))]
+pub(crate) mod pair;
 mod terms;
 
 #[cfg(feature = "shared-memory")]

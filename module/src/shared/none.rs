@@ -38,6 +38,12 @@ impl End {
         match *self {}
     }
 
+    /// Returns whether bodies of this length go through the memory.
+    #[must_use]
+    pub const fn takes(&self, _: usize) -> bool {
+        match *self {}
+    }
+
     /// Copies a body into a slot.
     #[must_use]
     pub const fn loan(&self, _: &[u8]) -> Option<Loan> {

@@ -101,7 +101,7 @@ impl Connected {
             ctx: ctx.clone(),
             stop_within,
             #[cfg(feature = "shared-memory")]
-            offer: self.options.shared_memory.clone().map(Offer::new),
+            offer: offer_of(&self.options),
         });
         let options = GroupOptions::default()
             .name(ctx.module())
@@ -182,6 +182,12 @@ async fn watch(
     }
 }
 
+#[cfg(feature = "shared-memory")]
+fn offer_of(options: &Options) -> Option<Offer> {
+    let memory = options.shared_memory.clone();
+    memory.map(|memory| Offer::new(memory, &options.limits))
+}
+
 /// Everything needed to start the process, any number of times.
 struct Keep {
     place: Arc<Place>,
@@ -210,8 +216,9 @@ impl Keep {
     }
 
     async fn live(&self, token: &CancellationToken) -> SessionEnd {
-        let shared = self.shared().await;
-        match self.spawn().await {
+        // The process starts while its memory is reserved.
+        let (shared, spawned) = tokio::join!(self.shared(), self.spawn());
+        match spawned {
             Ok((mut process, stream)) => {
                 converse(&self.place, &mut *process, (stream, shared), token, self.stop_within).await
             }

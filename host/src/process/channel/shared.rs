@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use isopod_module::protocol::Limits;
 use isopod_module::shared::{Area, End, Holds, LIBRARY, SharedError, SharedTerms};
 use tokio::runtime::Handle;
 
-/// Maximum number of slots in each direction.
+/// Limits of the number of slots in each direction. With one, it could not be used while a received body is.
+const SLOTS_MIN: u64 = 2;
 const SLOTS_MAX: u64 = 1024;
 
 /// Settings of the memory that a host shares with a module's process; see
@@ -44,8 +46,8 @@ impl Default for SharedMemory {
 
 impl SharedMemory {
     /// Sets the size of the memory in each direction, in bytes. It is divided into slots of
-    /// [`body_bytes_max`](SharedMemory::body_bytes_max), at least 2 and at most 1024, and reserved when the process starts.
-    /// Default: 32 MiB, four slots.
+    /// [`body_bytes_max`](SharedMemory::body_bytes_max), smaller ones if there is no room for two and at most 1024, and
+    /// reserved when the process starts. Default: 32 MiB, four slots.
     pub const fn bytes_max(mut self, bytes: u64) -> Self {
         self.bytes_max = bytes;
         self
@@ -59,7 +61,7 @@ impl SharedMemory {
     }
 
     /// Sets the size of the largest body that goes through the memory, in bytes; larger ones go over the socket. Default:
-    /// 8 MiB.
+    /// 8 MiB, and at most the channel's [`body_bytes_max`](super::Channel::body_bytes_max).
     pub const fn body_bytes_max(mut self, bytes: u32) -> Self {
         self.body_bytes_max = if bytes == 0 { 1 } else { bytes };
         self
@@ -73,29 +75,34 @@ impl SharedMemory {
         self
     }
 
-    fn slots(&self) -> u32 {
-        let slots = self.bytes_max / u64::from(self.body_bytes_max);
-        u32::try_from(slots.clamp(2, SLOTS_MAX)).unwrap_or(2)
+    /// Divides the memory of a channel whose bodies have this limit into slots. Returns their number and size.
+    fn slots(&self, body_bytes_max: u32) -> (u32, u32) {
+        let largest = u32::try_from(self.bytes_max / SLOTS_MIN).unwrap_or(u32::MAX);
+        let size = self.body_bytes_max.min(body_bytes_max).min(largest).max(1);
+        let slots = (self.bytes_max / u64::from(size)).clamp(SLOTS_MIN, SLOTS_MAX);
+        (u32::try_from(slots).unwrap_or(u32::MAX), size)
     }
 }
 
 /// Offers memory to the processes of one module, one after the other.
 pub(super) struct Offer {
     settings: SharedMemory,
+    slots: (u32, u32),
     /// Counts the received bodies that are kept, of all processes: each may keep the memory of a process that has ended.
     holds: Arc<Holds>,
 }
 
 impl Offer {
-    pub(super) fn new(settings: SharedMemory) -> Self {
-        let holds = Holds::new(settings.slots() as usize / 2);
-        Self { settings, holds }
+    pub(super) fn new(settings: SharedMemory, limits: &Limits) -> Self {
+        let slots = settings.slots(limits.body_bytes_max);
+        let holds = Holds::new(slots.0 as usize / 2);
+        Self { settings, slots, holds }
     }
 
     /// Creates the memory for the next process. If that fails, its bodies go over the socket.
     pub(super) async fn make(&self, runtime: &Handle) -> Option<End> {
-        let (settings, holds) = (self.settings.clone(), Arc::clone(&self.holds));
-        let made = runtime.spawn_blocking(move || create(&settings, holds)).await;
+        let (settings, slots, holds) = (self.settings.clone(), self.slots, Arc::clone(&self.holds));
+        let made = runtime.spawn_blocking(move || create(&settings, slots, holds)).await;
         match made {
             Ok(Ok(end)) => Some(end),
             Ok(Err(error)) => {
@@ -110,7 +117,7 @@ impl Offer {
     }
 }
 
-fn create(settings: &SharedMemory, holds: Arc<Holds>) -> Result<End, SharedError> {
+fn create(settings: &SharedMemory, (slots, size): (u32, u32), holds: Arc<Holds>) -> Result<End, SharedError> {
     let unique = uuid::Uuid::new_v4().as_fields().0;
     let name = format!("isopod_{}_{unique:08x}", std::process::id());
     let area = Area::create(&settings.folder, &name)?;
@@ -123,8 +130,23 @@ fn create(settings: &SharedMemory, holds: Arc<Holds>) -> Result<End, SharedError
         folder: folder.to_owned(),
         name,
         body_bytes_min: settings.body_bytes_min,
-        body_bytes_max: settings.body_bytes_max,
-        slots: settings.slots(),
+        body_bytes_max: size,
+        slots,
     };
     End::create(area, terms, holds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_divided_into_two_slots_or_more_and_never_exceeded() {
+        let memory = SharedMemory::default();
+        assert_eq!(memory.slots(8 << 20), (4, 8 << 20));
+        assert_eq!(memory.slots(1 << 20), (32, 1 << 20));
+        assert_eq!(memory.clone().bytes_max(1 << 20).slots(8 << 20), (2, 1 << 19));
+        assert_eq!(memory.clone().body_bytes_max(100).slots(8 << 20), (1024, 100));
+        assert_eq!(memory.bytes_max(u64::MAX).slots(u32::MAX), (1024, 8 << 20));
+    }
 }

@@ -148,6 +148,10 @@ impl Talk {
                 Ok(())
             }
             ToHost::Attached {} => self.attach(),
+            ToHost::Full {} => {
+                self.put(&ToModule::Room {});
+                Ok(())
+            }
             // Every message shows that the process is alive.
             ToHost::Pong { .. } => Ok(()),
             other => {

@@ -192,7 +192,7 @@ fn serve(does: Does) {
             Ok::<_, isopod_module::Error>(())
         })
         .task("written", |ctx: TaskContext, size: usize| async move {
-            let mut buffer = ctx.buffer(size);
+            let mut buffer = ctx.buffer(size).await;
             buffer.fill(9);
             let is_shared = buffer.is_shared();
             ctx.emit_buffer("written", buffer).await?;
