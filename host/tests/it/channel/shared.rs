@@ -179,6 +179,20 @@ fn a_host_whose_folder_cannot_be_used_uses_the_socket() {
 }
 
 #[test]
+fn memory_that_the_system_does_not_have_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("shared");
+    // 4 TiB, of which nothing is written.
+    let memory = memory(&folder).bytes_max(u64::MAX).body_bytes_max(u32::MAX);
+    let channel = channel().body_bytes_max(u32::MAX).shared_memory(memory);
+    let host = start(child("work").channel(channel));
+    assert_eq!(own(&folder), [""; 0]);
+    let (results, was_shared) = results_of(&host, "written", json!(MIB));
+    assert_eq!((was_shared, results[0].len()), (json!(false), MIB));
+    host.stop();
+}
+
+#[test]
 fn a_process_that_announces_bodies_that_are_not_there_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("shared");
