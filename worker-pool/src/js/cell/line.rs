@@ -1,4 +1,4 @@
-//! The client of one side of a cell's connections: sends questions with their bodies and streams, and receives the answers.
+//! The client of one side of a cell's connections: makes calls with their bodies and streams, and receives the responses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -30,7 +30,7 @@ struct Inner {
     /// The things that this side has for the other.
     offers: Offers,
     handle: Handle,
-    /// The number of the next question.
+    /// The number of the next call.
     number: AtomicU64,
     limits: OnceLock<Limits>,
     /// The limits of what is in transit between both sides, where the other one is not trusted.
@@ -46,7 +46,7 @@ pub(super) struct Limits {
 }
 
 impl Line {
-    /// The side that sends these requests, whose questions have numbers from `first` on.
+    /// Creates the side that sends these requests. Its calls have numbers from `first` on.
     pub(super) fn new(
         requests: SendRequest<Bytes>,
         offers: Offers,
@@ -90,7 +90,7 @@ impl Line {
         self.0.limits.get().map_or(0, |limits| limits.value_bytes_max)
     }
 
-    /// Asks for what came with a question or an answer. The receivers are told when its streams and its socket are done.
+    /// Requests the streams and the socket of a call or a response. Each receiver resolves when one of them has ended.
     ///
     /// # Errors
     /// The reason, if there are too many streams.
@@ -131,8 +131,8 @@ impl Line {
         stubs.into_iter().take(STUBS_MAX).map(stand_in).collect()
     }
 
-    /// Connects the WebSocket that an answer of the other side is. The receiver is told at its end. `why` has the reason why the
-    /// worker was lost, once it is known.
+    /// Connects to the WebSocket in a response of the other side. The receiver resolves at its end. `why` has the reason for the loss
+    /// of the worker, once it is known.
     pub(super) fn socket(&self, number: u64, why: Arc<OnceLock<Outcome>>) -> Option<(Upgrade, oneshot::Receiver<()>)> {
         let limits = self.0.limits.get()?;
         let (upgrade, connection) = sockets::connect(&self.0.requests, number, &limits.socket, why)?;
@@ -144,7 +144,7 @@ impl Line {
         Some((upgrade, closed))
     }
 
-    /// The parts of a question or an answer of this number, offered to the other side.
+    /// Offers the parts of a call or a response with this number to the other side.
     fn offer(&self, number: u64, parcel: Parcel) -> Result<(Bytes, Beside, Held), String> {
         let Parcel {
             bytes,
@@ -172,7 +172,7 @@ impl Line {
         Ok((bytes, beside, held))
     }
 
-    /// Asks the other side, and waits for its answer.
+    /// Calls the other side, and waits for its response.
     pub(super) fn ask(&self, target: Target, parcel: Parcel) -> ParcelFuture {
         let line = self.clone();
         Box::pin(async move {
@@ -181,10 +181,10 @@ impl Line {
         })
     }
 
-    /// Asks the other side, and waits for its answer.
+    /// Calls the other side, and waits for its response.
     ///
     /// # Errors
-    /// The question, if the other side refused it because it ends: it has not begun on it.
+    /// The call, if the other side refused it because it is ending, before it began.
     pub(super) async fn try_ask(&self, target: Target, parcel: Parcel) -> Result<Result<Parcel, String>, Parcel> {
         let number = self.0.number.fetch_add(1, Ordering::Relaxed);
         self.0.offers.keep(number);
@@ -234,10 +234,10 @@ impl Line {
         self.0.handle.spawn(async move {
             let (mut to, mut said) = (to, said);
             join_all(closed).await;
-            // Then what is left of the answer may be dropped there: not before all of it has been read.
+            // All of the response has been read: the other side may drop what it kept of it.
             drop(to.send_data(Bytes::new(), true));
-            // The same for the question here: the answer may have come before the other side has asked for its streams. A stream
-            // that is dropped before its end would be reset, as one that was given up.
+            // The same for the call on this side, because a response may come before the other side has requested the call's streams. A
+            // stream that is dropped before its end would be reset.
             drop(said.end().await);
             drop(withdraws);
         });
@@ -247,16 +247,16 @@ impl Line {
         })
     }
 
-    /// Sends a question, and waits for the reply. There is room for the question until it is sent.
+    /// Sends a call, and waits for the response. The room for the call is held until it is sent.
     async fn send(&self, number: u64, message: [Bytes; 2], held: Held) -> Result<Reply, Unanswered> {
         let request = Request::post(format!("http://cell/ask/{number}")).body(());
         let request = request.map_err(|error| Broken(error.to_string()))?;
         let (response, mut to) = match self.0.requests.clone().send_request(request, false) {
             Ok(sent) => sent,
-            // Nothing was sent: the connection has ended, or takes no more.
+            // Nothing was sent: the connection has ended, or accepts no more streams.
             Err(_) => return Err(Unanswered::Refused(held)),
         };
-        // The response has the reason if that is refused.
+        // If the stream is refused, the response has the reason.
         let written = write_all(&mut to, message).await;
         let response = match response.await {
             Ok(response) => response,
@@ -278,7 +278,7 @@ impl Line {
         })
     }
 
-    /// Answers a question of the other side with what `find` finds.
+    /// Answers a call of the other side. `find` makes the calls to other targets than lent functions and objects.
     pub(super) async fn answer(
         &self,
         number: u64,
@@ -291,29 +291,21 @@ impl Line {
         let length = heard.announced().await?.ok_or_else(none)?;
         let held = transit.question(length).await;
         let (asked, bytes) = heard.next_before::<Asked>().await?.ok_or_else(none)?;
-        let mut question_read = Vec::new();
-        let answer = match self.receive(number, bytes, asked.beside, held) {
+        let (answer, question_read) = match self.receive(number, bytes, asked.beside, held) {
             Ok((parcel, read)) => {
-                question_read = read;
-                match asked.target {
-                    Target::Lent(lent) => match self.0.offers.lent(lent) {
-                        Some(lent) if lent.is_storage() => lent.call(parcel, self.value_bytes_max()),
-                        Some(lent) => match parcel.pass_on() {
-                            Ok(parcel) => lent.call(parcel, self.value_bytes_max()),
-                            Err(error) => refused(error),
-                        },
-                        None => refused("the function or object is not lent any more".to_owned()),
-                    },
+                let answer = match asked.target {
+                    Target::Lent(lent) => self.call_lent(lent, parcel),
                     target => find(target, parcel),
-                }
+                };
+                (answer, read)
             }
-            Err(error) => refused(error),
+            Err(error) => (refused(error), Vec::new()),
         };
         let mut to = respond.send_response(Response::new(()), false)?;
         let answer = async { answer.await?.made(transit).await };
         let answer = tokio::select! {
             answer = answer => answer,
-            // It does not wait any longer: what is done for it ends.
+            // The other side does not wait any longer: the call is dropped.
             _ = std::future::poll_fn(|cx| to.poll_reset(cx)) => return Ok(()),
         };
         let mut withdraws = Withdraws {
@@ -344,19 +336,34 @@ impl Line {
         };
         write_all(&mut to, message).await?;
         drop(held);
-        // It closes its side once it has asked for all bodies. A side that left has nothing of the answer.
+        // The other side closes its half once it has read the whole response. If it left, it holds nothing of it.
         withdraws.is_answered = heard.end().await.is_ok();
         join_all(question_read).await;
         drop(to.send_data(Bytes::new(), true));
         Ok(())
     }
+
+    /// Calls a function or an object that this side has lent.
+    fn call_lent(&self, lent: u64, parcel: Parcel) -> ParcelFuture {
+        let Some(lent) = self.0.offers.lent(lent) else {
+            return refused("the function or object is not lent any more".to_owned());
+        };
+        if lent.is_storage() {
+            return lent.call(parcel, self.value_bytes_max());
+        }
+        match parcel.pass_on() {
+            Ok(parcel) => lent.call(parcel, self.value_bytes_max()),
+            Err(error) => refused(error),
+        }
+    }
 }
 
+/// A call that is not made.
 fn refused(error: String) -> ParcelFuture {
     Box::pin(std::future::ready(Err(error)))
 }
 
-/// The answer of the other side, and the stream on which it came.
+/// A response, and the stream on which it came.
 struct Reply {
     told: Told,
     bytes: Bytes,
@@ -365,9 +372,9 @@ struct Reply {
     said: Messages,
 }
 
-/// The reason why a question has no answer.
+/// The reason why a call has no response.
 enum Unanswered {
-    /// The other side ends, and has not begun on it. With the room that the question has.
+    /// The other side is ending, and has not begun the call. With the room for the call.
     Refused(Held),
     Broken(Broken),
 }
@@ -391,25 +398,21 @@ impl Unanswered {
     }
 }
 
-/// Drops what was offered with a question or an answer.
+/// Drops what was offered with a call or a response.
 struct Withdraws {
     offers: Offers,
     number: u64,
-    /// The other side has it, and releases what it holds of it.
+    /// True if the other side has it, and releases what it holds of it.
     is_answered: bool,
 }
 
 impl Drop for Withdraws {
     fn drop(&mut self) {
-        self.offers.withdraw(self.number);
-        if !self.is_answered {
-            self.offers.take_back(self.number);
-        }
-        self.offers.settle(self.number);
+        self.offers.settle(self.number, self.is_answered);
     }
 }
 
-/// Stands for a function or an object of the other side.
+/// A stand-in for a function or an object of the other side.
 struct StandIn {
     line: Line,
     number: u64,

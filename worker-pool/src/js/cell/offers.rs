@@ -55,14 +55,14 @@ impl Offers {
         self.lock().recallable.insert(number);
     }
 
-    /// Ends a [`keep`](Self::keep).
-    pub(super) fn settle(&self, number: u64) {
+    /// Drops what is left of a call or a response. What it lent is kept if the other side has it (`is_answered`) and is there.
+    pub(super) fn settle(&self, number: u64, is_answered: bool) {
         let mut offered = self.lock();
         offered.recallable.remove(&number);
-        let is_closed = offered.is_closed;
+        let is_held = is_answered && !offered.is_closed;
         drop(offered);
-        if is_closed {
-            self.withdraw(number);
+        self.withdraw(number);
+        if !is_held {
             self.take_back(number);
         }
     }
@@ -267,7 +267,7 @@ mod tests {
             assert_eq!((bodies.len(), stubs.len()), (1, 1));
         }
         offer(3);
-        offers.settle(3);
+        offers.settle(3, true);
         assert_eq!(Arc::strong_count(&lent), 1);
         assert!(offers.recall(3).unwrap().bodies.is_empty());
     }

@@ -215,11 +215,11 @@ async fn answer_all(
         .await?;
     // Ends with the connection.
     let mut tasks = JoinSet::new();
-    let (mut is_stopping, mut is_ending) = (false, false);
+    let mut is_stopping = false;
     loop {
-        // The last answer is read by then, with its streams, which the other process asks for on this connection.
-        if is_stopping && !is_ending && tasks.is_empty() {
-            is_ending = true;
+        // By then the last response has been read, with its streams, which the other process requests on this connection.
+        if is_stopping && tasks.is_empty() {
+            // Has an effect once.
             connection.graceful_shutdown();
         }
         let accepted = tokio::select! {
@@ -235,7 +235,7 @@ async fn answer_all(
         };
         let (request, mut respond) = accepted?;
         match is_stopping && request.uri().path().starts_with("/ask/") {
-            // Then nothing has been done, and the question can be asked again elsewhere.
+            // Nothing has been done, so the caller can retry elsewhere.
             true => respond.send_reset(h2::Reason::REFUSED_STREAM),
             false => drop(tasks.spawn(one(line.clone(), Arc::clone(&find), request, respond))),
         }
@@ -303,7 +303,7 @@ mod tests {
             Ok(answer) => {
                 let mut answer = answer.expect("an answer");
                 assert_eq!(answer.bytes, number.to_string());
-                // It may have come before the other side has asked for the body of the question, which it returns.
+                // The response may come before the other side has requested the body of the call, which it returns.
                 let mut body = answer.bodies.pop().unwrap();
                 let mut text = Vec::new();
                 while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

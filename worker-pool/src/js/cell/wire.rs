@@ -194,11 +194,8 @@ impl From<std::io::Error> for Broken {
 
 /// Encodes a message with its length prefix.
 pub(super) fn encode(message: &impl Serialize) -> Result<Bytes, Broken> {
-    let mut bytes =
-        postcard::to_extend(message, vec![0; PREFIX]).map_err(|error| Broken(format!("cannot be written: {error}")))?;
-    let prefix = prefix(bytes.len() - PREFIX)?;
-    bytes[..PREFIX].copy_from_slice(&prefix);
-    Ok(bytes.into())
+    let [message, _none] = encode_before(message, Bytes::new())?;
+    Ok(message)
 }
 
 /// A message that bytes follow, as they are, with the length of both in front.
@@ -275,26 +272,12 @@ impl Messages {
 
     /// Waits for the next message; `None` at the end. Cancel safe.
     pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Broken> {
-        loop {
-            if let Some(message) = take(&mut self.unread)? {
-                return Ok(Some(message));
-            }
-            if !self.more().await? {
-                return Ok(None);
-            }
-        }
+        self.until(take).await
     }
 
     /// Waits for the length of the next message. May be dropped and called again. `None`: there are no more.
     pub(super) async fn announced(&mut self) -> Result<Option<usize>, Broken> {
-        loop {
-            if let Some(length) = length(&self.unread)? {
-                return Ok(Some(length));
-            }
-            if !self.more().await? {
-                return Ok(None);
-            }
-        }
+        self.until(|unread| length(unread)).await
     }
 
     /// Waits for the next message, with the bytes that follow it. `None`: there are no more.
@@ -303,12 +286,21 @@ impl Messages {
             return Ok(None);
         };
         self.unread.reserve((PREFIX + length).saturating_sub(self.unread.len()));
+        let taken = self.until(take_before).await?;
+        if self.unread.is_empty() {
+            // It shares the memory of the message.
+            self.unread = BytesMut::new();
+        }
+        Ok(taken)
+    }
+
+    /// Waits until something can be taken from the unread bytes. May be dropped and called again. `None`: there are no more.
+    async fn until<T>(
+        &mut self,
+        take: impl Fn(&mut BytesMut) -> Result<Option<T>, Broken>,
+    ) -> Result<Option<T>, Broken> {
         loop {
-            if let Some(taken) = take_before(&mut self.unread)? {
-                if self.unread.is_empty() {
-                    // It shares the memory of the message.
-                    self.unread = BytesMut::new();
-                }
+            if let Some(taken) = take(&mut self.unread)? {
                 return Ok(Some(taken));
             }
             if !self.more().await? {
