@@ -102,14 +102,17 @@ fn based(href: &str, base: &str) -> Based {
     match parse::parse(base, None) {
         Parsed::Invalid => Based::Invalid,
         Parsed::Here(base) => here(parse::parse(href, Some(&base))),
+        // Most URLs, whose base deno_web's op parses: here it is parsed for the few that are not left to that op.
         Parsed::Elsewhere => {
-            let Ok(base) = url::Url::parse(base) else {
-                return Based::Invalid;
-            };
-            let rewritten = record::is_special(base.scheme()).then(|| parse::with_two_slashes(href));
-            match rewritten.flatten() {
-                Some(href) => base.join(&href).map_or(Based::Invalid, Based::There),
-                None => here(parse::parse(href, None)),
+            let parsed = || url::Url::parse(base);
+            let is_special = parse::scheme(base).is_some_and(|scheme| record::is_special(&scheme));
+            if let Some(href) = is_special.then(|| parse::with_two_slashes(href)).flatten() {
+                let joined = parsed().and_then(|base| base.join(&href));
+                return joined.map_or(Based::Invalid, Based::There);
+            }
+            match parse::parse(href, None) {
+                Parsed::Here(_) if parsed().is_err() => Based::Invalid,
+                other => here(other),
             }
         }
     }

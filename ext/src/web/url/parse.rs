@@ -1,6 +1,8 @@
 //! The parser of URLs of files and of schemes that the standard does not know, with a list of path segments.
 //! <https://url.spec.whatwg.org/#concept-basic-url-parser>
 
+use std::borrow::Cow;
+
 use deno_core::url::Host;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -35,7 +37,7 @@ pub(super) enum Parsed {
 
 /// Parses a text against a base that this parser is for, if there is one.
 pub(super) fn parse(input: &str, base: Option<&Url>) -> Parsed {
-    let input = without_breaks(input.trim_matches(|at: char| at <= ' '));
+    let input = trimmed(input);
     let parsed = match (split_scheme(&input), base) {
         (Some((scheme, rest)), base) => match scheme.as_str() {
             "file" => file(rest, base.filter(|base| base.is_file())),
@@ -57,14 +59,28 @@ pub(super) fn parse(input: &str, base: Option<&Url>) -> Parsed {
 
 /// The text of a relative reference against a special URL that is no file: any number of slashes in front of a host are two.
 pub(super) fn with_two_slashes(input: &str) -> Option<String> {
-    let input = without_breaks(input.trim_matches(|at: char| at <= ' '));
+    let input = trimmed(input);
     let rest = input.trim_start_matches(['/', '\\']);
     (input.len() - rest.len() > 2).then(|| format!("//{rest}"))
 }
 
+/// The scheme of a text, in lowercase.
+pub(super) fn scheme(input: &str) -> Option<String> {
+    Some(split_scheme(&trimmed(input))?.0)
+}
+
+/// Removes spaces and control characters around a URL, and breaks within it.
+fn trimmed(input: &str) -> Cow<'_, str> {
+    without_breaks(input.trim_matches(|at: char| at <= ' '))
+}
+
 /// Removes tabs and line breaks, which URLs may contain anywhere.
-pub(super) fn without_breaks(input: &str) -> String {
-    input.replace(['\t', '\n', '\r'], "")
+pub(super) fn without_breaks(input: &str) -> Cow<'_, str> {
+    const BREAKS: [char; 3] = ['\t', '\n', '\r'];
+    match input.contains(BREAKS) {
+        true => input.replace(BREAKS, "").into(),
+        false => input.into(),
+    }
 }
 
 /// Splits a scheme, in lowercase, from what follows its colon.

@@ -1,6 +1,8 @@
 //! The setters of `URL`, for the URLs that `parse` is for.
 //! <https://url.spec.whatwg.org/#api>
 
+use std::borrow::Cow;
+
 use super::parse;
 use super::record::{Url, is_special};
 
@@ -54,7 +56,7 @@ pub(super) fn set(url: &mut Url, part: Part, value: &str) {
 }
 
 /// The text of a query or fragment, none if it is empty. The character in front may be there.
-fn text_after(value: &str, mark: char) -> Option<String> {
+fn text_after(value: &str, mark: char) -> Option<Cow<'_, str>> {
     let text = value.strip_prefix(mark).unwrap_or(value);
     (!value.is_empty()).then(|| parse::without_breaks(text))
 }
