@@ -4,7 +4,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::unwind;
 
@@ -66,9 +66,9 @@ impl<C: Clone> Bound<C> {
         Fut::Output: Send + 'static,
     {
         let task = self.on.as_ref().map_err(IoError::clone);
-        let task = task.map(|(handle, client)| AbortOnDrop(handle.spawn(body(client.clone()))));
+        let task = task.map(|(handle, client)| AbortOnDropHandle::new(handle.spawn(body(client.clone()))));
         async move {
-            (&mut task?.0).await.map_err(|error| match error.try_into_panic() {
+            task?.await.map_err(|error| match error.try_into_panic() {
                 Ok(payload) => IoError::Panicked(unwind::message(&*payload)),
                 Err(_) => IoError::Stopped,
             })
@@ -89,13 +89,4 @@ pub enum IoError {
     /// The I/O runtime could not start. The next use tries again.
     #[error("cannot start the I/O runtime of this worker thread ({0}): is there a limit on threads or descriptors?")]
     Refused(String),
-}
-
-/// Dropping a `JoinHandle` detaches its task; abandoned work must stop instead.
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -4,8 +4,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use isopod_runtime::remote::{Parcel, ParcelFuture, Remote, Target};
-
-use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::js::cell::line::Line;
 
@@ -15,10 +14,6 @@ const NOW: Duration = Duration::from_secs(1);
 /// Time limit for reading a file of a module, which may be on a slow disk or the network.
 const READ: Duration = Duration::from_secs(30);
 
-fn lost() -> String {
-    "the connection to the pool's process has ended".to_owned()
-}
-
 /// The connection to the pool's process.
 pub(super) struct Asks(pub(super) Line);
 
@@ -26,11 +21,10 @@ impl Remote for Asks {
     fn ask(&self, target: Target, parcel: Parcel) -> ParcelFuture {
         // On the thread of the connection: answers arrive while the worker's thread computes or waits for one of them, so that the
         // pool's process has room for further ones.
-        let mut asking = JoinSet::new();
-        asking.spawn_on(self.0.ask(target, parcel), self.0.handle());
+        let asking = AbortOnDropHandle::new(self.0.handle().spawn(self.0.ask(target, parcel)));
         Box::pin(async move {
-            let answer = asking.join_next().await;
-            answer.map_or_else(|| Err(lost()), |answer| answer.unwrap_or_else(|_| Err(lost())))
+            let answer = asking.await;
+            answer.unwrap_or_else(|_| Err("the connection to the pool's process has ended".to_owned()))
         })
     }
 
