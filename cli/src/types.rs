@@ -41,7 +41,7 @@ pub(crate) fn types(arguments: TypesArguments, environment: &BTreeMap<String, St
         .map(|(name, worker)| (name.as_str(), env(worker)))
         .collect();
     if arguments.json {
-        output::print(format!("{:#}\n", serde_json::to_value(&envs)?).as_bytes())?;
+        output::print_json(&serde_json::to_value(&envs)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let text = declarations(&envs);

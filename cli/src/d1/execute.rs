@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Batch, Connection, Statement, Transaction, TransactionBehavior};
 use serde_json::{Map, Value as Json, json};
 
-use crate::output::{print, table};
+use crate::output::{print, print_json, table};
 
 /// The part of a statement that an error shows.
 const SHOWN_CHARS: usize = 200;
@@ -34,11 +34,10 @@ pub(super) fn execute(connection: &mut Connection, sql: &str, json: bool) -> Res
         anyhow::ensure!(!results.is_empty(), "there are no statements");
         Ok(())
     })?;
-    let text = match json {
-        true => format!("{:#}\n", results.iter().map(shown).collect::<Json>()),
-        false => results.iter().map(describe).collect(),
-    };
-    print(text.as_bytes())
+    match json {
+        true => print_json(&results.iter().map(shown).collect()),
+        false => print(results.iter().map(describe).collect::<String>().as_bytes()),
+    }
 }
 
 /// Runs the statements of a file, and returns their number. Statements about transactions are skipped, because there is one

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::execute::{in_transaction, run_all};
 use super::open::Found;
-use crate::output::print;
+use crate::output::{print, print_json};
 
 /// A file of the folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +70,7 @@ pub(super) fn list(found: &Found, json: bool) -> Result<()> {
         let shown =
             |migration: &Migration| json!({ "name": migration.name, "applied_at": applied.get(&migration.name) });
         let all: Json = migrations.iter().map(shown).collect();
-        return print(format!("{all:#}\n").as_bytes());
+        return print_json(&all);
     }
     let missing: Vec<_> = migrations
         .iter()
@@ -107,7 +107,7 @@ pub(super) fn apply(found: &Found, json: bool) -> Result<()> {
         }
     }
     if json {
-        print(format!("{:#}\n", json!(names)).as_bytes())?;
+        print_json(&json!(names))?;
     }
     done?;
     if !json && names.is_empty() {

@@ -19,7 +19,7 @@ use isopod::bindings::queue::{
 use serde_json::json;
 
 use self::known::Known;
-use crate::output::print;
+use crate::output::{print, print_json};
 use crate::project::ProjectArguments;
 
 /// Messages that are moved at a time.
@@ -140,7 +140,7 @@ pub(crate) fn queue(arguments: QueueArguments, environment: &BTreeMap<String, St
             let (store, _) = target.open(environment)?;
             let peeked = block_on(store.peek(count))?;
             match json {
-                true => print(format!("{:#}\n", shown::messages(&peeked)).as_bytes())?,
+                true => print_json(&shown::messages(&peeked))?,
                 false => peeked.iter().try_for_each(|one| print(shown::line(one).as_bytes()))?,
             }
         }
@@ -158,7 +158,7 @@ pub(crate) fn queue(arguments: QueueArguments, environment: &BTreeMap<String, St
             };
             let moved = redrive(&*store, &*to.store(), count.unwrap_or(usize::MAX))?;
             match json {
-                true => print(format!("{:#}\n", json!({ "moved": moved, "to": to.name })).as_bytes())?,
+                true => print_json(&json!({ "moved": moved, "to": to.name }))?,
                 false => print(format!("{moved} moved to {}\n", to.name).as_bytes())?,
             }
         }
@@ -171,7 +171,7 @@ pub(crate) fn queue(arguments: QueueArguments, environment: &BTreeMap<String, St
             }
             let removed = block_on(store.purge())?;
             match json {
-                true => print(format!("{:#}\n", json!({ "removed": removed })).as_bytes())?,
+                true => print_json(&json!({ "removed": removed }))?,
                 false => print(format!("{removed} removed\n").as_bytes())?,
             }
         }
@@ -198,11 +198,10 @@ fn list(known: &Known, json: bool) -> Result<()> {
         };
         rows.push((one, metrics));
     }
-    let text = match json {
-        true => format!("{:#}\n", shown::queues(&rows)),
-        false => shown::table(&rows),
-    };
-    print(text.as_bytes())
+    match json {
+        true => print_json(&shown::queues(&rows)),
+        false => print(shown::table(&rows).as_bytes()),
+    }
 }
 
 /// The body of a message: an argument, a file, or standard input.
@@ -239,7 +238,7 @@ fn send(store: &dyn QueueStore, body: QueueBody, delay: Duration, json: bool) ->
     let id = message.id.clone();
     let backlog = block_on(store.send(vec![Outbound::new(message).delay(delay)]))?;
     match json {
-        true => print(format!("{:#}\n", json!({ "id": id, "backlog": backlog.count })).as_bytes()),
+        true => print_json(&json!({ "id": id, "backlog": backlog.count })),
         false => print(format!("{id}\n").as_bytes()),
     }
 }
