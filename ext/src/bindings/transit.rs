@@ -10,12 +10,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Bytes that one permit stands for.
 const UNIT: usize = 1 << 10;
 
-/// Limits the bytes of values that are in transit between this process and another one: what the other process asks, what it is
-/// answered, the answers that its worker's thread blocks for, what its questions have passed on to other workers, and what it answers
-/// itself, each up to the same maximum. Clones share the limits. The default has none.
+/// Limits the bytes of values in transit between this process and another one. There are five kinds, each with the same maximum:
+/// calls of the other process, answers to them, answers that its worker's thread blocks for, calls that were passed on to workers,
+/// and the other process's replies to calls of this one. Clones share the limits. By default there are none.
 ///
-/// What waits for room holds none of the same kind, and what has room for a question or an answer waits for storage or for the
-/// other process's connection, but never for code of workers. So every wait ends.
+/// Every wait ends: a value that waits for room holds none of the same kind, and one that has room waits only for storage or for
+/// the connection, never for code of workers.
 #[derive(Clone, Default)]
 pub struct Transit(Option<Arc<Rooms>>);
 
@@ -67,13 +67,13 @@ impl fmt::Debug for Held {
 }
 
 impl Transit {
-    /// Values of at most this size need no room: the number of questions at a time limits them.
+    /// Values of at most this size need no room: the number of concurrent calls limits them.
     pub const SMALL_BYTES: usize = 16 << 10;
 
-    /// Streams that are read from the other process at a time, beside those of its events.
+    /// Maximum number of streams that are read from the other process at a time, besides those of its events.
     pub const STREAMS_MAX: usize = 1024;
 
-    /// Creates limits of `bytes_max` bytes, and at least 1 MiB. A value that is larger waits until it is the only one.
+    /// Creates limits of `bytes_max` bytes, at least 1 MiB. A larger value waits until it is the only one.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         let bytes_max = bytes_max.max(1 << 20);
@@ -102,16 +102,16 @@ impl Transit {
             return Held(None);
         };
         let permit = Arc::clone(rooms.of(of)).acquire_many_owned(rooms.units(bytes)).await;
-        // It fails for one that is closed, which none is.
+        // Fails only for a closed semaphore, and none is closed.
         Held(permit.ok().map(|permit| Room { permit, of }))
     }
 
-    /// Waits for room for a question of this size, before it is received.
+    /// Waits for room for a call of this size, before it is received.
     pub async fn question(&self, bytes: usize) -> Held {
         self.wait(bytes, Kind::Question).await
     }
 
-    /// Waits for room for an answer of this size, before its value is read. To be called without room for another answer.
+    /// Waits for room for an answer of this size, before its value is read. Must be called without room for another answer.
     pub async fn answer(&self, bytes: usize) -> Held {
         self.wait(bytes, Kind::Answer).await
     }
@@ -123,13 +123,13 @@ impl Transit {
         self.wait(bytes, Kind::Awaited).await
     }
 
-    /// Waits for room for an answer of the other process to a question of this one, before it is received.
+    /// Waits for room for a reply of the other process, before it is received.
     pub async fn reply(&self, bytes: usize) -> Held {
         self.wait(bytes, Kind::Reply).await
     }
 
-    /// Takes room for a question that is handed to code of workers or of the embedder. Never waits, because such code may ask
-    /// something of the other process itself.
+    /// Takes room for a call that is passed on to code of workers or of the embedder. Never waits, because such code may call the
+    /// other process itself.
     ///
     /// # Errors
     /// The reason, if there is not enough.
@@ -169,7 +169,7 @@ impl Transit {
         std::iter::repeat_with(take).take(number).collect()
     }
 
-    /// Waits for room for an answer of this size that was made before its size was known, unless `held` is such room.
+    /// Waits for room for an answer that is in memory already, unless `held` is such room.
     ///
     /// # Errors
     /// The reason, if too much waits already.
@@ -211,11 +211,11 @@ impl Rooms {
     }
 }
 
-/// An answer in memory that waits for room.
+/// The bytes of an answer that waits for room.
 struct Waiting<'r> {
     rooms: &'r Rooms,
     bytes: usize,
-    /// The bytes of all that wait, with these.
+    /// The bytes of all answers that wait, including these.
     all: usize,
 }
 

@@ -117,9 +117,16 @@ function emitWarning(warning, options = undefined, code = undefined) {
 
 // ---- output, which is the worker's log
 
-function outputTo(level) {
+function output(fd, options) {
   const { Writable } = core.createLazyLoader("node:stream")().default;
-  const stream = new Writable({
+  const stream = new Writable(options);
+  stream.fd = fd;
+  stream.isTTY = false;
+  return stream;
+}
+
+const outputTo = (fd, level) =>
+  output(fd, {
     decodeStrings: false,
     write(chunk, _encoding, done) {
       const text = `${chunk}`;
@@ -127,16 +134,12 @@ function outputTo(level) {
       done();
     },
   });
-  stream.fd = level === "log" ? 1 : 2;
-  stream.isTTY = false;
-  return stream;
-}
 
 const lazily = {
   report: () => undefined,
   stdin: () => core.createLazyLoader("node:stream")().default.Readable.from([]),
-  stdout: () => outputTo("log"),
-  stderr: () => outputTo("error"),
+  stdout: () => outputTo(1, "log"),
+  stderr: () => outputTo(2, "error"),
 };
 
 // ---- the object
@@ -242,30 +245,26 @@ for (
 /** The module `isopod:process`. */
 const own = () => core.loadExtScript("ext:isopod_process/process.js");
 
-function standardOutput(isError) {
-  const { Writable } = core.createLazyLoader("node:stream")().default;
+function standardOutput(fd) {
   const { op_isopod_process_write } = core.ops;
-  const stream = new Writable({
+  return output(fd, {
     write(chunk, _encoding, done) {
       try {
-        op_isopod_process_write(isError, chunk);
+        op_isopod_process_write(fd === 2, chunk);
         done();
       } catch (error) {
         done(error);
       }
     },
   });
-  stream.fd = isError ? 2 : 1;
-  stream.isTTY = false;
-  return stream;
 }
 
 function becomeCommand() {
   const { args, main } = internals.isopodProcess;
   process.argv = ["isopod", main, ...new SafeArrayIterator(args)];
   lazily.stdin = () => core.createLazyLoader("node:stream")().default.Readable.fromWeb(own().stdin());
-  lazily.stdout = () => standardOutput(false);
-  lazily.stderr = () => standardOutput(true);
+  lazily.stdout = () => standardOutput(1);
+  lazily.stderr = () => standardOutput(2);
   let exitCode;
   ObjectDefineProperty(process, "exitCode", {
     __proto__: null,

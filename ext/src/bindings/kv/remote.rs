@@ -42,6 +42,16 @@ impl From<KvEntry> for WrittenEntry {
     }
 }
 
+impl From<WrittenEntry> for KvEntry {
+    fn from(entry: WrittenEntry) -> Self {
+        Self {
+            value: entry.value,
+            metadata: entry.metadata,
+            expiration: entry.expiration,
+        }
+    }
+}
+
 /// Without a copy of its own.
 fn as_bytes<S: Serializer>(value: &Bytes, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_bytes(value)
@@ -81,12 +91,8 @@ impl KvStore for RemoteKv {
         Box::pin(async move {
             let entries = entries.await?.into_iter().map(|entry| {
                 let Some(entry) = entry else { return Ok(None) };
-                let value = room.reserve(entry.value.len())?.keep(entry.value);
-                let entry = KvEntry {
-                    value,
-                    metadata: entry.metadata,
-                    expiration: entry.expiration,
-                };
+                let mut entry = KvEntry::from(entry);
+                entry.value = room.reserve(entry.value.len())?.keep(entry.value);
                 Ok(Some(entry))
             });
             entries.collect()
@@ -147,11 +153,7 @@ pub(super) fn serve(store: Arc<dyn KvStore>, asked: Parcel, bytes_max: usize) ->
                 pack(&entries.map_err(WrittenStorageError::from))
             }
             Asked::Put(key, entry) => {
-                let entry = KvEntry {
-                    value: entry.value,
-                    metadata: entry.metadata,
-                    expiration: entry.expiration,
-                };
+                let entry = KvEntry::from(entry);
                 // The platform's rules are checked here, because the other process is not trusted.
                 super::check_key(&key).map_err(|fault| fault.to_string())?;
                 super::rules::check_entry(&entry.value, entry.metadata.as_deref())
