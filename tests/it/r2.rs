@@ -132,7 +132,7 @@ const WORKER: &str = "export default { async fetch(request, { R2 }) {
     const steps = {
         async more(r2) { for (let i = 0; i < 1001; i++) await r2.head('a'); return 'done'; },
         async many(r2) {
-            await r2.put('b', new Uint8Array(100_000));
+            await r2.put('b', new Uint8Array(900_000));
             const all = await Promise.all(Array.from({ length: 4 }, () => r2.get('b')));
             return all.length;
         },
