@@ -42,12 +42,13 @@ impl From<KvEntry> for WrittenEntry {
     }
 }
 
-impl From<WrittenEntry> for KvEntry {
-    fn from(entry: WrittenEntry) -> Self {
-        Self {
-            value: entry.value,
-            metadata: entry.metadata,
-            expiration: entry.expiration,
+impl WrittenEntry {
+    // No `From`, which would be part of the public interface of `KvEntry`.
+    fn into_entry(self) -> KvEntry {
+        KvEntry {
+            value: self.value,
+            metadata: self.metadata,
+            expiration: self.expiration,
         }
     }
 }
@@ -91,7 +92,7 @@ impl KvStore for RemoteKv {
         Box::pin(async move {
             let entries = entries.await?.into_iter().map(|entry| {
                 let Some(entry) = entry else { return Ok(None) };
-                let mut entry = KvEntry::from(entry);
+                let mut entry = entry.into_entry();
                 entry.value = room.reserve(entry.value.len())?.keep(entry.value);
                 Ok(Some(entry))
             });
@@ -153,7 +154,7 @@ pub(super) fn serve(store: Arc<dyn KvStore>, asked: Parcel, bytes_max: usize) ->
                 pack(&entries.map_err(WrittenStorageError::from))
             }
             Asked::Put(key, entry) => {
-                let entry = KvEntry::from(entry);
+                let entry = entry.into_entry();
                 // The platform's rules are checked here, because the other process is not trusted.
                 super::check_key(&key).map_err(|fault| fault.to_string())?;
                 super::rules::check_entry(&entry.value, entry.metadata.as_deref())
