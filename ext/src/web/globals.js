@@ -37,6 +37,7 @@ const url = core.loadExtScript("ext:deno_web/00_url.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 core.loadExtScript("ext:isopod_web/collect.js");
 const file = core.loadExtScript("ext:deno_web/09_file.js");
+const { FileReader } = core.loadExtScript("ext:deno_web/10_filereader.js");
 const messagePort = core.loadExtScript("ext:deno_web/13_message_port.js");
 const compression = core.loadExtScript("ext:isopod_web/compression.js");
 const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
@@ -75,7 +76,6 @@ const lazyInterface = (name, specifier) =>
     return loaded;
   });
 const lazyUrlPattern = lazyInterface("URLPattern", "ext:deno_web/01_urlpattern.js");
-const lazyFileReader = lazyInterface("FileReader", "ext:deno_web/10_filereader.js");
 const lazyBroadcast = lazyInterface("BroadcastChannel", "ext:isopod_web/broadcast.js");
 const lazyEventSource = lazyInterface("EventSource", "ext:deno_fetch/27_eventsource.js");
 const lazyPairs = lazyInterface("WebSocketRequestResponsePair", "ext:isopod_objects/sockets.js");
@@ -190,7 +190,7 @@ const properties = {
   ExecutionContext: own(handlers.ExecutionContext),
   FetchEvent: own(handlers.FetchEvent),
   File: own(file.File),
-  FileReader: later((m) => m.FileReader, lazyFileReader),
+  FileReader: own(FileReader),
   FixedLengthStream: later((m) => m.FixedLengthStream, lazyFixedLength),
   FormData: own(formData.FormData),
   Headers: own(headers.Headers),
