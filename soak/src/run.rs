@@ -27,6 +27,8 @@ const PROGRESS: Duration = Duration::from_secs(10);
 /// Time for the server to become idle and release its resources.
 const REST: Duration = Duration::from_secs(20);
 const RECOVERY: Duration = Duration::from_secs(30);
+/// Time for resources to be released: a worker's I/O runtime lives for a minute without use.
+const RELEASE: Duration = Duration::from_secs(60 + 30);
 /// Time for each thread to host every worker that keeps resources on it.
 const SPREAD: Duration = Duration::from_secs(120);
 
@@ -126,7 +128,7 @@ async fn under_load(
 
     scene.close_connections();
     let (metrics, quiet_at_last) = settled(server).await?;
-    let after = back_at(server, &before, RECOVERY).await?;
+    let after = back_at(server, &before, RELEASE).await?;
     let mut disagreements = books::disagreements(&scene.tally.borrow(), &metrics);
     if !quiet_at_last {
         disagreements.insert(
