@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use isopod_outcome::{Failure, Outcome};
 
@@ -51,6 +51,15 @@ pub trait Engine: Send + Sync + 'static {
     fn stops_code(script: &Self::Script) -> bool {
         let _ = script;
         false
+    }
+
+    /// Returns the longest time that code which nothing interrupts takes for this script before it returns by itself, such as
+    /// the parser of its largest module. A thread is lost this much later than [`PoolBuilder::lost_grace`] says. Default: zero.
+    ///
+    /// [`PoolBuilder::lost_grace`]: crate::PoolBuilder::lost_grace
+    fn native_max(script: &Self::Script) -> Duration {
+        let _ = script;
+        Duration::ZERO
     }
 
     /// Returns the number of events after which a worker of this script is replaced. Default: unlimited.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Returns the number of processors that this process may use.
 pub(crate) fn processors() -> usize {
@@ -17,6 +18,32 @@ pub(crate) fn memory_bytes() -> Option<u64> {
 /// Returns the maximum number of tasks (threads) of the process's control groups, if they limit it.
 pub(crate) fn tasks_max() -> Option<u64> {
     least(Path::new("/"), "pids", &["pids.max"])
+}
+
+/// An OS thread as the scheduler sees it.
+#[derive(Debug, Default)]
+pub(crate) struct OsThread {
+    /// `schedstat` of the thread; `None` outside Linux.
+    schedstat: Option<PathBuf>,
+}
+
+impl OsThread {
+    /// Returns the calling thread.
+    pub(crate) fn current() -> Self {
+        let proc = Path::new("/proc");
+        let own = fs::read_link(proc.join("thread-self")).ok();
+        Self {
+            schedstat: own.map(|own| proc.join(own).join("schedstat")),
+        }
+    }
+
+    /// Returns how long the thread has been ready to run without a processor, in total: the second figure of `schedstat`, in
+    /// nanoseconds. Zero if the system does not tell.
+    pub(crate) fn starved_for(&self) -> Duration {
+        let text = self.schedstat.as_ref().and_then(|file| fs::read_to_string(file).ok());
+        let nanoseconds = text.and_then(|text| text.split_whitespace().nth(1)?.parse().ok());
+        nanoseconds.map_or(Duration::ZERO, Duration::from_nanos)
+    }
 }
 
 fn memory_bytes_below(root: &Path) -> Option<u64> {

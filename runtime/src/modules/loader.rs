@@ -1,6 +1,7 @@
 //! The loader of a script version: from specifiers to code.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use ::import_map::ImportMap;
@@ -122,6 +123,7 @@ impl Loader {
             memory: options.memory,
             disk,
             bytes_max,
+            largest: AtomicU64::new(0),
         });
         Ok(Self {
             import_map: options.import_map.as_ref().map(import_map::parse).transpose()?,
@@ -353,6 +355,11 @@ impl Loader {
     #[must_use]
     pub fn loaded(&self) -> ModulesLoaded {
         self.loaded.clone()
+    }
+
+    /// The bytes of the largest module read so far.
+    pub(crate) fn largest(&self) -> u64 {
+        self.sources.largest.load(Ordering::Relaxed)
     }
 
     /// The modules in memory, and those that were loaded.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use url::Url;
 
@@ -19,6 +20,8 @@ pub(super) struct Sources {
     pub(super) memory: BTreeMap<Url, MemoryModule>,
     pub(super) disk: Option<Files>,
     pub(super) bytes_max: u64,
+    /// Bytes of the largest module read so far.
+    pub(super) largest: AtomicU64,
 }
 
 impl Sources {
@@ -73,23 +76,23 @@ impl Sources {
         requested: RequestedType<'_>,
         importer: &Importer,
     ) -> Result<Arc<[u8]>, ModuleError> {
-        if let Some(module) = self.memory.get(url) {
-            let bytes = module.content.len() as u64;
-            return if bytes > self.bytes_max {
-                Err(ModuleError::TooLarge {
-                    file: display_url(url),
-                    bytes,
-                    limit: self.bytes_max,
-                })
-            } else {
-                Ok(Arc::clone(&module.content))
-            };
-        }
-        match (&self.disk, url.scheme()) {
-            (Some(disk), "file") => disk.read(url, requested, self.bytes_max, importer),
-            (None, "file") => Err(self.not_in_memory(url, url.as_str(), importer.clone())),
+        let content = match (self.memory.get(url), &self.disk, url.scheme()) {
+            (Some(module), ..) => self.bounded(url, &module.content),
+            (None, Some(disk), "file") => disk.read(url, requested, self.bytes_max, importer),
+            (None, None, "file") => Err(self.not_in_memory(url, url.as_str(), importer.clone())),
             _ => Err(refuse_scheme(url, url.as_str(), importer.clone())),
+        }?;
+        self.largest.fetch_max(content.len() as u64, Ordering::Relaxed);
+        Ok(content)
+    }
+
+    fn bounded(&self, url: &Url, content: &Arc<[u8]>) -> Result<Arc<[u8]>, ModuleError> {
+        let (bytes, limit) = (content.len() as u64, self.bytes_max);
+        if bytes > limit {
+            let file = display_url(url);
+            return Err(ModuleError::TooLarge { file, bytes, limit });
         }
+        Ok(Arc::clone(content))
     }
 
     fn not_in_memory(&self, url: &Url, specifier: &str, importer: Importer) -> ModuleError {

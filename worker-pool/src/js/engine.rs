@@ -129,6 +129,10 @@ impl Engine for JsEngine {
         true
     }
 
+    fn native_max(script: &Script) -> Duration {
+        script.parse_time_max()
+    }
+
     fn events_max(_: &Script) -> u64 {
         isopod_runtime::Worker::EVENTS_MAX.into()
     }

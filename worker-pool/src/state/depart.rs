@@ -8,6 +8,7 @@ use isopod_outcome::{Failure, Outcome};
 
 use crate::engine::{Engine, WorkerId};
 use crate::job::Job;
+use crate::machine::OsThread;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::state::{Assignment, Closing, Effects, Hosted, Life, Mail, Phase, State, Version};
 
@@ -264,8 +265,9 @@ impl<E: Engine> State<E> {
     }
 
     /// Records that a thread has started.
-    pub(crate) fn thread_started(&mut self, thread: usize) {
-        self.threads[thread].start_failures = 0;
+    pub(crate) fn thread_started(&mut self, thread: usize, os: OsThread) {
+        let slot = &mut self.threads[thread];
+        (slot.start_failures, slot.os) = (0, os);
     }
 
     /// Records that a thread panicked or could not start; the supervisor replaces it.

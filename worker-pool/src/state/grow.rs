@@ -352,17 +352,12 @@ impl<E: Engine> State<E> {
             room: Arc::clone(&room),
             boot_ends: after(now, version.limits.boot_timeout),
             told: None,
+            overdue: None,
             pins: Pins::default(),
             attached: Arc::clone(&attached),
         });
         self.rehome(thread, name);
-        self.look_by(
-            after(
-                now,
-                version.limits.boot_timeout.saturating_add(self.settings.lost_grace),
-            ),
-            fx,
-        );
+        self.look_by(after(now, version.limits.boot_timeout), fx);
         let (script, number) = (Arc::clone(&version.name), version.number);
         fx.tell(PoolEvent::WorkerStarted {
             worker,

@@ -31,7 +31,7 @@ impl<E: Engine> State<E> {
             && hosted.told.is_none()
         {
             hosted.told = Some((now, stop));
-            self.look_by(after(now, self.settings.lost_grace), fx);
+            self.look_by(now, fx);
         }
     }
 
@@ -53,13 +53,25 @@ impl<E: Engine> State<E> {
             }
             let overdue = self.end_overdue(thread, now, fx);
             nearest = nearest.into_iter().chain(overdue).min();
-            let Some(hosted) = &self.threads[thread].hosted else {
+            let slot = &mut self.threads[thread];
+            let Some(hosted) = &mut slot.hosted else {
                 continue;
             };
-            match hosted.back_by(grace, self.settings.wall_grace, now) {
-                Some(due) if due <= now => self.give_up(thread, Outcome::WorkerLost, now, fx),
-                Some(due) => nearest = Some(nearest.map_or(due, |nearest| nearest.min(due))),
-                None => {}
+            let patience = grace.saturating_add(E::native_max(&hosted.version.script));
+            let next = match hosted.back_by(self.settings.wall_grace, now) {
+                Some(due) if due <= now => {
+                    let starved = slot.os.starved_for();
+                    let overdue = Overdue::since(hosted.overdue, due, now, starved);
+                    hosted.overdue = Some(overdue);
+                    overdue.lost_at(patience, starved)
+                }
+                Some(due) => due,
+                None => continue,
+            };
+            if next <= now {
+                self.give_up(thread, Outcome::WorkerLost, now, fx);
+            } else {
+                nearest = Some(nearest.map_or(next, |nearest| nearest.min(next)));
             }
         }
         self.replace_lost(now, fx);
@@ -237,10 +249,10 @@ impl<E: Engine> Hosted<E> {
         !self.held.is_empty() || self.told.is_some() || self.phase == Phase::Booting
     }
 
-    /// Returns the time by which its thread should have returned: `grace` after the stop, the deadline of the boot, or the
-    /// first deadline among the events that are running or in the mailbox. If the engine terminates code at the deadline of
-    /// its own event, the last deadline of the running events counts instead.
-    fn back_by(&self, grace: Duration, wall_grace: Duration, now: Instant) -> Option<Instant> {
+    /// Returns the time by which its thread should return: that of the stop, the deadline of the boot, or the first deadline
+    /// among the events that are running or in the mailbox. If the engine terminates code at the deadline of its own event, the
+    /// last deadline of the running events counts instead.
+    fn back_by(&self, wall_grace: Duration, now: Instant) -> Option<Instant> {
         let wall_timeout = self.version.limits.wall_timeout;
         let stops_code = E::stops_code(&self.version.script);
         let (begun, last, running) = {
@@ -262,8 +274,35 @@ impl<E: Engine> Hosted<E> {
             unread.map(patient),
             unseen.then_some(now),
         ];
-        let due = due.into_iter().flatten().min()?;
-        Some(after(due, grace))
+        due.into_iter().flatten().min()
+    }
+}
+
+/// A thread that should have returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Overdue {
+    due: Instant,
+    /// The time at which the supervisor saw it. The supervisor may be late, too.
+    seen: Instant,
+    /// How long the thread had waited for a processor by then, in total.
+    starved: Duration,
+}
+
+impl Overdue {
+    /// Returns `before` if it is about the same time, or a new record.
+    fn since(before: Option<Self>, due: Instant, now: Instant, starved: Duration) -> Self {
+        let new = Self {
+            due,
+            seen: now,
+            starved,
+        };
+        before.filter(|before| before.due == due).unwrap_or(new)
+    }
+
+    /// Returns the time at which the thread is lost. Time without a processor, on a machine with more to do than it can, does not
+    /// count.
+    fn lost_at(&self, patience: Duration, starved: Duration) -> Instant {
+        after(self.seen, patience.saturating_add(starved.saturating_sub(self.starved)))
     }
 }
 
@@ -273,4 +312,33 @@ fn blamed(stop: &Stop, running: &[(SlotId, Running)]) -> Option<SlotId> {
         let last = running.iter().max_by_key(|(_, running)| running.started);
         last.map(|(slot, _)| *slot)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_thread_without_a_processor_has_more_time() {
+        let due = Instant::now();
+        let (seen, before) = (due + Duration::from_millis(5), Duration::from_secs(70));
+        let overdue = Overdue::since(None, due, seen, before);
+        assert_eq!(overdue.lost_at(GRACE, before), seen + GRACE);
+        let starved = Duration::from_millis(300);
+        assert_eq!(overdue.lost_at(GRACE, before + starved), seen + GRACE + starved);
+        // The system does not tell any more.
+        assert_eq!(overdue.lost_at(GRACE, Duration::ZERO), seen + GRACE);
+    }
+
+    #[test]
+    fn the_first_look_counts_until_something_else_is_due() {
+        let due = Instant::now();
+        let first = Overdue::since(None, due, due, Duration::ZERO);
+        let later = due + GRACE;
+        assert_eq!(Overdue::since(Some(first), due, later, GRACE), first);
+        let other = Overdue::since(Some(first), later, later, GRACE);
+        assert_eq!((other.due, other.seen, other.starved), (later, later, GRACE));
+    }
 }

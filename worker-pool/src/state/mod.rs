@@ -42,6 +42,7 @@ use crate::attached::AttachedTasks;
 use crate::breaker::Breaker;
 use crate::engine::{Engine, Stop, WorkerId};
 use crate::job::{EventId, Job};
+use crate::machine::OsThread;
 use crate::mailbox::Mailbox;
 use crate::observe::RetireReason;
 use crate::options::{Limits, Settings};
@@ -49,6 +50,7 @@ use crate::overload::Crowd;
 use crate::placement::{Near, ThreadView};
 use crate::recorder::Recorder;
 use crate::state::boots::Boots;
+use crate::state::lost::Overdue;
 use crate::state::memory::Gauge;
 use crate::state::queue::Queue;
 use crate::state::slots::Table;
@@ -129,6 +131,7 @@ pub(crate) struct Thread<E: Engine> {
     reserved: Option<(Arc<str>, u64)>,
     pub(crate) hosted: Option<Hosted<E>>,
     pub(crate) recorder: Arc<Mutex<Recorder>>,
+    os: OsThread,
     /// Number of consecutive failures to start.
     start_failures: u32,
     /// True if this is an extra thread above the maximum. Only nested events boot workers on it.
@@ -177,6 +180,8 @@ pub(crate) struct Hosted<E: Engine> {
     boot_ends: Instant,
     /// The time at which the engine told it to stop, and the stop.
     told: Option<(Instant, Stop)>,
+    /// Set while its thread should have returned, but has not.
+    overdue: Option<Overdue>,
     /// The sessions that pin it.
     pub(crate) pins: Pins,
     /// The tasks attached to it.
@@ -253,6 +258,7 @@ impl<E: Engine> State<E> {
             reserved: None,
             hosted: None,
             recorder: Arc::new(Mutex::new(Recorder::new(now))),
+            os: OsThread::default(),
             start_failures: 0,
             is_extra,
         });

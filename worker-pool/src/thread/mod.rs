@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::engine::Engine;
+use crate::machine::OsThread;
 use crate::observe::RetireReason;
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure, Spawn};
@@ -25,7 +26,8 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {
             .start_thread(&spawn.name)
             .map_err(|error| error.to_string())?;
         up = true;
-        shared.with(|state, _| state.thread_started(spawn.thread));
+        let os = OsThread::current();
+        shared.with(|state, _| state.thread_started(spawn.thread, os));
         let mut next = None;
         loop {
             let Some(assignment) = next.take().or_else(|| wait(shared, spawn)) else {
