@@ -84,6 +84,46 @@ fn workers_and_routes_follow_the_configuration() {
 }
 
 #[test]
+fn only_workers_that_loaded_a_changed_file_start_again() {
+    let worker = |text: &str| {
+        format!(
+            "import {{ shared }} from './shared.js'; let served = 0;
+             export default {{ fetch: () => new Response(`{text} ${{shared}} ${{++served}}`) }};"
+        )
+    };
+    let config = "threads = 2\nroutes = [{ path = '/a', worker = 'a' }, { path = '/b', worker = 'b' }]\n\
+                  [workers.a]\nmain = 'a.js'\n[workers.b]\nmain = 'b.js'\nworkers_max = 1\n";
+    let project = Project::new(&[
+        ("isopod.toml", config),
+        ("a.js", &worker("one")),
+        ("b.js", &worker("b")),
+        ("shared.js", "export const shared = 1"),
+    ]);
+    let server = Serving::start_with(project.path(), &["--watch"]);
+    assert_eq!(server.get("/b").body, "b 1 1");
+    // It cannot start, and is then mended.
+    for (text, status) in [("two", 200), ("`", 503), ("three", 200)] {
+        project.write("a.js", &worker(text));
+        until("the change is served", || {
+            let answer = server.get("/a");
+            (answer.status == status && (status != 200 || answer.body.starts_with(text))).then_some(())
+        });
+    }
+    assert_eq!(server.get("/b").body, "b 1 2");
+    project.write("shared.js", "export const shared = 2");
+    for path in ["/a", "/b"] {
+        until("both have the change", || {
+            server.get(path).body.contains(" 2 ").then_some(())
+        });
+    }
+    // Variables of any worker may have changed.
+    project.write("isopod.toml", &format!("{config}vars = {{ A = 'a' }}"));
+    until("the configuration is deployed", || {
+        server.get("/b").body.ends_with(" 1").then_some(())
+    });
+}
+
+#[test]
 fn a_worker_that_cannot_start_does_not_keep_others_from_being_deployed() {
     let project = Project::new(&[
         ("isopod.toml", &site(&["a", "b"])),

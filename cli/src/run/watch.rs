@@ -65,7 +65,7 @@ pub(super) fn watch(script: Result<isopod::Script>, watched: Watched) -> Result<
             }
             match tokio::time::timeout(LOOK_EVERY, changes.first()).await {
                 Err(_) => {}
-                Ok(Some(path)) => return anyhow::Ok(changes.settled(path).await),
+                Ok(Some(path)) => return anyhow::Ok(changes.settled(path).await.last),
                 Ok(None) => anyhow::bail!("cannot watch files any longer"),
             }
         }

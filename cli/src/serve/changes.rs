@@ -23,7 +23,7 @@ const MODULES: [&str; 12] = [
     "js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "json", "wasm", "txt", "html",
 ];
 
-/// Capacity of the channel of changes; more are merged anyway.
+/// Capacity of the channel of changes, and maximum number of changes that a burst lists.
 const WAITING_MAX: usize = 64;
 
 /// Maximum number of watched folders, each with an inotify watch.
@@ -55,6 +55,15 @@ impl Interest {
     }
 }
 
+/// Changes that followed each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Burst {
+    /// The last changed file.
+    pub(crate) last: PathBuf,
+    /// All changed files; `None` if there were too many to list.
+    pub(crate) files: Option<BTreeSet<PathBuf>>,
+}
+
 /// A stream of relevant changes. Dropping it ends the watch.
 pub(crate) struct Changes {
     root: PathBuf,
@@ -78,7 +87,7 @@ impl Changes {
             }
             let interest = seen_by_watcher.lock().unwrap_or_else(PoisonError::into_inner);
             for path in event.paths.into_iter().filter(|path| interest.covers(path)) {
-                // If the channel is full, the waiting changes cause the same redeployment.
+                // If the channel is full, the burst has too many changes to list.
                 drop(sender.try_send(path));
             }
         })
@@ -94,12 +103,8 @@ impl Changes {
 
     /// Replaces the set of relevant files.
     pub(crate) fn follow(&mut self, interest: Interest) {
-        let real = |path: &PathBuf| match (path.parent().map(std::fs::canonicalize), path.file_name()) {
-            (Some(Ok(folder)), Some(name)) => folder.join(name),
-            _ => path.clone(),
-        };
         let interest = Interest {
-            files: interest.files.iter().map(real).collect(),
+            files: interest.files.iter().map(PathBuf::as_path).map(real).collect(),
             ..interest
         };
         let files = interest.files.clone();
@@ -108,8 +113,8 @@ impl Changes {
         self.watch_folders(&files);
     }
 
-    /// Waits for the next burst of changes and returns its last file.
-    pub(crate) async fn next(&mut self) -> Option<PathBuf> {
+    /// Waits for the next burst of changes.
+    pub(crate) async fn next(&mut self) -> Option<Burst> {
         let first = self.first().await?;
         Some(self.settled(first).await)
     }
@@ -119,13 +124,21 @@ impl Changes {
         self.changed.recv().await
     }
 
-    /// Waits for the end of a burst and returns its last file.
-    pub(crate) async fn settled(&mut self, first: PathBuf) -> PathBuf {
-        let mut last = first;
+    /// Waits for the end of a burst.
+    pub(crate) async fn settled(&mut self, first: PathBuf) -> Burst {
+        let (mut last, mut count) = (first.clone(), 1);
+        let mut files = BTreeSet::from([first]);
         while let Ok(Some(path)) = tokio::time::timeout(SETTLED, self.changed.recv()).await {
+            count += 1;
+            if files.len() < WAITING_MAX {
+                files.insert(path.clone());
+            }
             last = path;
         }
-        last
+        Burst {
+            last,
+            files: (count < WAITING_MAX).then_some(files),
+        }
     }
 
     /// Watches every folder below the root that may contain sources, and the folders of files outside it.
@@ -150,6 +163,14 @@ impl Changes {
             }
         }
         self.watched = wanted;
+    }
+}
+
+/// Returns the path as it is reported: links to folders are followed.
+pub(super) fn real(path: &Path) -> PathBuf {
+    match (path.parent().map(std::fs::canonicalize), path.file_name()) {
+        (Some(Ok(folder)), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
     }
 }
 
@@ -233,7 +254,23 @@ mod tests {
         });
         std::fs::write(&database, "page").unwrap();
         std::fs::write(&script, "2").unwrap();
-        let told = changes.next().await.unwrap();
-        assert_eq!(told.file_name(), script.file_name());
+        let burst = changes.next().await.unwrap();
+        assert_eq!(burst.last, real(&script));
+        assert_eq!(burst.files, Some([real(&script)].into()));
+    }
+
+    #[tokio::test]
+    async fn a_burst_of_many_changes_lists_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let scripts: Vec<_> = (0..2 * WAITING_MAX)
+            .map(|at| folder.path().join(format!("{at}.js")))
+            .collect();
+        let mut changes = Changes::below(folder.path()).unwrap();
+        changes.follow(Interest {
+            files: scripts.iter().cloned().collect(),
+            is_broken: false,
+        });
+        scripts.iter().for_each(|script| std::fs::write(script, "1").unwrap());
+        assert_eq!(changes.next().await.unwrap().files, None);
     }
 }

@@ -6,7 +6,7 @@ use isopod::host::{Context, Module, PhaseResult, async_trait};
 use isopod::{CacheLimits, OwnServers, Pool, ResponseCache};
 use tokio::sync::Mutex;
 
-use super::deployments::Deployments;
+use super::deployments::{Deployments, Scope};
 use super::life::Life;
 use super::memory::Returns;
 use super::sites::Sites;
@@ -96,7 +96,7 @@ impl Module for Deploy {
         sandbox::look(&self.config, &*ctx.hub().get::<Pool>()?).await?;
         let mut deployments = deployments.lock().await;
         let mistakes = tokio::select! {
-            mistakes = deployments.deploy(&self.config) => mistakes,
+            mistakes = deployments.deploy(&self.config, &Scope::All) => mistakes,
             // A shutdown during startup does not wait for workers to boot.
             () = ctx.host().stopping() => return Ok(()),
         };

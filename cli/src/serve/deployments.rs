@@ -1,6 +1,6 @@
 //! Deployment of a configuration's workers in a pool, with their connections to the bus.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use isopod::modules::ModulesLoaded;
 use isopod::{Failure, OwnServers, Pool, ResponseCache};
 use tokio::runtime::Handle;
 
+use super::changes::{Burst, real};
 use super::sites::Sites;
 use crate::config::{self, Config, Materials, OpenQueues};
 use crate::logging;
@@ -32,7 +33,9 @@ pub(super) struct Deployments {
     queues: Arc<OpenQueues>,
     rate_limits: RateLimitNamespaces,
     deployed: BTreeMap<String, Place>,
-    /// A worker of the last deployment could not start.
+    /// Workers that could not start.
+    broken: BTreeSet<String>,
+    /// A part of the last deployment failed.
     is_broken: bool,
 }
 
@@ -43,6 +46,23 @@ struct Place {
     subscription: Option<WorkerSubscription>,
     /// Modules loaded by its version.
     modules: ModulesLoaded,
+}
+
+/// The workers that a deployment starts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    All,
+    /// Those that the changes concern; the others continue.
+    Only(BTreeSet<String>),
+}
+
+impl Scope {
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.contains(name),
+        }
+    }
 }
 
 /// Errors that kept workers from starting, each with the worker's name.
@@ -84,6 +104,7 @@ impl Deployments {
             queues,
             rate_limits: RateLimitNamespaces::default(),
             deployed: BTreeMap::new(),
+            broken: BTreeSet::new(),
             is_broken: false,
         }
     }
@@ -93,18 +114,56 @@ impl Deployments {
         self.pool.stats().threads.max
     }
 
-    /// Deploys every worker and waits until each has started or failed. A worker that cannot start responds with its error;
-    /// others are deployed regardless.
-    pub(super) async fn deploy(&mut self, config: &Config) -> Mistakes {
+    /// Returns the workers that changes concern: those that have loaded a changed file, and those of the last deployment that
+    /// could not start. `shared` are the files of the configuration, which concern all workers.
+    pub(super) fn scope(&self, burst: &Burst, config: &Config, shared: &BTreeSet<PathBuf>) -> Scope {
+        let Some(changed) = &burst.files else {
+            return Scope::All;
+        };
+        let loaded = self.deployed.iter().map(|(name, place)| {
+            let main = config.workers.get(name).map(|worker| worker.main.clone());
+            let files = place.modules.files().into_iter().chain(main);
+            (name, files.map(|file| real(&file)).collect::<BTreeSet<_>>())
+        });
+        let loaded: Vec<_> = loaded.collect();
+        let concerns_one = |path: &PathBuf| !shared.contains(path) && loaded.iter().any(|(_, files)| files.contains(path));
+        if !changed.iter().all(concerns_one) || config.workers.keys().any(|name| !self.deployed.contains_key(name)) {
+            return Scope::All;
+        }
+        let of_changed = loaded.iter().filter(|(_, files)| !files.is_disjoint(changed));
+        let names = of_changed.map(|(name, _)| (*name).clone());
+        Scope::Only(names.chain(self.broken.iter().cloned()).collect())
+    }
+
+    /// Deploys workers at the same time, and waits until each has started or failed. A worker that cannot start responds with its
+    /// error; others are deployed regardless.
+    pub(super) async fn deploy(&mut self, config: &Config, scope: &Scope) -> Mistakes {
         let hosts = config.routes.iter().filter_map(|route| route.pattern.host.as_deref());
         self.servers.set_hosts(hosts.map(str::to_ascii_lowercase).collect());
         let mut mistakes = Mistakes::default();
         mistakes.0.extend(self.sites.set(config).await.err());
-        for (name, worker) in &config.workers {
-            let started = self.deploy_one(config, name, worker).await;
-            if let Err(error) = started.with_context(|| format!("worker {name:?} cannot start")) {
-                mistakes.0.push(error);
-            }
+        let workers = config.workers.iter().filter(|(name, _)| scope.has(name));
+        let mut results = Vec::new();
+        for (name, worker) in workers.clone() {
+            results.push(self.install(config, name, worker).await);
+        }
+        // The pool decides how many of them start at once.
+        let started = workers.zip(results).map(async |((name, worker), installed)| {
+            let started = match installed {
+                Ok(()) => self.pool.warm(name).await.map_err(|failure| failure_error(&failure)),
+                Err(error) => Err(error),
+            };
+            (name, worker, started)
+        });
+        for (name, worker, started) in join_all(started).await {
+            let started = self.subscribe(name, worker).and(started);
+            match started.with_context(|| format!("worker {name:?} cannot start")) {
+                Ok(()) => self.broken.remove(name),
+                Err(error) => {
+                    mistakes.0.push(error);
+                    self.broken.insert(name.clone())
+                }
+            };
         }
         self.is_broken = !mistakes.is_empty();
         mistakes
@@ -141,7 +200,7 @@ impl Deployments {
         started.map_err(|failure| failure_error(&failure))
     }
 
-    /// A worker of the last deployment could not start.
+    /// A part of the last deployment failed.
     pub(super) const fn is_broken(&self) -> bool {
         self.is_broken
     }
@@ -151,8 +210,8 @@ impl Deployments {
         self.deployed.values().flat_map(|place| place.modules.files()).collect()
     }
 
-    /// Deploys a worker, waits until it has started, and connects its subscriptions.
-    async fn deploy_one(&mut self, config: &Config, name: &str, worker: &config::Worker) -> Result<()> {
+    /// Deploys a worker, which does not start yet.
+    async fn install(&mut self, config: &Config, name: &str, worker: &config::Worker) -> Result<()> {
         let before = self.deployed.remove(name);
         let place = match before {
             Some(place) if place.events == worker.events => place,
@@ -181,7 +240,14 @@ impl Deployments {
         let (script, options) = scripts::script(config, name, worker, &from, &self.servers)?;
         place.modules = script.modules_loaded();
         self.pool.deploy(name, script, &options)?;
-        let started = self.pool.warm(name).await.map_err(|failure| failure_error(&failure));
+        Ok(())
+    }
+
+    /// Connects a deployed worker's subscriptions, unless they are those of its last version.
+    fn subscribe(&mut self, name: &str, worker: &config::Worker) -> Result<()> {
+        let Some(place) = self.deployed.get_mut(name) else {
+            return Ok(());
+        };
         if place.subscription.is_none() && !worker.events.subscribe.is_empty() {
             let patterns: Vec<_> = worker
                 .events
@@ -192,7 +258,7 @@ impl Deployments {
             let options = DeliverOptions::default();
             place.subscription = Some(place.bridge.subscribe(&self.runtime, &self.pool, &patterns, options)?);
         }
-        started
+        Ok(())
     }
 
     /// Undeploys workers that are no longer configured.
@@ -202,6 +268,7 @@ impl Deployments {
             .extract_if(.., |name, _| !config.workers.contains_key(name))
         {
             self.pool.undeploy(&gone);
+            self.broken.remove(&gone);
             logging::tell(format_args!("removed worker {gone:?}; its requests in flight finish"));
         }
     }

@@ -9,8 +9,8 @@ use isopod::host::{Context, HostHandle, Module, PhaseResult, async_trait};
 use isopod::server::ServerHandle;
 use tokio::sync::Mutex;
 
-use super::changes::{Changes, Interest};
-use super::deployments::{Deployments, Mistakes};
+use super::changes::{Burst, Changes, Interest, real};
+use super::deployments::{Deployments, Mistakes, Scope};
 use super::ingress::Ingress;
 use super::scheduler::{Scheduler, Triggers};
 use super::signals::{Hangup, Signals};
@@ -100,14 +100,14 @@ struct Causes {
 
 /// Cause for reading the configuration again.
 enum Cause {
-    Changed(PathBuf),
+    Changed(Burst),
     Hangup,
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Changed(path) => write!(f, "{} changed", path.display()),
+            Self::Changed(burst) => write!(f, "{} changed", burst.last.display()),
             Self::Hangup => f.write_str("SIGHUP came"),
         }
     }
@@ -124,7 +124,7 @@ impl Causes {
             }
         };
         tokio::select! {
-            path = changed => path.map(Cause::Changed),
+            burst = changed => burst.map(Cause::Changed),
             hangup = signals.hangup() => match hangup {
                 Hangup::Reload => Some(Cause::Hangup),
                 Hangup::Stop => {
@@ -170,7 +170,7 @@ impl Follower {
             if matches!(cause, Cause::Hangup) && !self.can_start(&config).await {
                 continue;
             }
-            let applied = self.apply(&config).await;
+            let applied = self.apply(&config, &cause).await;
             is_broken = applied.as_ref().map_or(true, |mistakes| !mistakes.is_empty());
             match applied {
                 Ok(mistakes) if mistakes.is_empty() => {
@@ -212,11 +212,15 @@ impl Follower {
 
     /// Applies a configuration: deploys new workers, then routes, then removes workers without routes, so that no request
     /// reaches a missing worker.
-    async fn apply(&self, config: &Arc<Config>) -> anyhow::Result<Mistakes> {
+    async fn apply(&self, config: &Arc<Config>, cause: &Cause) -> anyhow::Result<Mistakes> {
         self.server.reload_certificates()?;
         let routes = http::routes(config)?;
         let mut deployments = self.deployments.lock().await;
-        let mistakes = deployments.deploy(config).await;
+        let scope = match cause {
+            Cause::Changed(burst) => deployments.scope(burst, config, &shared(config)),
+            Cause::Hangup => Scope::All,
+        };
+        let mistakes = deployments.deploy(config, &scope).await;
         self.server.set_routes(routes);
         self.triggers.send_replace(Arc::clone(config));
         deployments.retire_all_but(config);
@@ -226,8 +230,19 @@ impl Follower {
 
 /// Returns the files that a configuration was read from or names.
 fn files_of(config: &Config) -> BTreeSet<PathBuf> {
-    let mut files: BTreeSet<PathBuf> = config.files.iter().cloned().collect();
+    let mut files = named_by(config);
     files.extend(config.workers.values().map(|worker| worker.main.clone()));
+    files
+}
+
+/// Returns the files whose changes concern all workers, as they are reported.
+fn shared(config: &Config) -> BTreeSet<PathBuf> {
+    named_by(config).iter().map(|file| real(file)).collect()
+}
+
+/// Returns the files that a configuration was read from or names, except the workers' own.
+fn named_by(config: &Config) -> BTreeSet<PathBuf> {
+    let mut files: BTreeSet<PathBuf> = config.files.iter().cloned().collect();
     files.extend(config.workers.values().filter_map(|worker| worker.import_map.clone()));
     let of_workers = config.workers.values().filter_map(|worker| worker.assets.as_ref());
     files.extend(config.assets.iter().chain(of_workers).flat_map(Assets::rules));
