@@ -154,6 +154,12 @@ async function checkCurve(subtle, key, jwk) {
   if (jwk.d !== undefined) await checkPair(subtle, key, jwk, ["x", "y"]);
 }
 
+/** RFC 8017, section 3.1: the modulus is a product of odd primes, and the exponent is odd as well. */
+function checkRsaPublic(jwk) {
+  const { 0: n, 1: e } = ArrayPrototypeMap(["n", "e"], (part) => numberOf(jwk, part));
+  if (n % 2n === 0n || e % 2n === 0n || e < 3n || e >= n) throw dataError("the modulus or the exponent of the RSA key is invalid");
+}
+
 /** RFC 8017, section 3.2. */
 function checkRsa(jwk) {
   const parts = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
@@ -179,6 +185,7 @@ async function checkJwk(subtle, key, jwk) {
       if (jwk.priv !== undefined) return checkPair(subtle, key, jwk, ["pub"]);
       return;
     case "RSA":
+      checkRsaPublic(jwk);
       if (jwk.d !== undefined) checkRsa(jwk);
   }
 }
@@ -188,11 +195,12 @@ async function checkBytes(subtle, format, keyData, key) {
   const algorithm = ReflectApply(algorithmOf, key, []);
   const isPrivate = ReflectApply(typeOf, key, []) === "private";
   const isCurve = algorithm.namedCurve !== undefined;
-  if (!isCurve && !(isPrivate && algorithm.modulusLength !== undefined)) return;
+  if (!isCurve && algorithm.modulusLength === undefined) return;
   const args = [format, keyData, algorithm, true, ReflectApply(usagesOf, key, [])];
   const jwk = await ReflectApply(exportKey, subtle, ["jwk", await ReflectApply(importKey, subtle, args)]);
-  if (isCurve) checkPoint(curves[algorithm.namedCurve], numberOf(jwk, "x"), numberOf(jwk, "y"));
-  else checkRsa(jwk);
+  if (isCurve) return checkPoint(curves[algorithm.namedCurve], numberOf(jwk, "x"), numberOf(jwk, "y"));
+  checkRsaPublic(jwk);
+  if (isPrivate) checkRsa(jwk);
 }
 
 async function importChecked(subtle, args) {

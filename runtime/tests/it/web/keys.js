@@ -68,6 +68,9 @@ const asJwk = (name, algorithm, usages) => async () => {
   }
   // RFC 8017, section 3.2.
   for (const part of ["d", "p", "q", "dp", "dq", "qi"]) if (priv.n !== undefined) add({ [part]: flip(priv[part]) }, "DataError");
+  // RFC 8017, section 3.1.
+  const publicParts = [{ n: "" }, { n: "AA" }, { n: pub.n?.replace(/.$/, "A") }, { e: "AA" }, { e: "AQ" }, { e: "Ag" }, { e: pub.n }];
+  for (const part of publicParts) if (pub.n !== undefined) add(part, "DataError", pub, own.publicKey);
   const [wrapping, iv] = [await subtle.generateKey({ name: "AES-GCM", length: 256 }, true, ["encrypt", "unwrapKey"]), new Uint8Array(12)];
   const unwrap = async (jwk) => {
     const wrapped = await subtle.encrypt({ name: "AES-GCM", iv }, wrapping, new TextEncoder().encode(JSON.stringify(jwk)));
@@ -101,6 +104,13 @@ export const asBytes = async () => {
     "spki, off the curve": async () => (await changed("spki", own.publicKey)) === "DataError",
     // RFC 5915, section 3: the public key is at its end.
     "pkcs8, of another public key": async () => (await changed("pkcs8", own.privateKey)) === "DataError",
+    async "spki of RSA with an even exponent"() {
+      const { own } = await rsaPair();
+      // The exponent, 65537, is at its end.
+      const bytes = new Uint8Array(await subtle.exportKey("spki", own.publicKey));
+      bytes[bytes.length - 1] ^= 1;
+      return (await nameOf(() => subtle.importKey("spki", bytes, rsaAlgorithm, true, ["verify"]))) === "DataError";
+    },
     async "pkcs8 of RSA whose numbers do not belong together"() {
       const { own } = await rsaPair();
       const bytes = new Uint8Array(await subtle.exportKey("pkcs8", own.privateKey));
