@@ -91,7 +91,7 @@ fn only_workers_that_loaded_a_changed_file_start_again() {
              export default {{ fetch: () => new Response(`{text} ${{shared}} ${{++served}}`) }};"
         )
     };
-    let config = "threads = 2\nroutes = [{ path = '/a', worker = 'a' }, { path = '/b', worker = 'b' }]\n\
+    let config = "routes = [{ path = '/a', worker = 'a' }, { path = '/b', worker = 'b' }]\n\
                   [workers.a]\nmain = 'a.js'\n[workers.b]\nmain = 'b.js'\nworkers_max = 1\n";
     let project = Project::new(&[
         ("isopod.toml", config),
