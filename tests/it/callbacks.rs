@@ -8,14 +8,15 @@ use futures::executor::block_on;
 use futures::future::join_all;
 use http_body_util::BodyExt as _;
 use isopod::{
-    Arguments, Body, Callback, CallbackError, Limits, NativeBinding, NativeFunction, Options, Outcome, Pool, Script,
+    Arguments, Body, Callback, CallbackError, Limits, NativeBinding, NativeFunction, Options, Outcome, Script,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::pools::{TestPool, build, one_thread};
 use crate::process::until;
 
-fn pool_of<const N: usize>(source: &str, limits: Limits, functions: [(&str, NativeFunction); N]) -> Pool {
-    let pool = Pool::builder().threads(1).build().expect("a pool");
+fn pool_of<const N: usize>(source: &str, limits: Limits, functions: [(&str, NativeFunction); N]) -> TestPool {
+    let pool = build(one_thread());
     let named = functions.map(|(name, function)| (name.to_owned(), function));
     let script = Script::builder("s")
         .source(format!("import {{ env }} from 'isopod:workers';\n{source}"))

@@ -1,7 +1,7 @@
 //! The script functions that a worker has lent to its host, and calls of them.
 //!
 //! When a [`Callback`](super::Callback) is read as part of a script's value, the function is recorded
-//! ([`lease::take`]). After the value has been read, each function gets a number and belongs to the event whose code is
+//! ([`reading::take`]). After the value has been read, each function gets a number and belongs to the event whose code is
 //! running ([`lend_taken`]). The runtime polls for calls ([`Callbacks::poll_due`]) and enters the script for them.
 
 use std::cell::RefCell;
@@ -15,8 +15,8 @@ use deno_core::{JsRuntime, OpState, ResourceId, op2, serde_v8, v8};
 use serde::de::Error as _;
 use tokio::sync::mpsc;
 
-use super::callback::Callback;
-use super::lease::{self, Call, Lease, Lender};
+use super::callback::{Callback, reading};
+use super::lease::{Call, Lease, Lender};
 use crate::context::current_event;
 use crate::event::{CodeFrames, EventKey, Fault, FaultKind};
 use crate::quotas::{QuotaError, Usage};
@@ -31,14 +31,15 @@ const CALLS_RUNNING_MAX: usize = 1024;
 
 /// Called for every value that is read.
 pub(super) const READ: ReadFunctions = ReadFunctions {
-    begin: lease::begin,
-    forget: || drop(lease::end()),
+    begin: reading::begin,
+    encode: reading::encode,
+    forget: || drop(reading::end()),
     lend: lend_taken,
 };
 
 /// Assigns the functions that were read to the event whose code is running.
 fn lend_taken(scope: &mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error> {
-    let taken = lease::end();
+    let taken = reading::end();
     if taken.is_empty() {
         return Ok(());
     }

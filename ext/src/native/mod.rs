@@ -20,9 +20,12 @@ use deno_error::JsErrorBox;
 use serde_json::json;
 
 pub use self::callback::{Callback, CallbackError};
+pub(crate) use self::callback::{WithFunctions, passing};
 pub use self::lending::{Callbacks, Due};
 pub(crate) use self::lending::{LendError, lend};
-pub(crate) use self::remote::{binding as remote_binding, function as remote_function, serve as serve_remote};
+pub(crate) use self::remote::{
+    binding as remote_binding, borrowed, function as remote_function, lent, serve as serve_remote,
+};
 pub(crate) use self::take_back::finish;
 pub use self::take_back::{lend_stream, release_dropped, take_back};
 use crate::bindings::{Binding, EnvValue, NewWorker, Parcel, ParcelFuture, WrittenBinding};

@@ -159,15 +159,17 @@ impl NativeFunction {
         }))
     }
 
-    /// Creates a function that takes its arguments as they are encoded, and passes them on.
-    pub(crate) fn of_encoded(function: impl Fn(Encoded, Vec<Body>) -> Running + Send + Sync + 'static) -> Self {
+    /// Creates a function that passes its arguments on.
+    pub(crate) fn of_encoded<A: FromScript>(
+        function: impl Fn(A, Vec<Body>) -> Running + Send + Sync + 'static,
+    ) -> Self {
         let function = Arc::new(function);
         let of_encoded = Arc::clone(&function);
         Self(Arc::new(Functions {
-            call: Box::new(move |scope, arguments, streams| {
-                Ok(function(Encoded::from_script(scope, arguments)?, streams))
+            call: Box::new(move |scope, arguments, streams| Ok(function(A::from_script(scope, arguments)?, streams))),
+            call_encoded: Box::new(move |arguments, streams, bytes_max| {
+                Ok(of_encoded(A::from_encoded(arguments, bytes_max)?, streams))
             }),
-            call_encoded: Box::new(move |arguments, streams, _| Ok(of_encoded(arguments, streams))),
         }))
     }
 

@@ -41,6 +41,7 @@ use crate::unwind::Panicked;
 pub use self::answer::{Answer, answer};
 pub use self::arguments::{Argument, Arguments, IntoArguments};
 pub use self::bytes::{DetachedBuffer, ToJsBuffer};
+pub(crate) use self::encoded::FUNCTION;
 pub use self::encoded::Encoded;
 pub use self::function::{IntoResult, NativeError, NativeFunction, NativeResult};
 pub(crate) use self::js_error::js_error;

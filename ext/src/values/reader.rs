@@ -74,6 +74,8 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
 pub(crate) struct ReadFunctions {
     /// Called before a value is read.
     pub(crate) begin: fn(),
+    /// Records a function of a value that is encoded for another process, and returns its number.
+    pub(crate) encode: fn(v8::Global<v8::Value>) -> Option<u32>,
     /// Discards the functions of a value that could not be read.
     pub(crate) forget: fn(),
     /// Lends the functions of a value to the host, after it was read.
@@ -193,6 +195,13 @@ impl<'b, 's, 'i> Reader<'b, 's, 'i> {
             (number, true) => visitor.visit_f64(number as f64),
             _ => Err(expected("number")),
         }
+    }
+
+    /// The number of a function among those that are passed with the value.
+    fn function(&self) -> Option<u32> {
+        let function = v8::Local::<v8::Function>::try_from(self.value).ok()?;
+        let functions = ReadFunctions::of_isolate(self.scope)?;
+        (functions.encode)(v8::Global::new(self.scope, function.cast()))
     }
 
     /// An object whose properties are its value.
@@ -345,6 +354,9 @@ impl<'de> Deserializer<'de> for Reader<'_, '_, '_> {
             self.deserialize_seq(visitor)
         } else if value.is_array_buffer() || value.is_array_buffer_view() {
             self.buffer(visitor)
+        } else if let Some(number) = self.function() {
+            let given = visitor.visit_newtype_struct(number.into_deserializer());
+            given.map_err(|_: Error| expected("a plain value"))
         } else if value.is_object() {
             self.properties(visitor)
         } else if let Some(whole) = v8::Local::<v8::BigInt>::try_from(value).ok().and_then(big) {

@@ -17,6 +17,7 @@ use super::parts::{item_of, response_headers_of, written_caller, written_cf, wri
 use crate::bindings::{Crossing, Lent};
 use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, RequestCf, RequestUrl, TaskItem, set_reason};
 use crate::handlers::{Event, EventKind, HandlerInput as _};
+use crate::native::{borrowed, passing};
 use crate::rpc::{RpcCall, RpcMessage};
 use crate::unwind;
 use crate::values::{Argument, Arguments, Encoded, NativeFunction, ToScript, ValueError};
@@ -266,7 +267,9 @@ impl Recipient {
                 Ok(())
             }
             (Waiting::Value(reply), WrittenAnswer::Value(value)) => {
-                Ok(reply.give_encoded(Encoded::from_bytes(value.into()), bytes_max)?)
+                let functions = borrowed((0..).map_while(stub), bytes_max);
+                let value = Encoded::from_bytes(value.into());
+                Ok(passing(functions, || reply.give_encoded(value, bytes_max))?)
             }
             (Waiting::Value(reply), WrittenAnswer::Message(message)) => {
                 match message_of(message, &mut stream, &mut stub, bytes_max) {

@@ -156,13 +156,7 @@ impl Away for Borrowed {
 fn fault(error: StubError) -> Fault {
     match error {
         StubError::Failed(failure) => fault_of(failure),
-        StubError::Callback(CallbackError::Threw(thrown)) => {
-            let mut fault = Fault::new(FaultKind::Exception, thrown.to_string());
-            fault.thrown = Some(Arc::new(thrown));
-            fault
-        }
-        StubError::Callback(CallbackError::Value(message)) => Fault::new(FaultKind::Exception, message),
-        StubError::Callback(error @ CallbackError::Ended) => Fault::new(FaultKind::Canceled, error.to_string()),
+        StubError::Callback(error) => error.into(),
     }
 }
 

@@ -13,6 +13,7 @@ use super::message::written_message;
 use super::parts::{written_headers, written_item};
 use crate::bindings::Lent;
 use crate::event::{Body, Fault, FaultKind, Reply, TaskItem, own_reason};
+use crate::native::{WithFunctions, lent};
 use crate::rpc::RpcMessage;
 use crate::values::{Answer, Encoded, FromScript, ValueError, answer};
 use crate::websocket::Upgrade;
@@ -95,7 +96,7 @@ enum Pending {
 
 /// The answer of a script that gives a value.
 enum Given {
-    Value(Encoded),
+    Value(WithFunctions),
     Stream(Body),
     Failed(Fault),
 }
@@ -139,7 +140,10 @@ impl Owed {
                 Err(fault) => failed(&fault),
             },
             Pending::Value(value) => match value.await.ok()? {
-                Given::Value(value) => WrittenAnswer::Value(value.into_bytes().into()),
+                Given::Value(WithFunctions { value, functions }) => {
+                    stubs = lent(functions);
+                    WrittenAnswer::Value(value.into_bytes().into())
+                }
                 Given::Stream(body) => WrittenAnswer::Stream(sent.add(body)),
                 Given::Failed(fault) => failed(&fault),
             },
@@ -179,11 +183,14 @@ impl Answer for Encoding {
         value: v8::Local<'s, v8::Value>,
     ) -> Result<(), ValueError> {
         let encoded = match self.takes_any {
-            true => Encoded::of(&()),
-            false => Encoded::from_script(scope, value),
+            true => Encoded::of(&()).map(WithFunctions::from),
+            false => WithFunctions::from_script(scope, value),
         };
         match encoded {
-            Ok(value) => self.give_encoded(value, usize::MAX),
+            Ok(value) => {
+                drop(self.to.send(Given::Value(value)));
+                Ok(())
+            }
             Err(error) => {
                 self.fail(Fault::new(FaultKind::Exception, error.to_string()));
                 Err(error)
@@ -192,7 +199,7 @@ impl Answer for Encoding {
     }
 
     fn give_encoded(self: Box<Self>, value: Encoded, _bytes_max: usize) -> Result<(), ValueError> {
-        drop(self.to.send(Given::Value(value)));
+        drop(self.to.send(Given::Value(value.into())));
         Ok(())
     }
 

@@ -284,7 +284,7 @@ pub(super) struct Overdue {
     due: Instant,
     /// The time at which the supervisor saw it. The supervisor may be late, too.
     seen: Instant,
-    /// How long the thread had waited for a processor by then, in total.
+    /// The thread's total time without a processor until then.
     starved: Duration,
 }
 

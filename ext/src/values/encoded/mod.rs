@@ -29,6 +29,9 @@ use super::{ValueError, place};
 /// [human-readable](serde::Serializer::is_human_readable).
 pub(super) const BYTES: &str = "$isopod::Bytes";
 
+/// The name of a newtype struct that is read from a function.
+pub(crate) const FUNCTION: &str = "$isopod::Function";
+
 /// A value of any kind as bytes.
 ///
 /// ```

@@ -38,6 +38,7 @@ pub(super) fn at(bytes: &[u8], path: &Path) -> Option<String> {
             format!("an array of {count}")
         }
         Token::Map => "an object".to_owned(),
+        Token::Function(_) => "a function".to_owned(),
         Token::End => return None,
     })
 }

@@ -6,7 +6,7 @@ use serde::de::{
     Visitor,
 };
 
-use super::BYTES;
+use super::{BYTES, FUNCTION};
 use super::token::{Token, Tokens};
 use crate::values::budget::{Budget, VALUE_BYTES};
 use crate::values::reader::{DEPTH_MAX, MAGIC, Whole, expected, too_deep, visit_big, whole};
@@ -158,6 +158,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
             Token::Text(_) => self.text(visitor),
             Token::Bytes(_) => self.buffer(visitor),
             Token::List => self.list(visitor),
+            Token::Function(_) => Err(expected("object")),
             Token::Map | Token::End => self.properties(visitor),
         }
     }
@@ -201,6 +202,12 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
+        if name == FUNCTION {
+            return match self.token {
+                Token::Function(number) => visitor.visit_u32(number),
+                _ => Err(expected("a function")),
+            };
+        }
         self.as_bytes = name == BYTES;
         visitor.visit_newtype_struct(self)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::token::Token;
 
@@ -46,9 +46,9 @@ impl<'de> Visitor<'de> for Recorder<'_> {
         self.push(i64::try_from(number).map_or(Token::Unsigned(number), Token::Integer))
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, bigint: D) -> Result<(), D::Error> {
-        let number = i128::deserialize(bigint)?;
-        self.push(Token::BigInt(number))
+    /// A bigint, or the number of a function.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, special: D) -> Result<(), D::Error> {
+        self.push(special.deserialize_any(Special)?)
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
@@ -75,5 +75,24 @@ impl<'de> Visitor<'de> for Recorder<'_> {
             map.next_value_seed(Recorder(self.0))?;
         }
         self.push(Token::End)
+    }
+}
+
+/// Converts a value that JSON does not have.
+struct Special;
+
+impl Visitor<'_> for Special {
+    type Value = Token<'static>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a bigint or a function")
+    }
+
+    fn visit_i128<E: Error>(self, number: i128) -> Result<Token<'static>, E> {
+        Ok(Token::BigInt(number))
+    }
+
+    fn visit_u32<E: Error>(self, number: u32) -> Result<Token<'static>, E> {
+        Ok(Token::Function(number))
     }
 }

@@ -27,6 +27,8 @@ pub(super) enum Token<'a> {
     /// Keys and values follow in turn, then [`Token::End`].
     Map,
     End,
+    /// A script's function, by its number among those that are passed with the value.
+    Function(u32),
 }
 
 impl Token<'_> {
@@ -138,6 +140,7 @@ impl Serialize for Value<'_, '_> {
                 }
                 map.end()
             }
+            Token::Function(_) => Err(S::Error::custom("a function cannot be a part of this value")),
             Token::End => Err(S::Error::custom("it is not an encoded value")),
         }
     }

@@ -1,11 +1,15 @@
 //! Rust functions of the pool's process, called by workers in processes of their own.
 
+mod away;
+
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+pub(crate) use self::away::{borrowed, lent};
+use super::callback::{WithFunctions, passing};
 use super::{NativeBinding, NativeError, NativeFunction, NativeResult};
 use crate::bindings::{Asks, Parcel, ParcelFuture, pack, unpack};
 use crate::unwind::message;
@@ -32,12 +36,24 @@ const CAUSES_MAX: usize = 16;
 
 /// The stand-in for a function in another process.
 pub(crate) fn function(asks: Asks, method: Option<String>) -> NativeFunction {
-    NativeFunction::of_encoded(move |arguments, bodies| {
+    function_of(move |parcel| asks.ask(parcel), method)
+}
+
+/// The stand-in for a function that is called by `ask`.
+pub(super) fn function_of(
+    ask: impl Fn(Parcel) -> ParcelFuture + Send + Sync + 'static,
+    method: Option<String>,
+) -> NativeFunction {
+    NativeFunction::of_encoded(move |arguments: WithFunctions, bodies| {
         let bytes = pack(&WrittenCall {
             method: method.clone(),
-            arguments: ByteBuf::from(Vec::from(arguments.into_bytes())),
+            arguments: ByteBuf::from(Vec::from(arguments.value.into_bytes())),
         });
-        let answer = bytes.map(|bytes| asks.ask(Parcel::with_bodies(bytes, bodies)));
+        let parcel = bytes.map(|bytes| Parcel {
+            stubs: lent(arguments.functions),
+            ..Parcel::with_bodies(bytes, bodies)
+        });
+        let answer = parcel.map(&ask);
         Box::pin(async move {
             let lost = |error: String| NativeError::new("Error", error);
             let mut answer = answer.map_err(lost)?.await.map_err(lost)?;
@@ -78,11 +94,12 @@ pub(crate) fn serve<'f>(
             .ok_or("this function was only valid for one call, which has ended")?
             .clone();
         let arguments = Encoded::from_bytes(call.arguments.into_vec().into());
-        Ok((function, arguments, asked.bodies, asked.held))
+        let passed = borrowed(asked.stubs, bytes_max);
+        Ok((function, arguments, passed, asked.bodies, asked.held))
     });
     Box::pin(async move {
-        let (function, arguments, bodies, held) = begun?;
-        let running = function.call_encoded(arguments, bodies, bytes_max);
+        let (function, arguments, passed, bodies, held) = begun?;
+        let running = passing(passed, || function.call_encoded(arguments, bodies, bytes_max));
         let result = match running {
             Ok(running) => match AssertUnwindSafe(running).catch_unwind().await {
                 Ok(result) => result,
@@ -111,6 +128,11 @@ pub(crate) fn serve<'f>(
         let bytes = pack(&answered)?;
         Ok(Parcel::with_bodies(bytes, bodies))
     })
+}
+
+/// Calls one function for a worker in another process.
+pub(super) fn serve_function(function: &NativeFunction, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+    serve(|_| Some(function), asked, bytes_max)
 }
 
 fn chain_of(error: NativeError) -> Vec<(String, String)> {

@@ -1,16 +1,21 @@
 //! A script's function, callable from Rust.
 
+pub(super) mod reading;
+
 use std::fmt;
 use std::sync::Arc;
 
 use deno_core::serde_v8;
-use serde::de::Error as _;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Either};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::lease::{self, Call, Lease};
+pub(crate) use self::reading::{WithFunctions, passing};
+use super::lease::{Call, Lease};
 use crate::event::{Fault, FaultKind, Thrown};
-use crate::values::{Arguments, FromScript, IntoArguments, answer};
+use crate::values::{Answer, Arguments, FUNCTION, FromScript, IntoArguments, answer};
 
 /// A function passed by a script: an argument of a Rust function, a part of one, or the result of a call.
 ///
@@ -38,7 +43,19 @@ use crate::values::{Arguments, FromScript, IntoArguments, answer};
 /// Do not block on a call on the worker's own thread, for example in the body of a Rust function before its `async`
 /// part: the call needs that thread.
 #[derive(Clone)]
-pub struct Callback(Arc<Lease>);
+pub struct Callback(Place);
+
+#[derive(Clone)]
+enum Place {
+    Here(Arc<Lease>),
+    Away(Arc<dyn Away>),
+}
+
+/// A function of a script in another process.
+pub(super) trait Away: Send + Sync {
+    /// Begins a call, whose future ends with the answer.
+    fn begin(&self, arguments: Arguments, reply: Box<dyn Answer>) -> BoxFuture<'static, ()>;
+}
 
 /// An error of calling a script's function.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -65,9 +82,29 @@ impl From<Fault> for CallbackError {
     }
 }
 
+impl From<CallbackError> for Fault {
+    fn from(error: CallbackError) -> Self {
+        let message = error.to_string();
+        match error {
+            CallbackError::Ended => Self::new(FaultKind::Canceled, message),
+            CallbackError::Value(_) => Self::new(FaultKind::Exception, message),
+            CallbackError::Threw(thrown) => {
+                let mut fault = Self::new(FaultKind::Exception, thrown.to_string());
+                fault.thrown = Some(Arc::new(thrown));
+                fault
+            }
+        }
+    }
+}
+
 impl Callback {
     pub(super) const fn new(lease: Arc<Lease>) -> Self {
-        Self(lease)
+        Self(Place::Here(lease))
+    }
+
+    /// A function of a script in another process.
+    pub(super) fn away(away: impl Away + 'static) -> Self {
+        Self(Place::Away(Arc::new(away)))
     }
 
     /// Makes a call at once, so that calls begin in the order in which they are made; as [`Callback::call`] otherwise.
@@ -76,25 +113,13 @@ impl Callback {
         arguments: Arguments,
     ) -> impl Future<Output = Result<R, CallbackError>> + Send + use<R> {
         let (reply, given) = answer::<R>();
-        let lease = Arc::clone(&self.0);
-        let call = |number| Call {
-            number,
-            arguments,
-            reply,
+        let running = match &self.0 {
+            Place::Here(lease) => Either::Left(begin_here(lease, arguments, reply)),
+            Place::Away(away) => Either::Right(away.begin(arguments, reply).map(Ok)),
         };
-        let sent = lease.place().map(|place| place.calls.try_send(call(place.number)));
         async move {
-            match sent {
-                Some(Ok(())) => {}
-                Some(Err(TrySendError::Full(call))) => {
-                    let place = lease.place().ok_or(CallbackError::Ended)?;
-                    place.calls.send(call).await.map_err(|_| CallbackError::Ended)?;
-                }
-                Some(Err(TrySendError::Closed(_))) | None => return Err(CallbackError::Ended),
-            }
-            let given = given.await;
-            drop(lease);
-            given.map_err(|_| CallbackError::Ended)?.map_err(Into::into)
+            running.await?;
+            given.await.map_err(|_| CallbackError::Ended)?.map_err(Into::into)
         }
     }
 
@@ -109,18 +134,32 @@ impl Callback {
         A: IntoArguments,
         R: FromScript,
     {
-        let (reply, given) = answer::<R>();
-        let arguments = arguments.into_arguments();
-        let lease = Arc::clone(&self.0);
-        async move {
-            let place = lease.place().ok_or(CallbackError::Ended)?;
-            let call = Call {
-                number: place.number,
-                arguments,
-                reply,
-            };
-            place.calls.send(call).await.map_err(|_| CallbackError::Ended)?;
-            given.await.map_err(|_| CallbackError::Ended)?.map_err(Into::into)
+        let (callback, arguments) = (self.clone(), arguments.into_arguments());
+        async move { callback.begin(arguments).await }
+    }
+}
+
+/// Sends a call to the worker's thread at once if there is room, and resolves when it is sent.
+fn begin_here(
+    lease: &Arc<Lease>,
+    arguments: Arguments,
+    reply: Box<dyn Answer>,
+) -> impl Future<Output = Result<(), CallbackError>> + Send + use<> {
+    let lease = Arc::clone(lease);
+    let call = |number| Call {
+        number,
+        arguments,
+        reply,
+    };
+    let sent = lease.place().map(|place| place.calls.try_send(call(place.number)));
+    async move {
+        match sent {
+            Some(Ok(())) => Ok(()),
+            Some(Err(TrySendError::Full(call))) => {
+                let place = lease.place().ok_or(CallbackError::Ended)?;
+                place.calls.send(call).await.map_err(|_| CallbackError::Ended)
+            }
+            Some(Err(TrySendError::Closed(_))) | None => Err(CallbackError::Ended),
         }
     }
 }
@@ -134,11 +173,31 @@ impl fmt::Debug for Callback {
 /// Only from a script's values, while a call of a native extension reads them.
 impl<'de> Deserialize<'de> for Callback {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(FUNCTION, Function)
+    }
+}
+
+struct Function;
+
+impl<'de> Visitor<'de> for Function {
+    type Value = Callback;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a function")
+    }
+
+    /// A value of a script.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Callback, D::Error> {
         let value = serde_v8::GlobalValue::deserialize(deserializer)?;
         let lease = Arc::new(Lease::default());
-        match lease::take(value.v8_value, &lease) {
-            true => Ok(Self(lease)),
+        match reading::take(value.v8_value, &lease) {
+            true => Ok(Callback::new(lease)),
             false => Err(D::Error::custom("this worker cannot pass functions")),
         }
+    }
+
+    /// The number of a function in an encoded value.
+    fn visit_u32<E: Error>(self, number: u32) -> Result<Callback, E> {
+        reading::passed(number).ok_or_else(|| E::custom("this function was not passed"))
     }
 }
