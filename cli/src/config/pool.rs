@@ -75,6 +75,11 @@ pub struct Pool {
     pub os_scheduling: OsScheduling,
 }
 
+impl Pool {
+    /// Minimum of `cell_transit`.
+    pub(super) const CELL_TRANSIT_MIN: u64 = 1 << 20;
+}
+
 impl Default for Pool {
     fn default() -> Self {
         Self {

@@ -13,6 +13,7 @@ use super::check::nearest;
 use super::document::KeyPath;
 use super::file::{AdminFile, File, NamedWorkerFile, WorkerFile};
 use super::overrides::Overrides;
+use super::pool::Pool;
 use super::problem::{Fault, Problem};
 use super::reading::Reading;
 use super::sections::{Isolation, Network, Policy, WorkerNetwork};
@@ -37,17 +38,7 @@ impl Reading<'_> {
         let routes = self.routes(&file, &workers);
         let workers = workers.into_iter().map(|(name, (_, worker))| (name, worker)).collect();
         let threads = overrides.threads.unwrap_or(file.threads);
-        if let Some(workers_max) = file.pool.workers_max.filter(|max| threads > 0 && *max > threads) {
-            let message = format!(
-                "`pool.workers_max` ({workers_max}) is above `threads` ({threads}), and each worker has a thread of its own"
-            );
-            let remedy = "remove `threads`: they are started as workers need them";
-            self.tell(
-                &KeyPath::of("pool").key("workers_max"),
-                Fault::Conflict { message },
-                remedy,
-            );
-        }
+        self.pool(&file.pool, threads);
         let listen = if overrides.listen.is_empty() {
             file.listen.into_iter().map(|listen| self.listen_here(listen)).collect()
         } else {
@@ -331,6 +322,23 @@ impl Reading<'_> {
         let remedy = "name a folder that contains `main`; paths are relative to the configuration's folder";
         self.tell(path, Fault::BadValue { key, value, reason }, remedy);
         full
+    }
+
+    fn pool(&mut self, pool: &Pool, threads: usize) {
+        let path = KeyPath::of("pool");
+        if let Some(workers_max) = pool.workers_max.filter(|max| threads > 0 && *max > threads) {
+            let message = format!(
+                "`pool.workers_max` ({workers_max}) is above `threads` ({threads}), and each worker has a thread of its own"
+            );
+            let remedy = "remove `threads`: they are started as workers need them";
+            self.tell(&path.key("workers_max"), Fault::Conflict { message }, remedy);
+        }
+        if pool.cell_transit < Pool::CELL_TRANSIT_MIN {
+            let path = path.key("cell_transit");
+            let (key, value) = (path.to_string(), pool.cell_transit.to_string());
+            let reason = "the minimum is 1 MiB".to_owned();
+            self.tell(&path, Fault::BadValue { key, value, reason }, "set at least \"1 MiB\"");
+        }
     }
 
     fn listen_here(&self, listen: Listen) -> Listen {

@@ -115,6 +115,10 @@ const WRONG: &[(&str, &[&str])] = &[
         &["`pool.workers_max` (3) is above `threads` (2)", "remove `threads`"],
     ),
     (
+        "main = 'a.ts'\n[pool]\ncell_transit = '512 KiB'",
+        &["`pool.cell_transit` = 524288: the minimum is 1 MiB", "set at least \"1 MiB\""],
+    ),
+    (
         "main = 'a.ts'\nworkers_min = 3\nworkers_max = 2",
         &["`workers_min` is above `workers_max`"],
     ),
