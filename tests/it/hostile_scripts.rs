@@ -97,7 +97,11 @@ fn modules_that_v8_parses_for_seconds_cost_no_thread() {
         ("good.js", "export default { fetch: () => new Response('good') }"),
     ]);
     let server = Serving::start_with(project.path(), &["--watch"]);
-    assert!(server.log().contains("worker \"slow\" cannot start"), "{}", server.log());
+    assert!(
+        server.log().contains("worker \"slow\" cannot start"),
+        "{}",
+        server.log()
+    );
     assert_eq!(server.get("/slow").verdict(), (503, "boot_failed"));
     assert_eq!(server.get("/good").body, "good");
     assert_eq!(server.metric("isopod_threads_lost_total"), 0);

@@ -126,7 +126,8 @@ impl Deployments {
             (name, files.map(|file| real(&file)).collect::<BTreeSet<_>>())
         });
         let loaded: Vec<_> = loaded.collect();
-        let concerns_one = |path: &PathBuf| !shared.contains(path) && loaded.iter().any(|(_, files)| files.contains(path));
+        let concerns_one =
+            |path: &PathBuf| !shared.contains(path) && loaded.iter().any(|(_, files)| files.contains(path));
         if !changed.iter().all(concerns_one) || config.workers.keys().any(|name| !self.deployed.contains_key(name)) {
             return Scope::All;
         }

@@ -116,7 +116,10 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "main = 'a.ts'\n[pool]\ncell_transit = '512 KiB'",
-        &["`pool.cell_transit` = 524288: the minimum is 1 MiB", "set at least \"1 MiB\""],
+        &[
+            "`pool.cell_transit` = 524288: the minimum is 1 MiB",
+            "set at least \"1 MiB\"",
+        ],
     ),
     (
         "main = 'a.ts'\nworkers_min = 3\nworkers_max = 2",

@@ -145,7 +145,9 @@ pub(crate) fn lent(functions: Vec<Callback>) -> Vec<Arc<dyn Lent>> {
 
 /// The functions that another process has lent, whose results may count `bytes_max`.
 pub(crate) fn borrowed(lent: impl IntoIterator<Item = Arc<dyn Lent>>, bytes_max: usize) -> Vec<Callback> {
-    let functions = lent.into_iter().map(|lent| Callback::away(Borrowed { lent, bytes_max }));
+    let functions = lent
+        .into_iter()
+        .map(|lent| Callback::away(Borrowed { lent, bytes_max }));
     functions.collect()
 }
 
@@ -163,7 +165,10 @@ impl Lent for LentCallback {
             let returned = running.await;
             drop(held);
             let (returned, bodies) = match returned {
-                Ok(AnyResult::Value(value)) => (Returned::Value(ByteBuf::from(Vec::from(value.into_bytes()))), Vec::new()),
+                Ok(AnyResult::Value(value)) => (
+                    Returned::Value(ByteBuf::from(Vec::from(value.into_bytes()))),
+                    Vec::new(),
+                ),
                 Ok(AnyResult::Stream(body)) => (Returned::Stream, vec![body]),
                 Err(error) => (Returned::Failed((&Fault::from(error)).into()), Vec::new()),
             };

@@ -6,8 +6,8 @@ use serde::de::{
     Visitor,
 };
 
-use super::{BYTES, FUNCTION};
 use super::token::{Token, Tokens};
+use super::{BYTES, FUNCTION};
 use crate::values::budget::{Budget, VALUE_BYTES};
 use crate::values::reader::{DEPTH_MAX, MAGIC, Whole, expected, too_deep, visit_big, whole};
 
