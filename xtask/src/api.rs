@@ -138,6 +138,8 @@ fn item(text: &mut String, page: &str, html: &str) -> Result<()> {
         Some(at) => own.split_at(at),
         None => (own, ""),
     };
+    // So are the methods of what the item dereferences to.
+    let inherent = inherent.split("id=\"deref-methods").next().unwrap_or_default();
     for header in headers(inherent) {
         writeln!(text, "    {header}")?;
     }
@@ -187,6 +189,7 @@ mod tests {
     const PAGE: &str = r#"<pre class="rust item-decl"><code>pub struct A&lt;T&gt; {
     pub b: <a href="x">u8</a>,
 }</code></pre><h3 class="code-header">impl A</h3><h4 class="code-header">pub fn f(&amp;self)</h4>
+<h2 id="deref-methods-T"></h2><h4 class="code-header">pub fn len(&amp;self)</h4>
 <h2 id="trait-implementations"></h2><h3 class="code-header">impl Clone for A</h3><h4 class="code-header">fn clone(&amp;self)</h4>
 <h2 id="synthetic-implementations"></h2><h3 class="code-header">impl Send for A</h3>"#;
 

@@ -4,7 +4,7 @@
 //! shared memory before its frame, which has only the body's length; the reader of the frame takes the slot, and has the
 //! body without a copy. A body for which there is no slot goes over the socket.
 //!
-//! An [`Area`] is the memory of one process and its host, an [`End`] one side's access to it. Without the feature
+//! An `Area` is the memory of one process and its host, an [`End`] one side's access to it. Without the feature
 //! `shared-memory` there is no [`End`].
 
 #[cfg(feature = "shared-memory")]
