@@ -7,7 +7,7 @@ pub use self::config::SqlConfig;
 
 use std::rc::Rc;
 
-use crate::bindings::{Asks, Parcel, Text};
+use crate::bindings::{Asks, Held, Parcel, Text, Transit};
 use crate::io::Io;
 
 /// The binding of a database in another process. Never called, because a script with one is rejected.
@@ -17,6 +17,21 @@ pub(crate) fn remote_binding(_asks: Asks) -> Text {
 
 /// Answers a call of a worker in another process.
 #[expect(clippy::unused_async, reason = "as in builds with SQL")]
-pub(crate) async fn serve_remote(_io: Rc<Io>, _config: SqlConfig, _asked: Parcel) -> Result<Parcel, String> {
+pub(crate) async fn serve_remote(
+    _io: Rc<Io>,
+    _config: SqlConfig,
+    _asked: Parcel,
+    _held: Held,
+) -> Result<Parcel, String> {
     Err("this build has no SQL".to_owned())
+}
+
+/// The room for a call.
+pub(crate) fn question_bytes(_asked: &Parcel) -> usize {
+    0
+}
+
+/// The room for the answer to a call.
+pub(crate) fn answer_bytes(_config: &SqlConfig, _transit: &Transit) -> usize {
+    0
 }

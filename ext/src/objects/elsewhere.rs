@@ -40,7 +40,8 @@ impl Elsewhere {
         let asked = match pack(asked) {
             Ok(asked) if asked.len() > ASKED_BYTES_MAX => {
                 let why = format!(
-                    "the values of a statement have {} bytes, and the limit is {ASKED_BYTES_MAX} bytes in a sandbox",
+                    "the values of a statement have {} bytes, and the limit in a sandbox is {ASKED_BYTES_MAX} bytes: bind fewer, or \
+                     smaller ones",
                     asked.len()
                 );
                 return Ran::found(Err(ObjectError::Internal(why)));

@@ -254,6 +254,7 @@ impl State {
 
 /// The entries of a range, as they are written.
 fn list(database: &mut ObjectDatabase, mut range: Range) -> Ran<ByteBuf> {
+    let is_shortened = range.bytes_max > LISTED_BYTES_MAX;
     range.bytes_max = range.bytes_max.min(LISTED_BYTES_MAX);
     let mut list = Vec::new();
     let mut written = Ok(());
@@ -262,9 +263,12 @@ fn list(database: &mut ObjectDatabase, mut range: Range) -> Ran<ByteBuf> {
             written = add_entry(&mut list, key, value);
         }
     });
-    match written {
-        Ok(()) => listed.map(|()| ByteBuf::from(list)),
-        Err(error) => Ran::found(Err(ObjectError::Internal(error))),
+    match (written, &listed.result) {
+        (Ok(()), Err(ObjectError::Quota(_))) if is_shortened => Ran::found(Err(ObjectError::Internal(format!(
+            "the entries of a list have more than {LISTED_BYTES_MAX} bytes, the limit in a sandbox: use `limit` and `startAfter`"
+        )))),
+        (Ok(()), _) => listed.map(|()| ByteBuf::from(list)),
+        (Err(error), _) => Ran::found(Err(ObjectError::Internal(error))),
     }
 }
 

@@ -9,21 +9,35 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::call::{Mode, Payer, SqlError};
+use super::call::{Mode, Payer, Query, SqlError};
 use super::config::SqlConfig;
 use super::service::SqlService;
 use super::value::{Param, ResultSet, Value};
 use crate::bindings::{Asks, Binding, EnvValue, Held, Installed, NewWorker, Parcel, Transit, pack, unpack};
 use crate::event::Body;
 use crate::io::Io;
+use crate::written::bounded_to;
 
 /// The largest call, in bytes: its statements and their parameters.
 const CALL_BYTES_MAX: usize = 256 << 20;
 
+/// Maximum numbers of statements and parameters of a call, beyond those of any configuration: they take more memory than bytes in the
+/// message.
+const STATEMENTS_MAX: usize = 1 << 17;
+const PARAMS_MAX: usize = 1 << 20;
+
 /// A call of a database.
 #[derive(Serialize, Deserialize)]
 enum Asked {
-    Run(Vec<(String, Vec<Param>)>, bool),
+    Run {
+        /// Each with the number of its parameters.
+        #[serde(deserialize_with = "bounded_to::<_, _, STATEMENTS_MAX>")]
+        statements: Vec<(String, usize)>,
+        /// Those of all statements.
+        #[serde(deserialize_with = "bounded_to::<_, _, PARAMS_MAX>")]
+        params: Vec<Param>,
+        is_transaction: bool,
+    },
     Exec(String),
     Dump,
 }
@@ -92,7 +106,17 @@ impl Database {
             Self::Here(service) => service.run(queries, mode).await,
             Self::Elsewhere(remote, payer) => {
                 let is_transaction = matches!(mode, Mode::Transaction);
-                remote.ask(&Asked::Run(queries, is_transaction), payer).await
+                let (mut statements, mut params) = (Vec::new(), Vec::new());
+                for (text, own) in queries {
+                    statements.push((text, own.len()));
+                    params.extend(own);
+                }
+                let asked = Asked::Run {
+                    statements,
+                    params,
+                    is_transaction,
+                };
+                remote.ask(&asked, payer).await
             }
         }
     }
@@ -155,8 +179,14 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held
     let results = async {
         let service = service?;
         match asked {
-            Asked::Run(queries, true) => service.run(queries, Mode::Transaction).await,
-            Asked::Run(queries, false) => service.run(queries, Mode::Each).await,
+            Asked::Run {
+                statements,
+                params,
+                is_transaction,
+            } => {
+                let mode = if is_transaction { Mode::Transaction } else { Mode::Each };
+                service.run(queries(statements, params), mode).await
+            }
             Asked::Exec(sql) => service.exec(sql).await,
             Asked::Dump => service.dump().await,
         }
@@ -171,6 +201,13 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held
         Err(error) => (Err(error.to_string()), Vec::new()),
     };
     Ok(Parcel::with_bodies(pack::<Result<(), String>>(&told)?, bodies))
+}
+
+/// Gives each statement its parameters. One that would need more than there are gets the rest, and is refused for that.
+fn queries(statements: Vec<(String, usize)>, params: Vec<Param>) -> Vec<Query> {
+    let mut params = params.into_iter();
+    let query = |(text, count)| (text, params.by_ref().take(count).collect());
+    statements.into_iter().map(query).collect()
 }
 
 impl WrittenResult {
@@ -216,5 +253,32 @@ impl WrittenResult {
             duration: self.duration,
             charge: Some(payer.memory.charge(held)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_get_their_own_parameters() {
+        let params = |numbers: &[f64]| numbers.iter().copied().map(Param::Number).collect::<Vec<_>>();
+        let statements = vec![("a".to_owned(), 2), ("b".to_owned(), 0), ("c".to_owned(), 5)];
+        let expected = [
+            ("a".to_owned(), params(&[1.0, 2.0])),
+            ("b".to_owned(), Vec::new()),
+            ("c".to_owned(), params(&[3.0])),
+        ];
+        assert_eq!(queries(statements, params(&[1.0, 2.0, 3.0])), expected);
+    }
+
+    #[test]
+    fn a_call_with_more_parameters_than_fit_into_memory_is_refused() {
+        let asked = Asked::Run {
+            statements: Vec::new(),
+            params: vec![Param::Null; PARAMS_MAX + 1],
+            is_transaction: false,
+        };
+        assert!(unpack::<Asked>(&pack(&asked).unwrap()).is_err());
     }
 }

@@ -13,20 +13,30 @@ pub const PARTS_MAX: usize = 32 << 10;
 /// # Errors
 /// There are more, or one is invalid.
 pub fn bounded<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    struct Bounded<T>(PhantomData<T>);
+    bounded_to::<T, D, PARTS_MAX>(deserializer)
+}
 
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+/// Decodes a list of at most `MAX` elements.
+///
+/// # Errors
+/// There are more, or one is invalid.
+pub(crate) fn bounded_to<'de, T: Deserialize<'de>, D: Deserializer<'de>, const MAX: usize>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Bounded<T, const MAX: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Bounded<T, MAX> {
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "a list of at most {PARTS_MAX}")
+            write!(f, "a list of at most {MAX}")
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
             let mut elements = Vec::new();
             while let Some(element) = list.next_element()? {
-                if elements.len() == PARTS_MAX {
-                    return Err(A::Error::invalid_length(PARTS_MAX + 1, &self));
+                if elements.len() == MAX {
+                    return Err(A::Error::invalid_length(MAX + 1, &self));
                 }
                 elements.push(element);
             }
@@ -34,5 +44,5 @@ pub fn bounded<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) 
         }
     }
 
-    deserializer.deserialize_seq(Bounded(PhantomData))
+    deserializer.deserialize_seq(Bounded::<T, MAX>(PhantomData))
 }

@@ -31,6 +31,8 @@ mod parts;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "sql")]
+pub(crate) use self::bounded::bounded_to;
 pub use self::bounded::{PARTS_MAX, bounded};
 pub use self::export::{AnswerError, Exported, Recipient, export, export_to};
 pub use self::failure::{failure_of, fault_of};
