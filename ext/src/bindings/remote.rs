@@ -38,6 +38,13 @@ pub trait Lent: Send + Sync + 'static {
     fn is_storage(&self) -> bool {
         false
     }
+
+    /// Prepares the value that this is a part of for yet another process, because the first one has not begun to use it. Default:
+    /// `None`, and it goes on as it is.
+    fn cross_again(&self, crossing: &Crossing) -> Option<(Bytes, Arc<dyn Lent>)> {
+        let _ = crossing;
+        None
+    }
 }
 
 impl Parcel {

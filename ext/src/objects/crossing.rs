@@ -2,7 +2,10 @@
 //!
 //! A worker that opens files itself gets the place of the file; the alarms stay here. A sandbox gets neither: the storage stays here.
 
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
 
 use super::asked::{AlarmCall, Asked, WrittenFile, WrittenObject};
 use super::hosted::{Hosted, SandboxStorage};
@@ -27,12 +30,18 @@ pub(super) fn cross(attachment: Attachment, crossing: &Crossing) -> Option<Cross
             let hosted = Hosted::new(folder, id.clone(), bytes_max, on_end, storage);
             (None, Storage::Here(hosted))
         }
-        None => (
-            Some(WrittenFile { folder, bytes_max }),
-            Storage::There {
-                _on_end: Mutex::new(on_end),
-            },
-        ),
+        None => {
+            let file = WrittenFile {
+                folder: folder.clone(),
+                bytes_max,
+            };
+            let there = Storage::There {
+                folder,
+                bytes_max,
+                on_end,
+            };
+            (Some(file), there)
+        }
     };
     let written = WrittenObject { id: hex, name, file };
     Some(Crossed {
@@ -40,7 +49,7 @@ pub(super) fn cross(attachment: Attachment, crossing: &Crossing) -> Option<Cross
         lent: Arc::new(Home {
             id,
             alarms,
-            storage: Some(storage),
+            storage: Mutex::new(Some(storage)),
         }),
     })
 }
@@ -50,19 +59,25 @@ struct Home {
     id: ObjectId,
     alarms: Arc<dyn AlarmStore>,
     /// Taken when this is dropped.
-    storage: Option<Storage>,
+    storage: Mutex<Option<Storage>>,
 }
 
 /// The place of an object's storage.
 enum Storage {
     Here(Arc<Hosted>),
-    /// The process of its worker. The function is never locked, only dropped.
+    /// The process of its worker.
     There {
-        _on_end: Mutex<OnEnd>,
+        folder: PathBuf,
+        bytes_max: u64,
+        on_end: OnEnd,
     },
 }
 
 impl Home {
+    fn storage(&self) -> MutexGuard<'_, Option<Storage>> {
+        self.storage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn call_alarms(&self, asked: AlarmCall) -> ParcelFuture {
         // Started at once, because calls take effect in order.
         let done: StorageFuture<bool> = match asked {
@@ -78,7 +93,7 @@ impl Home {
 
 impl Lent for Home {
     fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
-        let error = match (unpack::<Asked<'_>>(&asked.bytes), &self.storage) {
+        let error = match (unpack::<Asked<'_>>(&asked.bytes), &*self.storage()) {
             (Ok(Asked::Alarms(call)), _) => return self.call_alarms(call),
             (Ok(_), Some(Storage::Here(hosted))) => return Arc::clone(hosted).serve(asked),
             (Ok(_), _) => "the process of the object's worker has its storage".to_owned(),
@@ -90,11 +105,39 @@ impl Lent for Home {
     fn is_storage(&self) -> bool {
         true
     }
+
+    fn cross_again(&self, crossing: &Crossing) -> Option<(Bytes, Arc<dyn Lent>)> {
+        let mut storage = self.storage();
+        let (folder, bytes_max, on_end) = match storage.take()? {
+            Storage::There {
+                folder,
+                bytes_max,
+                on_end,
+            } => (folder, bytes_max, on_end),
+            Storage::Here(hosted) => match Hosted::take_back(hosted) {
+                Ok(taken) => taken,
+                Err(hosted) => {
+                    *storage = Some(Storage::Here(hosted));
+                    return None;
+                }
+            },
+        };
+        let stored = StoredObject {
+            folder,
+            id: self.id.clone(),
+            bytes_max,
+            alarms: Arc::clone(&self.alarms),
+            on_end,
+        };
+        let Crossed { bytes, lent } = cross(Box::new(stored), crossing)?;
+        Some((bytes, lent))
+    }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        if let Some(Storage::Here(hosted)) = self.storage.take() {
+        let storage = self.storage.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Storage::Here(hosted)) = storage.take() {
             hosted.leave();
         }
     }
@@ -276,6 +319,24 @@ mod tests {
         assert!(call.as_mut().now_or_never().is_none());
         drop(call);
         object.sql("SELECT 1").unwrap();
+    }
+
+    #[test]
+    fn an_object_that_was_not_begun_goes_on_to_a_worker_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_string_lossy().into_owned();
+        let (ended, end) = sync_channel(1);
+        let stored = stored(folder.path(), "a", move || ended.send(()).unwrap_or_default());
+        let first = cross(stored, &Crossing::default()).unwrap();
+        let (bytes, second) = first.lent.cross_again(&sandbox(1, Duration::MAX)).unwrap();
+        drop(first);
+        assert!(!String::from_utf8_lossy(&bytes).contains(&path));
+        let (bytes, third) = second.cross_again(&Crossing::default()).unwrap();
+        drop(second);
+        assert!(String::from_utf8_lossy(&bytes).contains(&path));
+        assert!(end.try_recv().is_err(), "it has not ended");
+        drop(third);
+        end.recv_timeout(Duration::from_secs(10)).unwrap();
     }
 
     #[test]

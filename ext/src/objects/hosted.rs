@@ -59,7 +59,7 @@ impl SandboxStorage {
 pub(super) struct Hosted {
     /// Closed before others may have it.
     state: Mutex<State>,
-    _on_end: Mutex<OnEnd>,
+    on_end: Mutex<OnEnd>,
     folder: PathBuf,
     id: ObjectId,
     bytes_max: u64,
@@ -83,12 +83,27 @@ impl Hosted {
     ) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
-            _on_end: Mutex::new(on_end),
+            on_end: Mutex::new(on_end),
             folder,
             id,
             bytes_max,
             storage,
         })
+    }
+
+    /// Takes the storage back, unless something runs on it: its folder, the limit of its size, and the function for its end.
+    pub(super) fn take_back(self: Arc<Self>) -> Result<(PathBuf, u64, OnEnd), Arc<Self>> {
+        let Self {
+            state,
+            on_end,
+            folder,
+            bytes_max,
+            ..
+        } = Arc::try_unwrap(self)?;
+        // Closed first.
+        drop(state);
+        let on_end = on_end.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((folder, bytes_max, on_end))
     }
 
     /// Gives the object up: its file is closed, off this thread, once nothing runs on it.

@@ -162,7 +162,11 @@ fn parts_of(
                 let bytes = bytes.into_vec().into();
                 input.attachment = Some(Box::new(Crossed { bytes, lent }));
                 // It may go on to yet another process.
-                input.cross = Some(|attachment, _| attachment.downcast::<Crossed>().ok().map(|crossed| *crossed));
+                input.cross = Some(|attachment, crossing| {
+                    let crossed = *attachment.downcast::<Crossed>().ok()?;
+                    let again = crossed.lent.cross_again(crossing);
+                    Some(again.map_or(crossed, |(bytes, lent)| Crossed { bytes, lent }))
+                });
             }
             Kind::Handler {
                 handler,
