@@ -208,7 +208,6 @@ fn a_process_that_announces_bodies_that_are_not_there_is_killed() {
     drop(host.running.stop_blocking());
 }
 
-// row 45
 #[test]
 fn nothing_is_left_of_killed_processes() {
     alone("shared::killed");
