@@ -147,6 +147,25 @@ fn a_target_is_told_when_its_last_stub_is_disposed() {
 }
 
 #[test]
+fn a_call_keeps_its_target_after_its_stub_is_disposed() {
+    let service = "async log() { return said } target() { return new Target() }";
+    let service = format!(
+        "{}\nconst said = []; class Target extends RpcTarget {{
+            async run() {{ await scheduler.wait(50); said.push('ran') }} [Symbol.dispose]() {{ said.push('disposed') }} }}",
+        api(service)
+    );
+    let body = "const target = await env.API.target();
+        const running = target.run();
+        target[Symbol.dispose]();
+        await running;
+        for (;;) { const said = await env.API.log(); if (said.length >= 2) return Response.json(said) }";
+    let pool = pool(3);
+    deploy(&pool, "api", script("api", &service));
+    deploy(&pool, "front", front(&pool, "api", body));
+    assert_eq!(json_of(&pool, get("/")), json!(["ran", "disposed"]));
+}
+
+#[test]
 fn streams_requests_and_responses_cross() {
     let service = "stream() { return new Response('a stream').body }
         async write(to) { const writer = to.getWriter(); await writer.write(new TextEncoder().encode('written')); await writer.close() }

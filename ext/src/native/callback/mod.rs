@@ -117,9 +117,13 @@ impl Callback {
             Place::Here(lease) => Either::Left(begin_here(lease, arguments, reply)),
             Place::Away(away) => Either::Right(away.begin(arguments, reply).map(Ok)),
         };
+        // The function is not released while it is called.
+        let called = self.clone();
         async move {
             running.await?;
-            given.await.map_err(|_| CallbackError::Ended)?.map_err(Into::into)
+            let given = given.await;
+            drop(called);
+            given.map_err(|_| CallbackError::Ended)?.map_err(Into::into)
         }
     }
 
