@@ -77,36 +77,6 @@ fn a_module_that_takes_too_long_to_parse_is_named_and_costs_no_thread() {
     assert_eq!(server.metric("isopod_threads_lost_total"), 0);
 }
 
-/// V8's parser takes longer than a boot may and than `lost_grace`, but returns.
-#[test]
-fn modules_that_v8_parses_for_seconds_cost_no_thread() {
-    let closures = format!("export default [{}];", "()=>{},".repeat(1_000_000));
-    let project = Project::new(&[
-        (
-            "isopod.toml",
-            "threads = 1\nroutes = [{ pattern = '/slow', worker = 'slow' }, { pattern = '/*', worker = 'good' }]\n\
-             [pool]\nlost_threads_max = 0\n[workers.slow]\nmain = 'slow.js'\nlimits = { boot = '100ms' }\n\
-             [workers.good]\nmain = 'good.js'",
-        ),
-        (
-            "slow.js",
-            "import './a.js'; import './b.js'; export default { fetch: () => new Response('slow') }",
-        ),
-        ("a.js", &closures),
-        ("b.js", &closures),
-        ("good.js", "export default { fetch: () => new Response('good') }"),
-    ]);
-    let server = Serving::start_with(project.path(), &["--watch"]);
-    assert!(
-        server.log().contains("worker \"slow\" cannot start"),
-        "{}",
-        server.log()
-    );
-    assert_eq!(server.get("/slow").verdict(), (503, "boot_failed"));
-    assert_eq!(server.get("/good").body, "good");
-    assert_eq!(server.metric("isopod_threads_lost_total"), 0);
-}
-
 #[test]
 fn all_turns_of_an_event_count_together() {
     all_end_as(&["/nibble"], (504, "exceeded_cpu"));

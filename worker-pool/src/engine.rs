@@ -53,8 +53,8 @@ pub trait Engine: Send + Sync + 'static {
         false
     }
 
-    /// Returns the longest time that code which nothing interrupts takes for this script before it returns by itself, such as
-    /// the parser of its largest module. A thread is lost this much later than [`PoolBuilder::lost_grace`] says. Default: zero.
+    /// Returns the time that code which nothing interrupts is expected to take for this script before it returns by itself, such
+    /// as the parser of its largest module. A thread is lost this much later than [`PoolBuilder::lost_grace`] says. Default: zero.
     ///
     /// [`PoolBuilder::lost_grace`]: crate::PoolBuilder::lost_grace
     fn native_max(script: &Self::Script) -> Duration {

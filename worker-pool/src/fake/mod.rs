@@ -184,6 +184,10 @@ impl Engine for FakeEngine {
         script.stops_code
     }
 
+    fn native_max(script: &FakeScript) -> Duration {
+        script.native_max
+    }
+
     fn events_max(script: &FakeScript) -> u64 {
         script.events_max
     }

@@ -32,6 +32,7 @@ pub struct FakeScript {
     pub(super) memory_bytes: usize,
     pub(super) stops_code: bool,
     pub(super) events_max: u64,
+    pub(super) native_max: Duration,
     pub(super) drop_blocks: Option<channel::Receiver<()>>,
     pub(super) version: u64,
     pub(super) boots: AtomicUsize,
@@ -56,6 +57,7 @@ impl FakeScript {
             memory_bytes: 0,
             stops_code: false,
             events_max: u64::MAX,
+            native_max: Duration::ZERO,
             drop_blocks: None,
             version: 0,
             boots: AtomicUsize::new(0),
@@ -84,6 +86,13 @@ impl FakeScript {
     #[must_use]
     pub const fn stops_code(mut self) -> Self {
         self.stops_code = true;
+        self
+    }
+
+    /// Sets the time that native code of its workers may take before it returns.
+    #[must_use]
+    pub const fn native_max(mut self, native_max: Duration) -> Self {
+        self.native_max = native_max;
         self
     }
 

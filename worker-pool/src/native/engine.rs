@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use isopod_outcome::{Failure, Outcome};
 
@@ -67,6 +67,13 @@ impl<E: Engine> Engine for WithNative<E> {
         match script {
             Code::Script(script) => E::stops_code(script),
             Code::Native => false,
+        }
+    }
+
+    fn native_max(script: &Self::Script) -> Duration {
+        match script {
+            Code::Script(script) => E::native_max(script),
+            Code::Native => Duration::ZERO,
         }
     }
 

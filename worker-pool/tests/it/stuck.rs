@@ -156,6 +156,23 @@ fn a_worker_being_dropped_is_not_lost() {
 }
 
 #[test]
+fn a_thread_in_native_code_that_returns_is_not_lost() {
+    let pool = builder(2).lost_grace(SHORT).build().expect("threads");
+    deploy(&pool, "parses", FakeScript::new().native_max(LONG), &hurried());
+    deploy(&pool, "s", FakeScript::new(), &hurried());
+    let (parsed, parses) = block(&pool, "parses");
+    // This one begins later, and its thread is lost.
+    let (open, blocked) = block(&pool, "s");
+    assert_eq!(given_up(&blocked).outcome, Outcome::ExceededWall);
+    assert_eq!(pool.stats().threads.lost, 1);
+    drop((parsed, open));
+    until(|| pool.stats().scripts["parses"].in_flight == 0);
+    drop(parses);
+    assert_eq!(call(&pool, "parses", Does::Echo(1)), Ok(1));
+    assert_eq!(pool.stats().threads.lost, 1);
+}
+
+#[test]
 fn a_blocking_boot_loses_its_thread() {
     let pool = builder(1)
         .boot_timeout(SHORT)
