@@ -36,7 +36,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::event::{Body, OpenEvents};
-use crate::unwind::Panicked;
+use crate::unwind::{self, Panicked};
 
 pub use self::answer::{Answer, answer};
 pub use self::arguments::{Argument, Arguments, IntoArguments};
@@ -111,6 +111,12 @@ pub trait ToScript: Send + 'static {
     fn as_any(&mut self) -> Option<&mut dyn Any> {
         None
     }
+}
+
+/// Encodes a value of the host, whose `Serialize` may fail or panic.
+pub(crate) fn encoded(mut value: Box<dyn ToScript>) -> Result<Encoded, ValueError> {
+    let panicked = || Err(ValueError::ToScript("its Serialize panicked".to_owned()));
+    unwind::catch_quietly(|| value.to_encoded()).unwrap_or_else(panicked)
 }
 
 impl<T: Serialize + Send + 'static> ToScript for T {

@@ -26,7 +26,6 @@ const { SubtleCrypto, CryptoKey } = core.loadExtScript("ext:deno_crypto/00_crypt
 
 const { exportKey, importKey, unwrapKey } = SubtleCrypto.prototype;
 const algorithmOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "algorithm").get;
-const typeOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "type").get;
 const usagesOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "usages").get;
 
 /** Longer numbers of an RSA key are rejected, because multiplying them takes too long. */
@@ -154,16 +153,13 @@ async function checkCurve(subtle, key, jwk) {
   if (jwk.d !== undefined) await checkPair(subtle, key, jwk, ["x", "y"]);
 }
 
-/** RFC 8017, section 3.1: the modulus is a product of odd primes, and the exponent is odd as well. */
-function checkRsaPublic(jwk) {
+/** RFC 8017, sections 3.1 and 3.2: the modulus is a product of odd primes, and the exponent is odd as well. */
+function checkRsa(jwk) {
   const { 0: n, 1: e } = ArrayPrototypeMap(["n", "e"], (part) => numberOf(jwk, part));
   if (n % 2n === 0n || e % 2n === 0n || e < 3n || e >= n) throw dataError("the modulus or the exponent of the RSA key is invalid");
-}
-
-/** RFC 8017, section 3.2. */
-function checkRsa(jwk) {
-  const parts = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
-  const { 0: n, 1: e, 2: d, 3: p, 4: q, 5: dp, 6: dq, 7: qi } = ArrayPrototypeMap(parts, (part) => numberOf(jwk, part));
+  if (jwk.d === undefined) return;
+  const parts = ["d", "p", "q", "dp", "dq", "qi"];
+  const { 0: d, 1: p, 2: q, 3: dp, 4: dq, 5: qi } = ArrayPrototypeMap(parts, (part) => numberOf(jwk, part));
   const belong = p > 1n && q > 1n && n === p * q && (d * e) % (p - 1n) === 1n && (d * e) % (q - 1n) === 1n &&
     dp === d % (p - 1n) && dq === d % (q - 1n) && (qi * q) % p === 1n;
   if (!belong) throw dataError("the numbers of the RSA key are inconsistent");
@@ -185,22 +181,19 @@ async function checkJwk(subtle, key, jwk) {
       if (jwk.priv !== undefined) return checkPair(subtle, key, jwk, ["pub"]);
       return;
     case "RSA":
-      checkRsaPublic(jwk);
-      if (jwk.d !== undefined) checkRsa(jwk);
+      checkRsa(jwk);
   }
 }
 
 /** Checks a key imported from bytes like one imported from JSON. */
 async function checkBytes(subtle, format, keyData, key) {
   const algorithm = ReflectApply(algorithmOf, key, []);
-  const isPrivate = ReflectApply(typeOf, key, []) === "private";
   const isCurve = algorithm.namedCurve !== undefined;
   if (!isCurve && algorithm.modulusLength === undefined) return;
   const args = [format, keyData, algorithm, true, ReflectApply(usagesOf, key, [])];
   const jwk = await ReflectApply(exportKey, subtle, ["jwk", await ReflectApply(importKey, subtle, args)]);
   if (isCurve) return checkPoint(curves[algorithm.namedCurve], numberOf(jwk, "x"), numberOf(jwk, "y"));
-  checkRsaPublic(jwk);
-  if (isPrivate) checkRsa(jwk);
+  checkRsa(jwk);
 }
 
 async function importChecked(subtle, args) {

@@ -19,8 +19,7 @@ use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, RequestCf, Request
 use crate::handlers::{Event, EventKind, HandlerInput as _};
 use crate::native::{borrowed, passing};
 use crate::rpc::{RpcCall, RpcMessage};
-use crate::unwind;
-use crate::values::{Argument, Arguments, Encoded, NativeFunction, ToScript, ValueError};
+use crate::values::{Argument, Arguments, Encoded, NativeFunction, ToScript, ValueError, encoded};
 use crate::websocket::Upgrade;
 
 /// An event in written form, with the parts that go with it.
@@ -204,12 +203,10 @@ impl Parts {
     }
 }
 
-/// Encodes a value of the caller, whose `Serialize` may fail or panic.
-fn value(mut value: Box<dyn ToScript>) -> WrittenArgument {
-    match unwind::catch_quietly(|| value.to_encoded()) {
-        Some(Ok(value)) => WrittenArgument::Value(value.into_bytes().into()),
-        Some(Err(error)) => WrittenArgument::Failed(error.to_string()),
-        None => WrittenArgument::Failed("cannot convert a value for the script: its Serialize panicked".to_owned()),
+fn value(value: Box<dyn ToScript>) -> WrittenArgument {
+    match encoded(value) {
+        Ok(value) => WrittenArgument::Value(value.into_bytes().into()),
+        Err(error) => WrittenArgument::Failed(error.to_string()),
     }
 }
 

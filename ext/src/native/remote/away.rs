@@ -7,13 +7,12 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::{function_of, serve_function};
+use super::{function_of, serve};
 use crate::bindings::{Lent, Parcel, ParcelFuture, pack, unpack};
 use crate::event::{Body, Fault, FaultKind};
 use crate::native::callback::Away;
 use crate::native::{Callback, NativeFunction};
-use crate::unwind;
-use crate::values::{Answer, Argument, Arguments, Encoded, FromScript, ToScript, ValueError};
+use crate::values::{Answer, Argument, Arguments, Encoded, FromScript, ValueError, encoded};
 use crate::written::WrittenFault;
 
 /// The arguments of a call. Streams and functions are beside them, in order.
@@ -71,9 +70,7 @@ impl Away for Borrowed {
 /// Gives a function's result to its caller, who receives errors as well.
 fn give(reply: Box<dyn Answer>, returned: Returned, bodies: Vec<Body>, bytes_max: usize) {
     match returned {
-        Returned::Value(bytes) => {
-            drop(reply.give_encoded(Encoded::from_bytes(bytes.into_vec().into()), bytes_max));
-        }
+        Returned::Value(bytes) => drop(reply.give_encoded(value_of(bytes), bytes_max)),
         Returned::Stream => match bodies.into_iter().next() {
             Some(body) => drop(reply.stream(body)),
             None => reply.fail(Fault::new(FaultKind::Exception, "the stream of an answer is missing")),
@@ -85,10 +82,10 @@ fn give(reply: Box<dyn Answer>, returned: Returned, bodies: Vec<Body>, bytes_max
 fn parcel_of(arguments: Arguments) -> Result<Parcel, ValueError> {
     let (mut bodies, mut stubs) = (Vec::new(), Vec::new());
     let passed = match arguments.into_whole() {
-        Ok(whole) => Passed::Whole(bytes_of(whole)?),
+        Ok(whole) => Passed::Whole(bytes_of(encoded(whole)?)),
         Err(each) => {
             let each = each.into_iter().map(|argument| match argument {
-                Argument::Value(value) => Ok(PassedOne::Value(bytes_of(value)?)),
+                Argument::Value(value) => Ok(PassedOne::Value(bytes_of(encoded(value)?))),
                 Argument::Stream(body) => {
                     bodies.push(body);
                     Ok(PassedOne::Stream)
@@ -108,23 +105,23 @@ fn parcel_of(arguments: Arguments) -> Result<Parcel, ValueError> {
     })
 }
 
-/// Encodes a value of the host, whose `Serialize` may panic.
-fn bytes_of(mut value: Box<dyn ToScript>) -> Result<ByteBuf, ValueError> {
-    let panicked = || Err(ValueError::ToScript("its Serialize panicked".to_owned()));
-    let encoded = unwind::catch_quietly(|| value.to_encoded()).unwrap_or_else(panicked)?;
-    Ok(ByteBuf::from(Vec::from(encoded.into_bytes())))
+fn bytes_of(value: Encoded) -> ByteBuf {
+    ByteBuf::from(Vec::from(value.into_bytes()))
+}
+
+fn value_of(bytes: ByteBuf) -> Encoded {
+    Encoded::from_bytes(bytes.into_vec().into())
 }
 
 fn arguments_of(asked: Parcel) -> Result<Arguments, String> {
     let (mut bodies, mut stubs) = (asked.bodies.into_iter(), asked.stubs.into_iter());
-    let value = |bytes: ByteBuf| Encoded::from_bytes(bytes.into_vec().into());
     Ok(match unpack(&asked.bytes)? {
-        Passed::Whole(whole) => Arguments::whole(Box::new(value(whole))),
+        Passed::Whole(whole) => Arguments::whole(Box::new(value_of(whole))),
         Passed::Each(each) => {
             let mut arguments = Arguments::new();
             for one in each {
                 arguments = arguments.with(match one {
-                    PassedOne::Value(bytes) => Argument::Value(Box::new(value(bytes))),
+                    PassedOne::Value(bytes) => Argument::Value(Box::new(value_of(bytes))),
                     PassedOne::Stream => Argument::Stream(bodies.next().ok_or("a stream is missing")?),
                     PassedOne::Function => {
                         let lent = stubs.next().ok_or("a function is missing")?;
@@ -165,10 +162,7 @@ impl Lent for LentCallback {
             let returned = running.await;
             drop(held);
             let (returned, bodies) = match returned {
-                Ok(AnyResult::Value(value)) => (
-                    Returned::Value(ByteBuf::from(Vec::from(value.into_bytes()))),
-                    Vec::new(),
-                ),
+                Ok(AnyResult::Value(value)) => (Returned::Value(bytes_of(value)), Vec::new()),
                 Ok(AnyResult::Stream(body)) => (Returned::Stream, vec![body]),
                 Err(error) => (Returned::Failed((&Fault::from(error)).into()), Vec::new()),
             };
@@ -202,6 +196,6 @@ struct LentNative(NativeFunction);
 
 impl Lent for LentNative {
     fn call(&self, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-        serve_function(&self.0, asked, bytes_max)
+        serve(|_| Some(&self.0), asked, bytes_max)
     }
 }

@@ -130,11 +130,6 @@ pub(crate) fn serve<'f>(
     })
 }
 
-/// Calls one function for a worker in another process.
-pub(super) fn serve_function(function: &NativeFunction, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-    serve(|_| Some(function), asked, bytes_max)
-}
-
 fn chain_of(error: NativeError) -> Vec<(String, String)> {
     let mut chain = Vec::new();
     let mut next = Some(error);
