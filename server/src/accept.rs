@@ -133,7 +133,11 @@ async fn serve<D: Dispatch>(
     let opened = tokio::select! {
         biased;
         opened = open(tls, stream, &connection) => opened,
-        () = connection.opening_expired() => return app.core.counts.cuts.count(Cut::SlowHead),
+        // Counted before the socket is closed, like every cut.
+        () = async {
+            connection.opening_expired().await;
+            app.core.counts.cuts.count(Cut::SlowHead);
+        } => return,
         // Browsers and load balancers keep connections that they may never use.
         () = async {
             app.core.closing.cancelled().await;
@@ -153,7 +157,7 @@ async fn serve<D: Dispatch>(
             location: location.clone(),
         })
     };
-    let cut = match opened {
+    match opened {
         Ok(Opened { io, is_h2: true, tls }) => {
             connection.speaks_h2();
             serve_h2(origin(tls), io).await
@@ -161,11 +165,7 @@ async fn serve<D: Dispatch>(
         Ok(Opened { io, is_h2: false, tls }) => serve_h1(origin(tls), io).await,
         Err(error) => {
             tracing::debug!(target: "isopod::server", %error, ?peer, "a connection failed before its first request");
-            (scheme == Scheme::Https).then_some(Cut::Handshake)
         }
-    };
-    if let Some(cut) = cut {
-        app.core.counts.cuts.count(cut);
     }
 }
 
@@ -183,7 +183,11 @@ async fn open(tls: Option<TlsAcceptor>, stream: Plain, connection: &Arc<Connecti
         let is_h2 = io.speaks_h2().await?;
         return Ok(Opened { io, is_h2, tls: None });
     };
-    let stream = tls.accept(stream).await?;
+    let accepted = tls.accept(stream).into_fallible().await;
+    let stream = accepted.map_err(|(error, _open)| {
+        connection.core().counts.cuts.count(Cut::Handshake);
+        error
+    })?;
     let session = stream.get_ref().1;
     let is_h2 = session.alpn_protocol() == Some(b"h2");
     let tls = agreed(session);
@@ -191,8 +195,8 @@ async fn open(tls: Option<TlsAcceptor>, stream: Plain, connection: &Arc<Connecti
     Ok(Opened { io, is_h2, tls })
 }
 
-/// Serves an HTTP/1 connection to its end. Returns the reason if it was cut.
-async fn serve_h1<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cut> {
+/// Serves an HTTP/1 connection to its end.
+async fn serve_h1<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) {
     let core = origin.app.core.clone();
     let connection = origin.connection.clone();
     let served_for = origin.clone();
@@ -234,8 +238,11 @@ async fn serve_h1<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cu
     connection.ends();
     let served = match served {
         Ok(served) => served,
-        Err(cut) => return Some(cut),
+        Err(cut) => return core.counts.cuts.count(cut),
     };
+    if served.as_ref().is_err_and(|error| error.is_parse()) {
+        core.counts.cuts.count(Cut::BadRequest);
+    }
     if served.is_ok()
         && let Some(socket) = served_for.take_switched()
     {
@@ -243,7 +250,7 @@ async fn serve_h1<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cu
         served_for.location.return_to_server().await;
         let parts = http.into_parts();
         socket.run(parts.io.into_inner().switched(), parts.read_buf, core).await;
-        return None;
+        return;
     }
     if (served.is_err() || connection.has_unread_body()) && !connection.is_open_ended() {
         // A timer belongs to a runtime.
@@ -252,11 +259,10 @@ async fn serve_h1<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cu
         // A client that takes longer has been answered already.
         let _ = tokio::time::timeout(GENTLE_CLOSE, io.close_gently()).await;
     }
-    served.is_err_and(|error| error.is_parse()).then_some(Cut::BadRequest)
 }
 
-/// Serves an HTTP/2 connection to its end. Returns the reason if it was cut.
-async fn serve_h2<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cut> {
+/// Serves an HTTP/2 connection to its end.
+async fn serve_h2<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) {
     let core = origin.app.core.clone();
     let connection = origin.connection.clone();
     let limits = &core.limits;
@@ -300,12 +306,14 @@ async fn serve_h2<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cu
     })
     .await;
     match served {
-        Ok(Ok(())) => None,
+        Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::debug!(target: "isopod::server", %error, "an HTTP/2 connection ended");
-            is_bad_frames(&error).then_some(Cut::BadFrames)
+            if is_bad_frames(&error) {
+                core.counts.cuts.count(Cut::BadFrames);
+            }
         }
-        Err(cut) => Some(cut),
+        Err(cut) => core.counts.cuts.count(cut),
     }
 }
 
