@@ -243,6 +243,36 @@ fn endless_code_in_a_sandbox_ends_at_its_limit_and_the_next_request_is_answered(
     }
 }
 
+/// A sandbox's statements run in the server's process, and count for the event as those of a thread.
+#[test]
+fn the_cpu_time_of_statements_counts_for_the_event_that_asked() {
+    let worker = "const count = (to) => `WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c ${to}) SELECT max(n) FROM c`;
+        export default { async fetch(request, env) {
+            const { pathname } = new URL(request.url);
+            try {
+                if (pathname === '/one') await env.DB.prepare(count('')).first();
+                // Each of them is below the limit.
+                while (pathname === '/many') await env.DB.prepare(count('LIMIT 10000')).first();
+            } catch (error) {
+                // The event is ended while its code runs.
+                if (/CPU time/.test(error.message)) for (;;);
+            }
+            return Response.json(await env.DB.prepare('SELECT 1 AS n').first());
+        } };";
+    for isolation in ["thread", "sandbox"] {
+        let settings = format!(
+            "main = 'worker.js'\nisolation = '{isolation}'\n[limits]\ncpu = '300ms'\nwall = '60s'\n[[databases]]\nbinding = 'DB'\n\
+             url = 'sqlite:test.db'\n"
+        );
+        let project = Project::new(&[("isopod.toml", &settings), ("worker.js", worker)]);
+        let server = Serving::start(project.path());
+        for path in ["/one", "/many"] {
+            assert_eq!(server.get(path).verdict(), (504, "exceeded_cpu"), "{path}, {isolation}");
+            assert_eq!(server.get("/").body, "{\"n\":1}", "{path}, {isolation}");
+        }
+    }
+}
+
 // row 53
 #[test]
 fn sandboxes_end_with_a_killed_server() {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use tokio::sync::{mpsc, oneshot};
@@ -64,6 +65,8 @@ struct Conditions {
     fetch: FetchConfig,
     /// The destinations that bindings permit.
     granted: Vec<(String, u16)>,
+    /// CPU time of a call of a database.
+    cpu_max: Duration,
 }
 
 /// The network of one worker.
@@ -86,13 +89,20 @@ impl Broker {
         (Self(broker), Brokering { jobs, options })
     }
 
-    /// The network of a worker with this configuration and these bindings.
-    pub fn network<'a>(&self, fetch: &FetchConfig, bindings: impl Iterator<Item = &'a Arc<dyn Binding>>) -> Brokered {
+    /// The network of a worker with this configuration and these bindings. `cpu_max`: the CPU time of an event, and so of a call of a
+    /// database.
+    pub fn network<'a>(
+        &self,
+        fetch: &FetchConfig,
+        bindings: impl Iterator<Item = &'a Arc<dyn Binding>>,
+        cpu_max: Duration,
+    ) -> Brokered {
         Brokered {
             broker: self.clone(),
             conditions: Arc::new(Conditions {
                 fetch: fetch.clone(),
                 granted: bindings.filter_map(|binding| binding.grants()).collect(),
+                cpu_max,
             }),
         }
     }
@@ -182,10 +192,11 @@ impl Brokered {
             Some(WrittenBinding::Sql { config }) => unpack(&config),
             _ => Err("the binding is no database".to_owned()),
         };
-        let config = match config {
+        let mut config: sql::SqlConfig = match config {
             Ok(config) => config,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
+        config.cpu = config.cpu.min(self.conditions.cpu_max);
         let transit = parcel.transit.clone();
         let running = self.broker.clone();
         Box::pin(async move {

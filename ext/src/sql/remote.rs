@@ -2,6 +2,7 @@
 //! address nor its file.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use deno_core::OpState;
 use http_body::Body as _;
@@ -40,6 +41,14 @@ enum Asked {
     },
     Exec(String),
     Dump,
+}
+
+/// The answer to a call. Its results follow in a body.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    result: Result<(), String>,
+    /// The CPU time that it took.
+    cpu: Duration,
 }
 
 /// The result of a statement, in written form.
@@ -146,8 +155,11 @@ impl RemoteSql {
             ..Parcel::default()
         };
         let Parcel { bytes, bodies, .. } = self.0.ask(asked).await.map_err(lost)?;
-        let told: Result<(), String> = unpack(&bytes).map_err(lost)?;
-        told.map_err(SqlError::Elsewhere)?;
+        let Told { result, cpu } = unpack(&bytes).map_err(lost)?;
+        // At the limit, the event is being ended, and its code sees no result.
+        let charged = payer.cpu.charge_elsewhere(cpu);
+        result.map_err(SqlError::Elsewhere)?;
+        charged.map_err(|exceeded| SqlError::Elsewhere(exceeded.to_string()))?;
         let body = bodies.into_iter().next().unwrap_or_default();
         let results = body.collect().await.map_err(|error| lost(error.to_string()))?;
         let results: Vec<WrittenResult> = unpack(&results.to_bytes()).map_err(lost)?;
@@ -174,8 +186,11 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held
     let body = asked.bodies.into_iter().next().ok_or("a call has a body")?;
     let bytes = Limited::new(body, CALL_BYTES_MAX).collect().await;
     let asked = unpack(&bytes.map_err(|error| error.to_string())?.to_bytes())?;
-    // Its memory and its processor time are those of this process, within the limits of the binding.
-    let service = SqlService::new(io, config, Payer::default());
+    // Its memory is that of this process, within the limits of the binding. Its processor time is limited here, for the call, and
+    // charged to the event there.
+    let payer = Payer::default();
+    let cpu = payer.cpu.clone();
+    let service = SqlService::new(io, config, payer);
     let results = async {
         let service = service?;
         match asked {
@@ -191,7 +206,7 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held
             Asked::Dump => service.dump().await,
         }
     };
-    let (told, bodies) = match results.await {
+    let (result, bodies) = match results.await {
         Ok(results) => {
             let written: Vec<_> = results.into_iter().map(WrittenResult::new).collect();
             let written = pack(&written)?;
@@ -200,7 +215,11 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held
         }
         Err(error) => (Err(error.to_string()), Vec::new()),
     };
-    Ok(Parcel::with_bodies(pack::<Result<(), String>>(&told)?, bodies))
+    let told = Told {
+        result,
+        cpu: cpu.used(),
+    };
+    Ok(Parcel::with_bodies(pack(&told)?, bodies))
 }
 
 /// Gives each statement its parameters. One that would need more than there are gets the rest, and is refused for that.

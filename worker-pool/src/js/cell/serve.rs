@@ -92,7 +92,7 @@ impl Served {
     /// Sets the worker that it runs, and the connection to it.
     pub(super) fn runs(&self, script: Arc<Script>, name: Arc<str>, line: Line, fetchers: Option<MakeFetcher>) {
         let network = self.keeper.as_ref();
-        let network = network.map(|(broker, _)| broker.network(script.fetch(), script.bindings()));
+        let network = network.map(|(broker, _)| broker.network(script.fetch(), script.bindings(), script.limits().cpu));
         // A process gets one worker.
         drop(self.runs.set(Runs {
             network,
