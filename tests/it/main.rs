@@ -56,6 +56,7 @@ mod modules;
 mod native_memory;
 #[path = "../../ext/tests/it/common/nats.rs"]
 mod nats;
+mod object_storage;
 mod origin;
 mod os_scheduling;
 mod pages;

@@ -10,7 +10,10 @@ use super::ObjectError;
 use super::database::{Effect, Range};
 use crate::quotas::QuotaError;
 use crate::sql::{Param, SqlError};
-use crate::written::bounded;
+use crate::written::{bounded, bounded_to};
+
+/// Maximum number of keys of a request, as on the platform.
+const KEYS_MAX: usize = 128;
 
 /// A request or a call, and its object.
 #[derive(Serialize, Deserialize)]
@@ -58,9 +61,11 @@ pub(super) enum Asked<'a> {
     Close {
         keeps: bool,
     },
-    Get(&'a str),
-    Put(&'a str, #[serde(with = "serde_bytes")] &'a [u8]),
-    Delete(&'a str),
+    /// Answered with the values of the first keys, as many as fit, and of at least one.
+    Get(#[serde(borrow, deserialize_with = "bounded_to::<_, _, KEYS_MAX>")] Vec<&'a str>),
+    Put(#[serde(borrow, deserialize_with = "bounded_to::<_, _, KEYS_MAX>")] Vec<(&'a str, &'a serde_bytes::Bytes)>),
+    /// Answered with the number of entries that there were.
+    Delete(#[serde(borrow, deserialize_with = "bounded_to::<_, _, KEYS_MAX>")] Vec<&'a str>),
     /// Answered with the entries as [`add_entry`] writes them.
     List(Range),
     Clear,

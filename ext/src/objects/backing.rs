@@ -5,6 +5,7 @@
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
+use serde_bytes::Bytes;
 
 use super::ObjectError;
 use super::asked::Asked;
@@ -53,24 +54,29 @@ impl Backing {
         }
     }
 
-    pub(super) fn get(&mut self, key: &str) -> Ran<Option<Vec<u8>>> {
+    /// Returns the values of the first of these keys, of at least one.
+    pub(super) fn get(&mut self, keys: Vec<&str>) -> Ran<Vec<Option<Vec<u8>>>> {
         match self {
-            Self::Here(here) => here.database.get(key),
-            Self::Elsewhere(other) => other.value(key),
+            Self::Here(here) => here.database.get(&keys),
+            Self::Elsewhere(other) => other.values(keys),
         }
     }
 
-    pub(super) fn put(&mut self, key: &str, value: &[u8]) -> Ran<()> {
+    pub(super) fn put<'a>(&mut self, entries: impl Iterator<Item = (&'a str, &'a [u8])>) -> Ran<()> {
         match self {
-            Self::Here(here) => here.database.put(key, value),
-            Self::Elsewhere(other) => other.ask(&Asked::Put(key, value)),
+            Self::Here(here) => here.database.put(entries),
+            Self::Elsewhere(other) => {
+                let entries = entries.map(|(key, value)| (key, Bytes::new(value)));
+                other.ask(&Asked::Put(entries.collect()))
+            }
         }
     }
 
-    pub(super) fn delete(&mut self, key: &str) -> Ran<bool> {
+    /// Deletes entries. Returns the number of those that there were.
+    pub(super) fn delete(&mut self, keys: Vec<&str>) -> Ran<usize> {
         match self {
-            Self::Here(here) => here.database.delete(key),
-            Self::Elsewhere(other) => other.ask(&Asked::Delete(key)),
+            Self::Here(here) => here.database.delete(&keys),
+            Self::Elsewhere(other) => other.ask(&Asked::Delete(keys)),
         }
     }
 

@@ -218,6 +218,15 @@ mod tests {
         }
     }
 
+    fn put<'a>(key: &'a str, value: &'a [u8]) -> Asked<'a> {
+        Asked::Put(vec![(key, serde_bytes::Bytes::new(value))])
+    }
+
+    /// An entry whose value is its key.
+    fn entry(key: &str) -> (&str, &serde_bytes::Bytes) {
+        (key, serde_bytes::Bytes::new(key.as_bytes()))
+    }
+
     #[test]
     fn a_sandbox_is_told_no_folder_and_another_process_is() {
         let folder = tempfile::tempdir().unwrap();
@@ -245,17 +254,17 @@ mod tests {
         let object = Object(object.unwrap().lent);
         assert!(object.ask::<()>(&Asked::Open).is_err(), "it is not locked");
         object.ask::<bool>(&Asked::Lock).unwrap();
-        assert!(object.ask::<()>(&Asked::Put("k", b"v")).is_err(), "it is not open");
+        assert!(object.ask::<()>(&put("k", b"v")).is_err(), "it is not open");
         object.ask::<()>(&Asked::Open).unwrap();
-        object.ask::<()>(&Asked::Put("k", b"v")).unwrap();
+        object.ask::<()>(&put("k", b"v")).unwrap();
         object.ask::<()>(&Asked::Begin).unwrap();
         assert!(object.ask::<()>(&Asked::Commit).is_err(), "a transaction is open");
-        object.ask::<()>(&Asked::Put("k", b"w")).unwrap();
+        object.ask::<()>(&put("k", b"w")).unwrap();
         object.ask::<()>(&Asked::Finish { keeps: false }).unwrap();
         assert!(object.ask::<()>(&Asked::Finish { keeps: true }).is_err());
         object.ask::<()>(&Asked::Commit).unwrap();
         object.ask::<()>(&Asked::Sync).unwrap();
-        object.ask::<()>(&Asked::Put("lost", b"x")).unwrap();
+        object.ask::<()>(&put("lost", b"x")).unwrap();
         drop(object);
         // Others may have it once its end is told.
         end.recv_timeout(Duration::from_secs(10)).unwrap();
@@ -285,9 +294,9 @@ mod tests {
         let object = Object::begin(folder.path(), "a", &crossing);
         object.ask::<()>(&Asked::Open).unwrap();
         let long = "k".repeat(2049);
-        assert!(object.ask::<()>(&Asked::Put(&long, b"v")).is_err());
+        assert!(object.ask::<()>(&put(&long, b"v")).is_err());
         let large = vec![0; (2 << 20) + 1];
-        assert!(object.ask::<()>(&Asked::Put("k", &large)).is_err());
+        assert!(object.ask::<()>(&put("k", &large)).is_err());
         assert!(object.sql("SELECT * FROM _cf_KV").unwrap_err().contains("not allowed"));
         assert!(object.sql("ATTACH 'x' AS x").unwrap_err().contains("ATTACH"));
         let endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c";
@@ -303,6 +312,46 @@ mod tests {
         other.ask::<()>(&Asked::Open).unwrap();
         // Bytes that are no question.
         assert!(block_on(other.0.call(Parcel::new(vec![255; 9]), 0)).is_err());
+    }
+
+    #[test]
+    fn a_list_of_keys_is_one_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let object = Object::begin(folder.path(), "a", &sandbox(1, Duration::MAX));
+        object.ask::<()>(&Asked::Open).unwrap();
+        object.ask::<()>(&Asked::Put(vec![entry("a"), entry("b")])).unwrap();
+        // All or none: the second is too large.
+        let long = "k".repeat(2049);
+        assert!(object.ask::<()>(&Asked::Put(vec![entry("c"), entry(&long)])).is_err());
+        type Values = Vec<Option<ByteBuf>>;
+        let values: Values = object.ask(&Asked::Get(vec!["b", "c", "a"])).unwrap();
+        let value = |key: &str| Some(ByteBuf::from(key));
+        assert_eq!(values, [value("b"), None, value("a")]);
+        assert_eq!(object.ask::<usize>(&Asked::Delete(vec!["a", "c", "b", "a"])), Ok(2));
+        assert_eq!(object.ask::<Values>(&Asked::Get(vec!["a", "b"])).unwrap(), [None, None]);
+        assert!(
+            object.ask::<Values>(&Asked::Get(vec!["a"; 129])).is_err(),
+            "more than a call may have"
+        );
+    }
+
+    #[test]
+    fn the_values_of_an_answer_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let crossing = sandbox(1, Duration::MAX);
+        let stored = StoredObject {
+            bytes_max: 64 << 20,
+            ..*stored(folder.path(), "a", || {}).downcast::<StoredObject>().unwrap()
+        };
+        let object = Object(cross(Box::new(stored), &crossing).unwrap().lent);
+        object.ask::<bool>(&Asked::Lock).unwrap();
+        object.ask::<()>(&Asked::Open).unwrap();
+        let value = vec![7; 1_500_000];
+        for key in ["a", "b", "c", "d"] {
+            object.ask::<()>(&put(key, &value)).unwrap();
+        }
+        let values: Vec<Option<ByteBuf>> = object.ask(&Asked::Get(vec!["a", "b", "c", "d"])).unwrap();
+        assert_eq!(values.len(), 3);
     }
 
     #[test]
@@ -344,11 +393,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let object = Object::begin(folder.path(), "a", &sandbox(1, Duration::MAX));
         object.ask::<()>(&Asked::Open).unwrap();
-        object.ask::<()>(&Asked::Put("k", &vec![7; 800 << 10])).unwrap();
+        object.ask::<()>(&put("k", &vec![7; 800 << 10])).unwrap();
         let transit = Transit::new(1 << 20);
         let others = transit.answer(1 << 20).now_or_never();
-        let first = block_on(object.call(&Asked::Get("k"), &transit)).unwrap();
-        let mut second = object.call(&Asked::Get("k"), &transit);
+        let first = block_on(object.call(&Asked::Get(vec!["k"]), &transit)).unwrap();
+        let mut second = object.call(&Asked::Get(vec!["k"]), &transit);
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         assert!(block_on(second).is_ok());

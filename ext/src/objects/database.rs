@@ -21,6 +21,8 @@ const TABLES: &str = "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, v
 pub(super) const MEMORY_BYTES: usize = 768 << 10;
 /// Maximum size of the result of one `list()`.
 pub(super) const LIST_BYTES_MAX: usize = 64 << 20;
+/// Size of values after which no more are read for a list of keys.
+pub(super) const VALUES_BYTES: usize = 4 << 20;
 /// Number of threads that sync the files of a worker.
 pub(super) const SYNC_THREADS: usize = 4;
 /// The row of the alarm in `_cf_METADATA`.
@@ -155,29 +157,50 @@ impl ObjectDatabase {
 
     // ---- entries
 
-    pub(super) fn get(&mut self, key: &str) -> Ran<Option<Vec<u8>>> {
+    /// Returns the values of the first of these keys, up to the one with which they have [`VALUES_BYTES`].
+    pub(super) fn get(&mut self, keys: &[&str]) -> Ran<Vec<Option<Vec<u8>>>> {
         self.read(|db| {
             let mut statement = db.prepare_cached("SELECT value FROM _cf_KV WHERE key = ?1")?;
-            statement.query_row([key], |row| row.get::<_, Vec<u8>>(0)).optional()
+            let (mut values, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+            for key in keys {
+                let value = statement.query_row([key], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+                bytes += value.as_ref().map_or(0, Vec::len);
+                values.push(value);
+                if bytes >= VALUES_BYTES {
+                    break;
+                }
+            }
+            Ok(values)
         })
     }
 
-    pub(super) fn put(&mut self, key: &str, value: &[u8]) -> Ran<()> {
+    pub(super) fn put<'a>(&mut self, entries: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Ran<()> {
         self.write(|db| {
             let mut statement = db.prepare_cached("INSERT OR REPLACE INTO _cf_KV VALUES (?1, ?2)")?;
-            statement.execute(rusqlite::params![key, value]).map(drop)
+            for (key, value) in entries {
+                statement.execute(rusqlite::params![key, value])?;
+            }
+            Ok(())
         })
     }
 
-    /// Deletes an entry. Returns whether there was one.
-    pub(super) fn delete(&mut self, key: &str) -> Ran<bool> {
-        let exists = self.read(|db| db.prepare_cached("SELECT 1 FROM _cf_KV WHERE key = ?1")?.exists([key]));
+    /// Deletes entries. Returns the number of those that there were.
+    pub(super) fn delete(&mut self, keys: &[&str]) -> Ran<usize> {
+        let exists = self.read(|db| {
+            let mut statement = db.prepare_cached("SELECT 1 FROM _cf_KV WHERE key = ?1")?;
+            for key in keys {
+                if statement.exists([key])? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        });
         if !matches!(exists.result, Ok(true)) {
-            return exists;
+            return exists.map(usize::from);
         }
         self.write(|db| {
-            db.prepare_cached("DELETE FROM _cf_KV WHERE key = ?1")?.execute([key])?;
-            Ok(true)
+            let mut statement = db.prepare_cached("DELETE FROM _cf_KV WHERE key = ?1")?;
+            keys.iter().map(|key| statement.execute([key])).sum()
         })
     }
 

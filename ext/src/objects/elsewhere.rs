@@ -78,9 +78,9 @@ impl Elsewhere {
         }
     }
 
-    pub(super) fn value(&self, key: &str) -> Ran<Option<Vec<u8>>> {
-        let value = self.ask::<Option<ByteBuf>>(&Asked::Get(key));
-        value.map(|value| value.map(ByteBuf::into_vec))
+    pub(super) fn values(&self, keys: Vec<&str>) -> Ran<Vec<Option<Vec<u8>>>> {
+        let values = self.ask::<Vec<Option<ByteBuf>>>(&Asked::Get(keys));
+        values.map(|values| values.into_iter().map(|value| value.map(ByteBuf::into_vec)).collect())
     }
 
     pub(super) fn entries(&self, range: Range) -> Ran<Vec<(String, Vec<u8>)>> {

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ObjectError;
 use super::asked::{Asked, Told, add_entry};
-use super::database::{LIST_BYTES_MAX, MEMORY_BYTES, ObjectDatabase, Ran, Range, SYNC_THREADS};
+use super::database::{LIST_BYTES_MAX, MEMORY_BYTES, ObjectDatabase, Ran, Range, SYNC_THREADS, VALUES_BYTES};
 use super::id::ObjectId;
 use super::stored::OnEnd;
 use crate::bindings::{Parcel, ParcelFuture, SandboxLimits, pack, unpack};
@@ -193,15 +193,21 @@ impl Hosted {
             Err(error) => return told::<()>(Ran::found(Err(error)), used()),
         };
         match asked {
-            Asked::Get(key) => told(database.get(key).map(|value| value.map(ByteBuf::from)), used()),
-            Asked::Put(key, value) => {
-                let put = match key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
+            Asked::Get(keys) => {
+                let values = database.get(&keys);
+                let written = |values: Vec<Option<Vec<u8>>>| values.into_iter().map(|value| value.map(ByteBuf::from));
+                told(values.map(|values| written(values).collect::<Vec<_>>()), used())
+            }
+            Asked::Put(entries) => {
+                let entries = entries.into_iter().map(|(key, value)| (key, &**value));
+                let is_large = |(key, value): (&str, &[u8])| key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX;
+                let put = match entries.clone().any(is_large) {
                     true => Ran::found(Err(ObjectError::Internal("an entry is too large".to_owned()))),
-                    false => database.put(key, value),
+                    false => database.put(entries),
                 };
                 told(put, used())
             }
-            Asked::Delete(key) => told(database.delete(key), used()),
+            Asked::Delete(keys) => told(database.delete(&keys), used()),
             Asked::List(range) => told(list(database, range), used()),
             Asked::Clear => told(database.clear(), used()),
             Asked::Alarm => told(database.alarm(), used()),
@@ -290,7 +296,10 @@ fn list(database: &mut ObjectDatabase, mut range: Range) -> Ran<ByteBuf> {
 /// The room for an answer.
 fn answer_bytes(asked: &Asked<'_>) -> usize {
     match asked {
-        Asked::Get(_) => VALUE_BYTES_MAX,
+        Asked::Get(keys) => keys
+            .len()
+            .saturating_mul(VALUE_BYTES_MAX)
+            .min(VALUES_BYTES + VALUE_BYTES_MAX),
         Asked::List(range) => range.bytes_max.min(LISTED_BYTES_MAX),
         Asked::Sql { .. } => SqlConfig::new("").result_bytes_max,
         _ => 0,

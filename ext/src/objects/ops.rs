@@ -145,8 +145,21 @@ pub(super) fn op_isopod_object_get(
     #[smi] rid: ResourceId,
     #[string] key: &str,
 ) -> Result<Option<Uint8Array>, ObjectError> {
-    let value = with(state, rid, |store| store.find(None, |db| db.get(key)))?;
-    Ok(value.map(|value| Uint8Array(value.into())))
+    let values = with(state, rid, |store| store.find(Vec::new(), |db| db.get(vec![key])))?;
+    Ok(values.into_iter().next().flatten().map(Uint8Array::from))
+}
+
+/// Returns the values of the first of these keys: of all of them, unless they are large, and of at least one.
+#[op2]
+pub(super) fn op_isopod_object_get_all(
+    state: &mut OpState,
+    #[smi] rid: ResourceId,
+    #[scoped] keys: Vec<String>,
+) -> Result<Vec<Option<Uint8Array>>, ObjectError> {
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let nothing = vec![None; keys.len()];
+    let values = with(state, rid, |store| store.find(nothing, |db| db.get(keys)))?;
+    Ok(values.into_iter().map(|value| value.map(Uint8Array::from)).collect())
 }
 
 #[op2(fast)]
@@ -156,7 +169,20 @@ pub(super) fn op_isopod_object_put(
     #[string] key: &str,
     #[buffer] value: &[u8],
 ) -> Result<(), ObjectError> {
-    with(state, rid, |store| store.run(|db| db.put(key, value)))
+    with(state, rid, |store| {
+        store.run(|db| db.put(std::iter::once((key, value))))
+    })
+}
+
+#[op2]
+pub(super) fn op_isopod_object_put_all(
+    state: &mut OpState,
+    #[smi] rid: ResourceId,
+    #[scoped] keys: Vec<String>,
+    #[scoped] values: Vec<Uint8Array>,
+) -> Result<(), ObjectError> {
+    let entries = keys.iter().map(String::as_str).zip(values.iter().map(|value| &**value));
+    with(state, rid, |store| store.run(|db| db.put(entries)))
 }
 
 /// Deletes an entry. Returns whether there was one.
@@ -166,7 +192,21 @@ pub(super) fn op_isopod_object_delete(
     #[smi] rid: ResourceId,
     #[string] key: &str,
 ) -> Result<bool, ObjectError> {
-    with(state, rid, |store| store.find(false, |db| db.delete(key)))
+    let deleted = with(state, rid, |store| store.find(0, |db| db.delete(vec![key])))?;
+    Ok(deleted > 0)
+}
+
+/// Deletes entries. Returns the number of those that there were.
+#[op2]
+#[smi]
+pub(super) fn op_isopod_object_delete_all(
+    state: &mut OpState,
+    #[smi] rid: ResourceId,
+    #[scoped] keys: Vec<String>,
+) -> Result<u32, ObjectError> {
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let deleted = with(state, rid, |store| store.find(0, |db| db.delete(keys)))?;
+    Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
 }
 
 /// An entry for the script.

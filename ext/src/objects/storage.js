@@ -10,16 +10,20 @@ const {
   op_isopod_object_begin,
   op_isopod_object_clear,
   op_isopod_object_delete,
+  op_isopod_object_delete_all,
   op_isopod_object_durable,
   op_isopod_object_finish,
   op_isopod_object_get,
+  op_isopod_object_get_all,
   op_isopod_object_list,
   op_isopod_object_put,
+  op_isopod_object_put_all,
   op_isopod_object_set_alarm,
 } = core.ops;
 const {
   ArrayIsArray,
   ArrayPrototypePush,
+  ArrayPrototypeSlice,
   DateNow,
   DatePrototypeGetTime,
   Error,
@@ -44,6 +48,9 @@ const constructKey = Symbol("construct");
 const KEY_BYTES_MAX = 2048;
 const VALUE_BYTES_MAX = 2 << 20;
 const KEYS_MAX = 128;
+
+/** The bytes of values with which no more are passed to the storage in one call. */
+const VALUES_BYTES = 4 << 20;
 
 const NO_RECOVERY = "This Durable Object's storage back-end does not implement point-in-time recovery.";
 
@@ -107,9 +114,14 @@ function* each(found) {
 function get(rid, keys) {
   if (!ArrayIsArray(keys)) return getOne(rid, checkedKey(keys));
   const found = new Map();
-  for (const key of new SafeArrayIterator(checkedKeys(keys))) {
-    const value = getOne(rid, key);
-    if (value !== undefined) MapPrototypeSet(found, key, value);
+  for (let left = checkedKeys(keys); left.length > 0; ) {
+    // Of some of them, if they are large.
+    const values = op_isopod_object_get_all(rid, left);
+    for (let i = 0; i < values.length; i++) {
+      const bytes = values[i];
+      if (bytes !== null && bytes !== undefined) MapPrototypeSet(found, left[i], deserializeApart(bytes));
+    }
+    left = ArrayPrototypeSlice(left, values.length);
   }
   return found;
 }
@@ -119,16 +131,30 @@ function put(rid, key, value) {
     putOne(rid, checkedKey(key), value);
     return;
   }
-  const keys = ObjectKeys(key);
-  checkedKeys(keys);
-  for (const name of new SafeArrayIterator(keys)) putOne(rid, name, key[name]);
+  const keys = [];
+  const values = [];
+  // All are checked before the first is stored.
+  for (const name of new SafeArrayIterator(checkedKeys(ObjectKeys(key)))) {
+    const item = key[name];
+    // Left out, as on the platform.
+    if (item === undefined) continue;
+    ArrayPrototypePush(keys, name);
+    ArrayPrototypePush(values, serialized(item));
+  }
+  for (let from = 0; from < keys.length; ) {
+    let to = from;
+    for (let bytes = 0; to < keys.length && bytes < VALUES_BYTES; to++) {
+      bytes += TypedArrayPrototypeGetByteLength(values[to]);
+    }
+    op_isopod_object_put_all(rid, ArrayPrototypeSlice(keys, from, to), ArrayPrototypeSlice(values, from, to));
+    from = to;
+  }
 }
 
 function remove(rid, keys) {
   if (!ArrayIsArray(keys)) return op_isopod_object_delete(rid, checkedKey(keys));
-  let count = 0;
-  for (const key of new SafeArrayIterator(checkedKeys(keys))) count += op_isopod_object_delete(rid, key) ? 1 : 0;
-  return count;
+  const checked = checkedKeys(keys);
+  return checked.length === 0 ? 0 : op_isopod_object_delete_all(rid, checked);
 }
 
 function list(rid, options) {
