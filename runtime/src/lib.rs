@@ -8,6 +8,7 @@
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
+mod begun;
 mod compatibility;
 mod extend;
 mod image;
@@ -30,6 +31,7 @@ pub use isopod_ext::{
     sql, storage, values, websocket, written,
 };
 
+pub use self::begun::Begun;
 pub use self::compatibility::{Compatibility, CompatibilityDate, FlagIssue, InvalidDate, NodeCompat};
 pub use self::extend::{Extend, ExtendError, WorkerTemplate};
 pub use self::image::Image;

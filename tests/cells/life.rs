@@ -1,6 +1,8 @@
 //! Lost cells: which events fail, and which resources are released.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
@@ -153,6 +155,113 @@ fn an_event_whose_process_is_killed_is_lost_and_the_next_is_answered() {
     }
 }
 
+/// Runs each event once: those that had not begun when their process was killed run in the next one.
+// row 51
+#[test]
+fn events_that_a_killed_process_has_not_begun_are_answered_by_the_next() {
+    let begun = Arc::new(Mutex::new(Vec::<String>::new()));
+    let notes = Arc::clone(&begun);
+    let note = NativeFunction::new(move |(name,): (String,)| {
+        notes.lock().expect("no panic").push(name);
+        async { Ok(()) }
+    });
+    let source = "export const wait = async (name, note) => { await note(name); await new Promise(() => setTimeout(() => {}, 60_000)); };
+        export const read = async (name, note, body, upper) => {
+            await note(name);
+            return name + await upper(await new Response(body).text());
+        };
+        export const fine = () => 1;";
+    let pool = pool_of(source, vec![]);
+    for round in 0..4 {
+        assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
+        let own = children();
+        let name = |event: &str| format!("{round} {event}");
+        let read = |event: &str| {
+            let upper = NativeFunction::new(|(text,): (String,)| async move { Ok(text.to_uppercase()) });
+            // Longer than a body that is sent with its event.
+            let body = Body::from("body ".repeat(100_000));
+            let arguments = Arguments::new().value(name(event)).function(note.clone());
+            block_on(pool.call::<_, String>("s", "read", arguments.stream(body).function(upper)))
+        };
+        std::thread::scope(|scope| {
+            let waits = Arguments::new().value(name("waits")).function(note.clone());
+            let waiting = scope.spawn(|| block_on(pool.call::<_, ()>("s", "wait", waits)));
+            until("the event has begun", || {
+                begun.lock().expect("no panic").contains(&name("waits")).then_some(())
+            });
+            own.iter().for_each(|pid| signal(*pid, "STOP"));
+            let behind: Vec<_> = (0..8).map(|n| scope.spawn(move || read(&format!("{n} ")))).collect();
+            until("they are in the process", || {
+                (pool.stats().scripts["s"].in_flight == 9).then_some(())
+            });
+            own.iter().for_each(|pid| signal(*pid, "KILL"));
+            let failure = waiting.join().expect("an end").expect_err("its process is gone");
+            assert_eq!(failure.outcome, Outcome::WorkerLost, "{failure}");
+            for (n, answer) in behind.into_iter().enumerate() {
+                let answer = answer.join().expect("an end").expect("an answer of the next process");
+                assert!(answer.starts_with(&name(&format!("{n} BODY "))), "{n}");
+            }
+        });
+        let begun = begun.lock().expect("no panic");
+        let own: Vec<_> = begun
+            .iter()
+            .filter(|name| name.starts_with(&format!("{round} ")))
+            .collect();
+        let distinct: HashSet<_> = own.iter().collect();
+        assert_eq!((own.len(), distinct.len()), (9, 9), "{own:?}");
+    }
+}
+
+// row 51
+#[test]
+fn no_event_begins_twice_while_processes_are_killed() {
+    let begun = Arc::new(Mutex::new(Vec::<u32>::new()));
+    let notes = Arc::clone(&begun);
+    let note = NativeFunction::new(move |(number,): (u32,)| {
+        notes.lock().expect("no panic").push(number);
+        async { Ok(()) }
+    });
+    let pool = one_thread().threads(2).build().expect("a pool");
+    let source = "export const run = async (number, note) => { await note(number); return number; }";
+    let script = Script::builder("s").source(source).build().expect("a script");
+    pool.deploy("s", script, &Options::default()).expect("deployed");
+    let is_done = AtomicBool::new(false);
+    let (numbers, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let run = || {
+            while !is_done.load(Ordering::Relaxed) {
+                let number = u32::try_from(numbers.fetch_add(1, Ordering::Relaxed)).expect("few");
+                let arguments = Arguments::new().value(number).function(note.clone());
+                match block_on(pool.call::<_, u32>("s", "run", arguments)) {
+                    Ok(_) => drop(answered.fetch_add(1, Ordering::Relaxed)),
+                    Err(failure) => {
+                        let allowed = [Outcome::WorkerLost, Outcome::BootFailed];
+                        assert!(allowed.contains(&failure.outcome), "{failure}");
+                    }
+                }
+            }
+        };
+        (0..8).for_each(|_| drop(scope.spawn(run)));
+        for round in 0..40 {
+            let wanted = answered.load(Ordering::Relaxed) + 10 + round;
+            until("others are answered", || {
+                (answered.load(Ordering::Relaxed) >= wanted).then_some(())
+            });
+            children().into_iter().for_each(|pid| signal(pid, "KILL"));
+        }
+        is_done.store(true, Ordering::Relaxed);
+    });
+    let answered = answered.into_inner();
+    let begun = begun.lock().expect("no panic");
+    eprintln!(
+        "{answered} answered, {} begun, {} sent",
+        begun.len(),
+        numbers.into_inner()
+    );
+    assert_eq!(begun.iter().collect::<HashSet<_>>().len(), begun.len());
+    assert!(answered <= begun.len());
+}
+
 // row 52
 #[test]
 fn a_process_that_is_stopped_is_killed_at_the_deadline_of_its_event() {
@@ -173,16 +282,23 @@ fn a_process_that_is_stopped_is_killed_at_the_deadline_of_its_event() {
 fn a_process_without_heartbeats_is_killed() {
     let builder = one_thread().cells(cells().silence_max(Duration::from_millis(400)));
     let pool = builder.build().expect("a pool");
-    let source =
-        "export const wait = () => new Promise((done) => setTimeout(done, 60_000)); export const fine = () => 1;";
+    let source = "let isWaiting = false; export const waits = () => isWaiting; export const fine = () => 1;
+        export const wait = () => { isWaiting = true; return new Promise((done) => setTimeout(done, 60_000)); };";
     let script = Script::builder("s").source(source).build().expect("a script");
     pool.deploy("s", script, &Options::default()).expect("deployed");
     assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
-    children().into_iter().for_each(|pid| signal(pid, "STOP"));
-    let failure = call::<()>(&pool, "wait").expect_err("it does not move");
-    assert_eq!(failure.outcome, Outcome::ExceededWall, "{failure}");
-    assert!(failure.message.contains("no sign of life"), "{failure}");
-    assert_eq!(call::<u32>(&pool, "fine").expect("the replacement"), 1);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| call::<()>(&pool, "wait"));
+        until("the event has begun", || {
+            call::<bool>(&pool, "waits").expect("an answer").then_some(())
+        });
+        children().into_iter().for_each(|pid| signal(pid, "STOP"));
+        // It has not begun, and is answered by the replacement.
+        assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
+        let failure = waiting.join().expect("an end").expect_err("it does not move");
+        assert_eq!(failure.outcome, Outcome::ExceededWall, "{failure}");
+        assert!(failure.message.contains("no sign of life"), "{failure}");
+    });
 }
 
 // row 53

@@ -186,11 +186,13 @@ pub enum Turn {
         /// Outcome.
         outcome: Outcome,
     },
-    /// An event has not begun and will not, because the worker ran code of other events or is condemned. The pool takes it by
-    /// [`Worker::take_back`], and gives it to another worker.
+    /// An event has not begun and will not, because the worker ran code of other events, is condemned or was lost. The pool takes it
+    /// by [`Worker::take_back`], and gives it to another worker.
     Returned {
         /// Its slot.
         slot: SlotId,
+        /// True if the worker was lost. An event before which one worker after another is lost ends as [`Outcome::WorkerLost`].
+        is_lost: bool,
     },
     /// The isolate must not be used again. It is dropped, and every open event ends with this outcome.
     Condemned {

@@ -77,6 +77,8 @@ pub(crate) struct Terms {
     depth: u32,
     session: Option<SessionId>,
     given: Instant,
+    /// Number of workers that were lost before they began it.
+    pub(crate) losses: u32,
 }
 
 /// An accepted event that no worker has begun.
@@ -93,6 +95,7 @@ pub(crate) struct Job<V: Event> {
     pub(crate) line: Arc<Line>,
     /// Time at which the event was put into a worker's mailbox.
     pub(crate) given: Instant,
+    losses: u32,
     /// The event and its guard; `None` once the event has been begun or failed.
     load: Option<(V, Tally)>,
 }
@@ -115,6 +118,7 @@ impl<V: Event> Job<V> {
             depth: meta.depth,
             line: Arc::default(),
             given: accepted,
+            losses: 0,
             load: Some((event, tally)),
         }
     }
@@ -130,6 +134,7 @@ impl<V: Event> Job<V> {
             depth: terms.depth,
             line,
             given: terms.given,
+            losses: terms.losses,
             load: Some((event, tally)),
         }
     }
@@ -143,6 +148,7 @@ impl<V: Event> Job<V> {
             depth: self.depth,
             session: self.session,
             given: self.given,
+            losses: self.losses,
         }
     }
 

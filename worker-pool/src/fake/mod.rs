@@ -92,6 +92,8 @@ pub enum Does {
     /// Has the isolate condemned with this outcome once the sender at the other end sends or is dropped. Events that come meanwhile
     /// are not begun, and given back then.
     Condemning(channel::Receiver<()>, Outcome),
+    /// Loses the worker, which does not begin the event.
+    Lose,
     /// Runs a function on the worker's thread and answers with its result.
     Run(fn() -> u64),
     /// Spawns a local task that never ends, then answers 0.
@@ -304,7 +306,11 @@ impl Worker for FakeWorker {
     type Event = Call;
 
     fn begin(&mut self, slot: SlotId, Call { does, reply }: Call) {
-        if self.condemning.is_some() {
+        let is_lost = matches!(does, Does::Lose);
+        if is_lost {
+            self.condemned = Some(Outcome::WorkerLost);
+        }
+        if self.condemning.is_some() || is_lost {
             self.unbegun.insert((slot.index, slot.generation), Call { does, reply });
             return;
         }
@@ -367,7 +373,7 @@ impl Worker for FakeWorker {
                 self.answered.push(Turn::Session { slot });
                 Running::Waits(until.into_recv_async(), Reply(None))
             }
-            Does::Never => Running::Never(reply),
+            Does::Never | Does::Lose => Running::Never(reply),
             Does::Stubborn => Running::Stubborn(reply),
         };
         self.running.insert(slot, running);
@@ -405,7 +411,8 @@ impl Worker for FakeWorker {
             if let Some(((index, generation), call)) = self.unbegun.pop_first() {
                 let slot = SlotId { index, generation };
                 self.returned.insert(slot, call);
-                return Poll::Ready(Turn::Returned { slot });
+                let is_lost = outcome == Outcome::WorkerLost;
+                return Poll::Ready(Turn::Returned { slot, is_lost });
             }
             return Poll::Ready(Turn::Condemned {
                 outcome,

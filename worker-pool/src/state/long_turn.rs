@@ -15,6 +15,18 @@ use crate::state::slots::Running;
 use crate::state::{Effects, Mail, Phase, State};
 use crate::sync::clock;
 
+/// Maximum number of workers that may be lost, one after another, before they begin an event: it may be the reason.
+const LOSSES_MAX: u32 = 3;
+
+/// The reason for which a worker has not begun an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unbegun {
+    LongTurn,
+    Condemned,
+    /// Its process has ended.
+    Lost,
+}
+
 /// An event that its worker has given back, and that ends.
 pub(crate) struct Unwanted<E: Engine> {
     pub(crate) event: E::Event,
@@ -24,14 +36,15 @@ pub(crate) struct Unwanted<E: Engine> {
 
 impl<E: Engine> State<E> {
     /// Takes an event back that its worker has not begun. It waits in the worker's mailbox again, at its place: from there it goes to
-    /// another worker when that one departs, or at once if the worker is in a long turn. Returns an event that has been canceled.
+    /// another worker when that one departs, or at once if the worker is in a long turn. Returns an event that ends: it has been canceled,
+    /// or too many workers were lost before they began it.
     pub(crate) fn give_back(
         &mut self,
         thread: usize,
         worker: WorkerId,
         slot: SlotId,
         event: E::Event,
-        is_condemned: bool,
+        why: Unbegun,
         fx: &mut Effects<E>,
     ) -> Option<Unwanted<E>> {
         let hosted = self.threads[thread].hosted.as_mut();
@@ -47,9 +60,12 @@ impl<E: Engine> State<E> {
         if !hosted.mailbox.take_where(is_cancel).is_empty() {
             running.canceled.get_or_insert(Outcome::Canceled);
         }
+        if why == Unbegun::Lost {
+            running.terms.losses += 1;
+        }
         let tally = match running.canceled {
-            None => running.tally.take(),
-            Some(_) => None,
+            None if running.terms.losses <= LOSSES_MAX => running.tally.take(),
+            _ => None,
         };
         let Some(tally) = tally else {
             let running = Some(running);
@@ -58,7 +74,7 @@ impl<E: Engine> State<E> {
         let job = Job::again(id, running.terms, running.line, event, tally);
         let is_later = |mail: &Mail<E::Event>| matches!(mail, Mail::Event(job) if job.id > id);
         hosted.mailbox.put_back(Mail::Event(job), is_later);
-        if !is_condemned {
+        if why == Unbegun::LongTurn {
             self.turn_is_long(thread, worker, clock::now(), fx);
         }
         None

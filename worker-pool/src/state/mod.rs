@@ -32,7 +32,7 @@ pub(crate) use accept::Accepted;
 pub(crate) use close::{Closing, Spawn, Todo};
 pub(crate) use depart::Departure;
 pub(crate) use effects::{Effects, Mail};
-pub(crate) use long_turn::Unwanted;
+pub(crate) use long_turn::{Unbegun, Unwanted};
 pub(crate) use serve::Next;
 pub(crate) use sessions::{Pins, Sessions};
 

@@ -330,7 +330,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 }
                 Ok(())
             }
-            Turn::Returned { slot } => self.give_back(slot),
+            Turn::Returned { slot, is_lost } => self.give_back(slot, is_lost),
             Turn::Condemned { outcome, reason } => Err(self.condemn(outcome, &reason)),
         }
     }

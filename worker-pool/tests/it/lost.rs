@@ -119,6 +119,17 @@ fn a_condemned_worker_gives_back_unbegun_events() {
 }
 
 #[test]
+fn an_event_before_which_one_worker_after_another_is_lost_ends() {
+    let pool = pool(1);
+    let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
+    let loses = send(&pool, "s", Does::Lose);
+    assert_eq!(loses.answer(), Err(Outcome::WorkerLost));
+    assert_eq!(script.boots(), 4);
+    assert_eq!(send(&pool, "s", Does::Echo(1)).answer(), Ok(1));
+    assert_settled(&pool);
+}
+
+#[test]
 fn a_canceled_event_that_is_given_back_ends() {
     let pool = builder(1).cancel_grace(LONG).build().expect("threads");
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default());

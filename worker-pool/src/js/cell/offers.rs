@@ -19,7 +19,7 @@ struct Offered {
     lent: HashMap<u64, Borrowed>,
     /// The last assigned number.
     last: u64,
-    /// Calls that may be recalled, even after the other side has gone.
+    /// Events and calls that may be recalled, even after the other side has gone.
     recallable: HashSet<u64>,
     /// True once the other side has gone. Nothing is offered from then on.
     is_closed: bool,
@@ -50,12 +50,12 @@ impl Offers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the parts of a call until [`settle`](Self::settle), even if the other side goes earlier.
+    /// Keeps the parts of an event or call until [`settle`](Self::settle), even if the other side goes earlier.
     pub(super) fn keep(&self, number: u64) {
         self.lock().recallable.insert(number);
     }
 
-    /// Drops what is left of a call or a response. What it lent is kept if the other side has it (`is_answered`) and is there.
+    /// Drops what is left of an event, a call or a response. What it lent is kept if the other side has it (`is_answered`) and is there.
     pub(super) fn settle(&self, number: u64, is_answered: bool) {
         let mut offered = self.lock();
         offered.recallable.remove(&number);

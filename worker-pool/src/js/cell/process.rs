@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use isopod_runtime::Begun;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
@@ -45,6 +46,8 @@ pub(super) struct Life {
     memory_max: AtomicUsize,
     /// True if it was killed because of its memory.
     is_too_large: AtomicBool,
+    /// The events that it has begun.
+    begun: Begun,
     kill: Notify,
     release: Notify,
     /// A description of its end, once it has ended.
@@ -83,6 +86,16 @@ impl Life {
         self.is_too_large.load(Ordering::Relaxed)
     }
 
+    /// Returns whether an event may have begun. What is true of an event once the process [has ended](Self::has_ended) stays true.
+    pub(super) fn may_have_begun(&self, event: u64) -> bool {
+        self.begun.may_have_begun(event)
+    }
+
+    /// Returns whether the system has reported its end, so that none of its threads runs.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.borrow().is_some()
+    }
+
     /// Kills the process.
     pub(super) fn kill(&self) {
         self.kill.notify_one();
@@ -101,7 +114,7 @@ impl Life {
 impl Launched {
     /// Returns whether it is still running.
     pub(super) fn lives(&self) -> bool {
-        self.life.ended.borrow().is_none()
+        !self.life.has_ended()
     }
 }
 
@@ -115,6 +128,7 @@ impl Drop for Launched {
 pub(super) fn launch(cells: &Cells, keeper: &Keeper, in_sandbox: bool) -> io::Result<Launched> {
     let (down, its_down) = UnixStream::pair()?;
     let (up, its_up) = UnixStream::pair()?;
+    let begun = Begun::create(&down)?;
     for stream in [&down, &up] {
         stream.set_nonblocking(true)?;
     }
@@ -139,6 +153,7 @@ pub(super) fn launch(cells: &Cells, keeper: &Keeper, in_sandbox: bool) -> io::Re
         memory_bytes: AtomicUsize::new(0),
         memory_max: AtomicUsize::new(usize::MAX),
         is_too_large: AtomicBool::new(false),
+        begun,
         kill: Notify::new(),
         release: Notify::new(),
         ended: watch::Sender::new(None),

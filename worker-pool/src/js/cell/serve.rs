@@ -133,7 +133,7 @@ impl Served {
 
     /// Drops what is left of an event.
     pub(super) fn withdraw(&self, event: u64) {
-        self.offers.withdraw(event);
+        self.offers.settle(event, true);
         let functions = self
             .functions
             .lock()

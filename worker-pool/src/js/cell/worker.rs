@@ -19,9 +19,11 @@ use isopod_runtime::fetch::WrittenServers;
 use isopod_runtime::handlers::{Event as JsEvent, Fault, FaultKind};
 use isopod_runtime::remote::Crossing;
 use isopod_runtime::written::{Exported, Recipient, WrittenAnswer, export_to};
+use tokio::time::sleep;
 
 use super::line::Line;
-use super::process::Launched;
+use super::process::{Launched, Life};
+use super::serve::Served;
 use super::wire::{Broken, Order, STUBS_MAX, ToCell, encode, say};
 use crate::engine::{SlotId, Trim, Turn};
 use crate::js::fault::fault;
@@ -60,6 +62,9 @@ struct State {
     is_condemning: Cell<bool>,
     condemned: RefCell<Option<(Outcome, String)>>,
     memory_bytes: Cell<usize>,
+    /// The reason for which its process is being killed.
+    verdict: RefCell<Option<(Outcome, String)>>,
+    value_bytes_max: usize,
     /// Number of long turns that it has told of.
     long_turns: Cell<u64>,
     /// Events that it has not begun, which the pool takes back.
@@ -77,6 +82,8 @@ struct Parting {
 /// An open event.
 struct Open {
     number: u64,
+    /// The message that began it.
+    begin: Bytes,
     recipient: RefCell<Option<Recipient>>,
     orders: RefCell<SendStream<Bytes>>,
     /// Set once it has failed.
@@ -147,8 +154,21 @@ impl State {
         }
     }
 
-    /// Gives back an event that the cell has not begun.
-    fn give_back(&self, slot: SlotId, event: JsEvent) {
+    /// Gives back the events that the process had not begun when it ended.
+    fn give_back_unbegun(&self, life: &Life, served: &Served) {
+        let open: Vec<_> = self
+            .open
+            .borrow()
+            .iter()
+            .map(|(slot, open)| (*slot, Rc::clone(open)))
+            .collect();
+        for (slot, open) in open.iter().filter(|(_, open)| !life.may_have_begun(open.number)) {
+            event::return_unbegun(self, *slot, open, served, true);
+        }
+    }
+
+    /// Gives back an event that the cell has not begun; with `is_lost`, because it has ended.
+    fn give_back(&self, slot: SlotId, event: JsEvent, is_lost: bool) {
         let mut open = self.open.borrow_mut();
         open.remove(&slot);
         if self.last.get() == Some(slot) {
@@ -157,7 +177,7 @@ impl State {
         }
         drop(open);
         self.returned.borrow_mut().insert(slot, event);
-        self.push(Turn::Returned { slot });
+        self.push(Turn::Returned { slot, is_lost });
     }
 
     /// Tells the callers of events because of which the worker is condemned.
@@ -210,6 +230,8 @@ impl CellWorker {
             let message = format!("more than {STUBS_MAX} functions and objects are too many for a call");
             return self.refuse(slot, recipient, Fault::new(FaultKind::Exception, message));
         }
+        // Also if the process ends before it begins the event.
+        offers.keep(number);
         let begin = encode(&Order::Begin {
             slot: (slot.index, slot.generation),
             event: Box::new(event),
@@ -220,7 +242,7 @@ impl CellWorker {
         let begin = match begin {
             Ok(begin) => begin,
             Err(Broken(error)) => {
-                offers.take_back(number);
+                offers.settle(number, false);
                 return self.refuse(slot, recipient, Fault::new(FaultKind::Exception, error));
             }
         };
@@ -229,14 +251,21 @@ impl CellWorker {
         let (response, orders) = match self.ask(number, begin.clone()) {
             Ok(asked) => asked,
             Err(error) => {
+                // Nothing of the event has left this process.
+                match event::again(&begin, recipient, &self.cell.served, number, self.state.value_bytes_max) {
+                    Ok(event) => self.state.give_back(slot, event, true),
+                    Err(fault) => self.state.push(Turn::Ended {
+                        slot,
+                        outcome: fault.into(),
+                    }),
+                }
                 self.cell.served.withdraw(number);
-                let message = format!("the worker's process takes no events: {error}");
-                self.refuse(slot, recipient, Fault::new(FaultKind::WorkerLost, message.clone()));
-                return self.state.condemn(Outcome::WorkerLost, message);
+                return self.closes(format!("the worker's process takes no events: {error}"));
             }
         };
         let open = Rc::new(Open {
             number,
+            begin,
             recipient: RefCell::new(Some(recipient)),
             orders: RefCell::new(orders),
             failed: Arc::default(),
@@ -248,13 +277,22 @@ impl CellWorker {
         tokio::task::spawn_local(event::carry(event::Carried {
             slot,
             open,
-            begin,
             state: Rc::clone(&self.state),
             response,
             line: self.line.clone(),
             served: Arc::clone(&self.cell.served),
             cancel_grace: self.cancel_grace,
         }));
+    }
+
+    /// Takes no more events, because the connection has ended. `listen` reports how the process has, as soon as it knows.
+    fn closes(&self, reason: String) {
+        self.state.is_condemning.set(true);
+        let state = Rc::clone(&self.state);
+        tokio::task::spawn_local(async move {
+            sleep(control::LOST_WITHIN).await;
+            state.condemn(Outcome::WorkerLost, reason);
+        });
     }
 
     /// Ends an event that the cell does not get.

@@ -56,6 +56,7 @@ pub(super) async fn handle(
     };
     let (turns, mut turned) = mpsc::channel(TURNS_MAX);
     let begin = Begin {
+        number,
         make: Box::new(make),
         stop_at: stop_in.and_then(|after| Instant::now().checked_add(after)),
         turns,

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use http::{Request, Response};
-use isopod_runtime::WorkerTemplate;
 use isopod_runtime::remote::{ParcelFuture, Transit, loopback_of};
 use isopod_runtime::sandbox::Confinement;
+use isopod_runtime::{Begun, WorkerTemplate};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -42,10 +42,11 @@ pub(super) fn run(
     up: UnixStream,
     template: WorkerTemplate,
     confinement: Option<Confinement>,
+    begun: Begun,
 ) -> Result<(), Broken> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mail, mailbox) = mpsc::channel(MAIL_WAITING_MAX);
-    let waiting = Arc::<Waiting>::default();
+    let waiting = Arc::new(Waiting::new(begun));
     // Started early, so that V8 is ready when the script arrives.
     worker::spawn(mailbox, Arc::clone(&waiting), template)?;
     let handle = runtime.handle().clone();

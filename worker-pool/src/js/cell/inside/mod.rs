@@ -13,7 +13,7 @@ mod worker;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
-use isopod_runtime::{Extend, Image, WorkerTemplate, platform, sandbox};
+use isopod_runtime::{Begun, Extend, Image, WorkerTemplate, platform, sandbox};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::options::{ARGUMENT, SANDBOX};
@@ -75,14 +75,14 @@ impl CellProgram {
             if in_sandbox {
                 sandbox::close_inherited();
             }
-            let [down, up] = settle(parent)?;
+            let ([down, up], begun) = settle(parent)?;
             let confinement = match in_sandbox {
                 true => Some(sandbox::confine()?),
                 false => None,
             };
             look_at(parent)?;
             let template = WorkerTemplate::new(self.image, self.extends)?;
-            Ok(io::run(down, up, template, confinement)?)
+            Ok(io::run(down, up, template, confinement, begun)?)
         };
         match run() {
             Ok(()) => platform::exit_now(0),
@@ -104,8 +104,8 @@ fn look_at(parent: Option<i32>) -> Result<(), &'static str> {
     }
 }
 
-/// Ties the process to its parent, and takes the connections from its standard streams.
-fn settle(parent: Option<i32>) -> Result<[UnixStream; 2], Box<dyn std::error::Error>> {
+/// Ties the process to its parent, and takes the connections from its standard streams, and the record of events from one of them.
+fn settle(parent: Option<i32>) -> Result<([UnixStream; 2], Begun), Box<dyn std::error::Error>> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // The parent may have ended before the signal was requested.
     look_at(parent)?;
@@ -117,8 +117,9 @@ fn settle(parent: Option<i32>) -> Result<[UnixStream; 2], Box<dyn std::error::Er
     let nothing = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(std::io::stderr().as_fd())?;
+    let begun = Begun::receive(&down)?;
     for stream in [&down, &up] {
         stream.set_nonblocking(true)?;
     }
-    Ok([down, up])
+    Ok(([down, up], begun))
 }

@@ -240,7 +240,10 @@ impl Running {
     fn read(&mut self, mail: Mail) {
         match mail {
             Mail::Begin(slot) => {
-                let Some(Begin { make, stop_at, turns }) = self.waiting.take(slot) else {
+                let Some(Begin {
+                    make, stop_at, turns, ..
+                }) = self.waiting.take(slot)
+                else {
                     return;
                 };
                 self.turns.insert(slot, turns);

@@ -168,7 +168,10 @@ async fn start(
     cell.served
         .runs(Arc::clone(script), name, line.clone(), conditions.fetchers.clone());
     tokio::task::spawn_local(connection);
-    let state = Rc::new(State::default());
+    let state = Rc::new(State {
+        value_bytes_max: quotas.message_bytes,
+        ..State::default()
+    });
     let silence_max = depot.options().silence_max.max(Duration::from_millis(100));
     if let Some(mut pings) = pings {
         let alive = timeout(silence_max, pings.ping(Ping::opaque())).await;
@@ -200,7 +203,7 @@ async fn start(
     tokio::task::spawn_local(listen(
         said,
         Rc::clone(&state),
-        Arc::clone(&cell.life),
+        (Arc::clone(&cell.life), Arc::clone(&cell.served)),
         ctx.notice.clone(),
         script.modules_loaded(),
         conditions.lost_grace,

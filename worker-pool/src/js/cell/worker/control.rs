@@ -13,10 +13,14 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::State;
 use crate::engine::WorkerNotice;
 use crate::js::cell::process::Life;
+use crate::js::cell::serve::Served;
 use crate::js::cell::wire::{FromCell, Messages};
 
-/// Time limit for the system to report how a process ended after its connection has closed.
+/// Time limit for the system to report how a process ended after its connection has closed, or it was killed.
 const TOLD_WITHIN: Duration = Duration::from_millis(200);
+
+/// Time after which a worker whose process or connection has ended is given up, if nothing else is known.
+pub(super) const LOST_WITHIN: Duration = Duration::from_millis(600);
 
 /// Time limit for the answers of a condemned worker.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
@@ -26,7 +30,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
 pub(super) async fn listen(
     mut said: Messages,
     state: Rc<State>,
-    life: Arc<Life>,
+    (life, served): (Arc<Life>, Arc<Served>),
     notice: WorkerNotice,
     modules: ModulesLoaded,
     lost_grace: Duration,
@@ -83,8 +87,16 @@ pub(super) async fn listen(
                 return state.condemn(Outcome::WorkerLost, "the worker's process says that it starts again");
             }
             Ok(None) | Err(_) => {
-                let how = timeout(TOLD_WITHIN, life.ended()).await;
-                let how = how.unwrap_or_else(|_| "it closed its connection".to_owned());
+                // It gets no more events.
+                state.is_condemning.set(true);
+                let how = end_of(&life).await;
+                if life.has_ended() {
+                    state.give_back_unbegun(&life, &served);
+                }
+                let verdict = state.verdict.take();
+                if let Some((outcome, reason)) = verdict {
+                    return state.condemn(outcome, reason);
+                }
                 return match life.is_too_large() {
                     true => {
                         state.spare_all_but(state.last.get());
@@ -99,6 +111,17 @@ pub(super) async fn listen(
     }
 }
 
+/// Waits for the end of a process whose connection has ended, and describes it.
+async fn end_of(life: &Life) -> String {
+    if let Ok(how) = timeout(TOLD_WITHIN, life.ended()).await {
+        return how;
+    }
+    // It goes on without its connection. Once it has ended, it is known what it has not begun.
+    life.kill();
+    drop(timeout(TOLD_WITHIN, life.ended()).await);
+    "it closed its connection".to_owned()
+}
+
 /// Pings the cell, whose main thread answers, not that of the worker. A process that does not answer is stopped, or gets no CPU
 /// time.
 pub(super) async fn heartbeat(mut pings: PingPong, state: Rc<State>, life: Arc<Life>, silence_max: Duration) {
@@ -109,8 +132,12 @@ pub(super) async fn heartbeat(mut pings: PingPong, state: Rc<State>, life: Arc<L
             // The connection has ended, which `listen` observes too.
             Ok(Err(_)) => return,
             Err(_) => {
-                life.kill();
                 let reason = format!("the worker's process gave no sign of life for {silence_max:?}: it was killed");
+                state.is_condemning.set(true);
+                *state.verdict.borrow_mut() = Some((Outcome::ExceededWall, reason.clone()));
+                life.kill();
+                // `listen` reports it when the process has ended.
+                sleep(LOST_WITHIN).await;
                 return state.condemn(Outcome::ExceededWall, reason);
             }
         }

@@ -13,6 +13,7 @@ use isopod_runtime::written::{AnswerError, Exported, Recipient, WrittenAnswer};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use super::control::LOST_WITHIN;
 use super::{Open, Parting, State};
 use crate::engine::{SlotId, Turn};
 use crate::js::cell::bodies::pull;
@@ -27,8 +28,6 @@ const PARTED_WITHIN: Duration = Duration::from_millis(100);
 pub(super) struct Carried {
     pub(super) slot: SlotId,
     pub(super) open: Rc<Open>,
-    /// The message that began it.
-    pub(super) begin: Bytes,
     pub(super) state: Rc<State>,
     pub(super) response: ResponseFuture,
     pub(super) line: Line,
@@ -50,7 +49,6 @@ pub(super) async fn carry(carried: Carried) {
     let Carried { slot, open, state, .. } = &carried;
     let (slot, open, state) = (*slot, Rc::clone(open), Rc::clone(state));
     let (served, number) = (Arc::clone(&carried.served), open.number);
-    let (begin, bytes_max) = (carried.begin.clone(), carried.line.value_bytes_max());
     match carried.run().await {
         Ok(End::Ended(outcome)) => {
             // A cell reports this only after it has answered all events.
@@ -60,15 +58,7 @@ pub(super) async fn carry(carried: Carried) {
             ));
             state.end(slot, outcome);
         }
-        Ok(End::Unbegun) => {
-            let recipient = open.recipient.borrow_mut().take();
-            match recipient.map(|recipient| again(&begin, recipient, &served, number, bytes_max)) {
-                Some(Ok(event)) => state.give_back(slot, event),
-                Some(Err(fault)) => state.end(slot, fault.into()),
-                // The event has failed already.
-                None => state.end(slot, Outcome::WorkerLost),
-            }
-        }
+        Ok(End::Unbegun) => return_unbegun(&state, slot, &open, &served, false),
         Ok(End::Ignored(outcome)) => {
             open.fail(Fault::new(
                 outcome.into(),
@@ -84,10 +74,10 @@ pub(super) async fn carry(carried: Carried) {
             state.end(slot, outcome);
             state.condemn(Outcome::WorkerLost, "the worker did not end a canceled event in time");
         }
-        // If the cell has ended, `listen` reports how, and fails the event.
+        // If the cell has ended, `listen` reports how, and fails the event or gives it back.
         Err(error) => {
             tracing::debug!(%error, "the stream of an event broke off");
-            sleep(Duration::from_millis(300)).await;
+            sleep(LOST_WITHIN).await;
             state.condemn(
                 Outcome::WorkerLost,
                 format!("the worker's process broke off an event: {error}"),
@@ -97,8 +87,20 @@ pub(super) async fn carry(carried: Carried) {
     served.withdraw(number);
 }
 
+/// Gives an event back that the cell has not begun and will not; with `is_lost`, because it has ended.
+pub(super) fn return_unbegun(state: &State, slot: SlotId, open: &Open, served: &Served, is_lost: bool) {
+    let recipient = open.recipient.borrow_mut().take();
+    match recipient.map(|recipient| again(&open.begin, recipient, served, open.number, state.value_bytes_max)) {
+        Some(Ok(event)) => state.give_back(slot, event, is_lost),
+        Some(Err(fault)) => state.end(slot, fault.into()),
+        // The event has failed already.
+        None => state.end(slot, Outcome::WorkerLost),
+    }
+    served.withdraw(open.number);
+}
+
 /// Restores an event that a cell has not begun. An error is the kind of failure with which its caller was answered.
-fn again(
+pub(super) fn again(
     begin: &[u8],
     recipient: Recipient,
     served: &Served,
