@@ -95,6 +95,7 @@ fn with_main(
         options.reach.computed_data = modules.computed_data;
         options.reach.hard_links = modules.hard_links;
         options.limits.module_bytes_max = modules.module_bytes_max;
+        options.limits.compiler_bytes_max = modules.compiler_bytes_max;
         options.limits.transpiled_bytes_max = modules.transpiled_bytes_max;
         options.limits.modules_max = modules.modules_max;
         options.limits.commonjs_bytes_max = usize::try_from(modules.commonjs_bytes_max).unwrap_or(usize::MAX);

@@ -17,9 +17,12 @@ pub struct Modules {
     pub computed_data: bool,
     /// Allow imports of JSON, text and bytes from files with several hard links outside `node_modules`.
     pub hard_links: bool,
-    /// Maximum size of a module, and of a source map.
+    /// Maximum size of a module, of a source map, and of code in a string (`eval`, `new Function`).
     #[serde(with = "Size")]
     pub module_bytes_max: u64,
+    /// Maximum memory, as estimated, that V8's compiler takes for a module or for code in a string. Nothing stops it in between.
+    #[serde(with = "Size")]
+    pub compiler_bytes_max: u64,
     /// Maximum size of a module in TypeScript or JSX, which takes more time and memory to compile than to run.
     #[serde(with = "Size")]
     pub transpiled_bytes_max: u64,
@@ -38,6 +41,7 @@ impl Default for Modules {
             computed_data: false,
             hard_links: false,
             module_bytes_max: 16 * MIB,
+            compiler_bytes_max: 1024 * MIB,
             transpiled_bytes_max: 4 * MIB,
             modules_max: 10_000,
             commonjs_bytes_max: 64 * MIB,

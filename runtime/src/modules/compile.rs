@@ -66,6 +66,7 @@ impl Loader {
                     .map_err(|unparsed| unparsed.of(url, &source))??
             }
         };
+        self.refuse_heavy(url, &code)?;
         self.source_maps
             .add_transpiled(url, Arc::clone(&source_map), Arc::clone(&original));
         Ok(Module {

@@ -183,6 +183,21 @@ pub enum ModuleError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// V8's compiler would take more memory for the module than the limit.
+    #[error(
+        "V8 would take about {} MiB of memory to compile module {file}, over the limit of {} MiB: put large data into a JSON \
+         file, split the module, or raise `modules.compiler_bytes_max`",
+        bytes >> 20,
+        limit >> 20
+    )]
+    TooMuchToCompile {
+        /// The module.
+        file: String,
+        /// The estimated memory in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// TypeScript or JSX exceeds the limit on what is compiled.
     #[error(
         "module {file} has {bytes} bytes of {language}, over the limit of {limit}: put large data into a JSON file, compile the \

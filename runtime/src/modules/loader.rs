@@ -316,6 +316,7 @@ impl Loader {
             }
             Treatment::JavaScript(_) | Treatment::Unknown => {
                 let text = utf8(url, &bytes)?;
+                self.refuse_heavy(url, &text)?;
                 let module = match self.replace_node_env(url, &text, SourceType::mjs())? {
                     Some(code) => Module {
                         original: Some(text),
@@ -355,6 +356,10 @@ impl Loader {
     #[must_use]
     pub fn loaded(&self) -> ModulesLoaded {
         self.loaded.clone()
+    }
+
+    pub(crate) const fn limits(&self) -> &LoaderLimits {
+        &self.limits
     }
 
     /// The bytes of the largest module read so far.

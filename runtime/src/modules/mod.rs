@@ -6,7 +6,7 @@
 //! accessible folders, `project` their upper end, `refusal` the files in them that are not modules), `sources` (the
 //! bytes), `kind` (the type), `builtin` (the modules
 //! in the snapshot), `commonjs` with `package_type` (`require`, and imports of CommonJS modules), `compile` with `node_env`, `transpile`, `tsconfig` and `accessors`,
-//! `helpers` and `transpile_cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (back to the
+//! `compiler_memory`, `helpers` and `transpile_cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (back to the
 //! source). All parsing happens on threads of `parsers`, with a stack sized by `nesting`.
 //!
 //! It must not fetch modules over the network, nor read outside of the folders it was given.
@@ -18,6 +18,7 @@ mod builtin;
 mod code_frame;
 mod commonjs;
 mod compile;
+mod compiler_memory;
 mod dialect;
 mod disk;
 mod error;
@@ -60,6 +61,7 @@ mod tests;
 pub(crate) use builtin::BUILTIN;
 pub use code_frame::code_frame;
 pub(crate) use commonjs::{Required, file_of, filename};
+pub(crate) use compiler_memory::{excess, is_light};
 pub use dialect::source_extension;
 pub use error::{Importer, ModuleError};
 pub(crate) use kind::is_data;

@@ -181,6 +181,9 @@ impl Default for Jsx {
 pub struct LoaderLimits {
     /// Bytes of one module's source, and of one source map. Default: 16 MiB.
     pub module_bytes_max: u64,
+    /// Bytes of memory, as estimated, that V8's compiler may take for a module, or for a string passed to `eval` or `new Function`.
+    /// Such a string is also limited by `module_bytes_max`, in UTF-16 code units. Default: 1 GiB.
+    pub compiler_bytes_max: u64,
     /// Bytes of one module in TypeScript or JSX, which takes more time and memory to compile than to run. Default: 4 MiB.
     pub transpiled_bytes_max: u64,
     /// Number of modules that a loader loads, including dynamic imports. Default: 10,000.
@@ -195,6 +198,7 @@ impl Default for LoaderLimits {
     fn default() -> Self {
         Self {
             module_bytes_max: 16 << 20,
+            compiler_bytes_max: 1 << 30,
             transpiled_bytes_max: 4 << 20,
             modules_max: 10_000,
             transpile_cache_bytes_max: 64 << 20,

@@ -265,8 +265,9 @@ impl Loader {
             .sources
             .read(file, RequestedType::Unspecified, &Importer::default())?;
         let text = utf8(file, &bytes)?;
-        if let Some(dialect) = dialect {
-            self.refuse_large(file, &text, dialect)?;
+        match dialect {
+            Some(dialect) => self.refuse_large(file, &text, dialect)?,
+            None => self.refuse_heavy(file, &text)?,
         }
         if self.syntax_of(file, &text, dialect, format)? == Syntax::Module {
             self.registry.insert_other(file);
@@ -276,6 +277,7 @@ impl Loader {
         let (code, original, source_map) = match dialect {
             Some(dialect) => {
                 let transpiled = self.transpile(file, &text, dialect, Format::CommonJs)?;
+                self.refuse_heavy(file, &transpiled.code)?;
                 self.source_maps
                     .add_transpiled(file, Arc::clone(&transpiled.source_map), Arc::clone(&text));
                 (transpiled.code, Some(text), Some(transpiled.source_map))

@@ -24,7 +24,7 @@ use isopod_ext::quotas::Usage;
 use serde::Serialize;
 
 use super::entry_points::JsEntryPoints;
-use super::{Worker, console, traces};
+use super::{Worker, code_in_strings, console, traces};
 use crate::limits::{Ended, Gauge, Limit, Sampler, Start, capped_allocator, follow, has_to_stop};
 use crate::module_loader::{ScriptLoader, uses_node};
 use crate::modules::PROVIDED;
@@ -137,6 +137,7 @@ impl Worker {
         runtime.v8_isolate().set_prepare_stack_trace_callback(traces::told);
         // Waiting would block the thread, and no code on this isolate could wake it.
         runtime.v8_isolate().set_allow_atomics_wait(false);
+        code_in_strings::limit(&mut runtime, script.loader.limits());
         let mut watch = thread
             .watchdog
             .watch(

@@ -6,6 +6,7 @@
 mod arguments;
 mod boot;
 mod callbacks;
+mod code_in_strings;
 mod command;
 mod console;
 mod entry_points;

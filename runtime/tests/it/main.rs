@@ -2,6 +2,7 @@
 
 mod async_context;
 mod breaches;
+mod code_in_strings;
 mod common;
 mod commonjs;
 mod commonjs_limits;
