@@ -35,6 +35,10 @@ fn signal(pid: u32, name: &str) {
     );
 }
 
+/// `wait` never ends, and `waits` says whether it has begun.
+const WAITING: &str = "let isWaiting = false; export const waits = () => isWaiting; export const fine = () => 1;
+    export const wait = () => { isWaiting = true; return new Promise((done) => setTimeout(done, 60_000)); };";
+
 fn call<R: isopod::FromScript>(pool: &TestPool, function: &str) -> Result<R, Failure> {
     block_on(pool.call("s", function, ()))
 }
@@ -132,16 +136,13 @@ fn uncounted_memory_ends_only_the_cell() {
 // row 51
 #[test]
 fn an_event_whose_process_is_killed_is_lost_and_the_next_is_answered() {
-    let pool = pool_of(
-        "export const wait = () => new Promise((done) => setTimeout(done, 60_000)); export const fine = () => 1;",
-        vec![],
-    );
+    let pool = pool_of(WAITING, vec![]);
     for _ in 0..3 {
         assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
         let waiting = std::thread::scope(|scope| {
             let waiting = scope.spawn(|| call::<()>(&pool, "wait"));
-            until("the event runs", || {
-                (pool.stats().scripts["s"].in_flight == 1).then_some(())
+            until("the event has begun", || {
+                call::<bool>(&pool, "waits").expect("an answer").then_some(())
             });
             children().into_iter().for_each(|pid| signal(pid, "KILL"));
             waiting.join().expect("an end")
@@ -272,9 +273,13 @@ fn a_process_that_is_stopped_is_killed_at_the_deadline_of_its_event() {
     assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
     children().into_iter().for_each(|pid| signal(pid, "STOP"));
     let meta = Meta::default().deadline(Instant::now() + Duration::from_millis(200));
-    let failure = block_on(pool.call_with::<_, ()>("s", "wait", (), meta)).expect_err("it does not move");
+    let waiting = pool.call_with::<_, ()>("s", "wait", (), meta);
+    let behind = pool.call::<_, u32>("s", "fine", ());
+    let (failed, answer) = block_on(async { futures::join!(waiting, behind) });
+    let failure = failed.expect_err("it does not move");
     assert_eq!(failure.outcome, Outcome::ExceededWall, "{failure}");
-    assert_eq!(call::<u32>(&pool, "fine").expect("the replacement"), 1);
+    // It has not begun, and is answered by the replacement.
+    assert_eq!(answer.expect("an answer"), 1);
 }
 
 // row 52
@@ -282,9 +287,7 @@ fn a_process_that_is_stopped_is_killed_at_the_deadline_of_its_event() {
 fn a_process_without_heartbeats_is_killed() {
     let builder = one_thread().cells(cells().silence_max(Duration::from_millis(400)));
     let pool = builder.build().expect("a pool");
-    let source = "let isWaiting = false; export const waits = () => isWaiting; export const fine = () => 1;
-        export const wait = () => { isWaiting = true; return new Promise((done) => setTimeout(done, 60_000)); };";
-    let script = Script::builder("s").source(source).build().expect("a script");
+    let script = Script::builder("s").source(WAITING).build().expect("a script");
     pool.deploy("s", script, &Options::default()).expect("deployed");
     assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
     std::thread::scope(|scope| {

@@ -63,7 +63,7 @@ struct State {
     condemned: RefCell<Option<(Outcome, String)>>,
     memory_bytes: Cell<usize>,
     /// The reason for which its process is being killed.
-    verdict: RefCell<Option<(Outcome, String)>>,
+    verdict: RefCell<Option<Verdict>>,
     value_bytes_max: usize,
     /// Number of long turns that it has told of.
     long_turns: Cell<u64>,
@@ -71,6 +71,16 @@ struct State {
     returned: RefCell<HashMap<SlotId, JsEvent>>,
     /// Answers of events because of which the worker is condemned.
     parting: RefCell<Vec<Parting>>,
+}
+
+/// The reason for which a process is killed.
+#[derive(Clone)]
+struct Verdict {
+    /// The outcome of the events that it has begun.
+    outcome: Outcome,
+    reason: String,
+    /// True if one event is to blame, which has ended: the others may be retried.
+    is_for_one: bool,
 }
 
 /// An answer that is given when the worker is gone for the pool: the next event of its caller is not for it.
@@ -154,8 +164,28 @@ impl State {
         }
     }
 
-    /// Gives back the events that the process had not begun when it ended.
+    /// Kills the process. Once it has ended, `listen` gives back what it has not begun, and ends the rest.
+    async fn kill(&self, life: &Life, verdict: Verdict) {
+        // It gets no more events.
+        self.is_condemning.set(true);
+        self.verdict.borrow_mut().get_or_insert_with(|| verdict.clone());
+        life.kill();
+        sleep(control::LOST_WITHIN).await;
+        self.pronounce(verdict);
+    }
+
+    fn pronounce(&self, verdict: Verdict) {
+        if verdict.is_for_one {
+            self.spare_all_but(None);
+        }
+        self.condemn(verdict.outcome, verdict.reason);
+    }
+
+    /// Gives back the events that the process had not begun when it ended. Of a process that has not, nothing is known.
     fn give_back_unbegun(&self, life: &Life, served: &Served) {
+        if !life.has_ended() {
+            return;
+        }
         let open: Vec<_> = self
             .open
             .borrow()
@@ -282,6 +312,7 @@ impl CellWorker {
             line: self.line.clone(),
             served: Arc::clone(&self.cell.served),
             cancel_grace: self.cancel_grace,
+            life: Arc::clone(&self.cell.life),
         }));
     }
 

@@ -10,16 +10,16 @@ use isopod_outcome::Outcome;
 use isopod_runtime::modules::ModulesLoaded;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::State;
+use super::{State, Verdict};
 use crate::engine::WorkerNotice;
 use crate::js::cell::process::Life;
 use crate::js::cell::serve::Served;
 use crate::js::cell::wire::{FromCell, Messages};
 
 /// Time limit for the system to report how a process ended after its connection has closed, or it was killed.
-const TOLD_WITHIN: Duration = Duration::from_millis(200);
+pub(super) const TOLD_WITHIN: Duration = Duration::from_millis(200);
 
-/// Time after which a worker whose process or connection has ended is given up, if nothing else is known.
+/// Time after which a worker whose connection has ended, or whose process was killed, is given up in any case.
 pub(super) const LOST_WITHIN: Duration = Duration::from_millis(600);
 
 /// Time limit for the answers of a condemned worker.
@@ -49,7 +49,11 @@ pub(super) async fn listen(
         let message = tokio::select! {
             message = said.next::<FromCell>() => message,
             outcome = too_late => {
+                // It gets no more events.
+                state.is_condemning.set(true);
                 life.kill();
+                drop(timeout(TOLD_WITHIN, life.ended()).await);
+                state.give_back_unbegun(&life, &served);
                 state.spare_all_but(state.last.get());
                 let reason = "the worker's code could not be interrupted: its process was killed";
                 return state.condemn(outcome, reason);
@@ -90,12 +94,10 @@ pub(super) async fn listen(
                 // It gets no more events.
                 state.is_condemning.set(true);
                 let how = end_of(&life).await;
-                if life.has_ended() {
-                    state.give_back_unbegun(&life, &served);
-                }
+                state.give_back_unbegun(&life, &served);
                 let verdict = state.verdict.take();
-                if let Some((outcome, reason)) = verdict {
-                    return state.condemn(outcome, reason);
+                if let Some(verdict) = verdict {
+                    return state.pronounce(verdict);
                 }
                 return match life.is_too_large() {
                     true => {
@@ -133,12 +135,12 @@ pub(super) async fn heartbeat(mut pings: PingPong, state: Rc<State>, life: Arc<L
             Ok(Err(_)) => return,
             Err(_) => {
                 let reason = format!("the worker's process gave no sign of life for {silence_max:?}: it was killed");
-                state.is_condemning.set(true);
-                *state.verdict.borrow_mut() = Some((Outcome::ExceededWall, reason.clone()));
-                life.kill();
-                // `listen` reports it when the process has ended.
-                sleep(LOST_WITHIN).await;
-                return state.condemn(Outcome::ExceededWall, reason);
+                let verdict = Verdict {
+                    outcome: Outcome::ExceededWall,
+                    reason,
+                    is_for_one: false,
+                };
+                return state.kill(&life, verdict).await;
             }
         }
     }

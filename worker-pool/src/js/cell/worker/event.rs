@@ -13,11 +13,12 @@ use isopod_runtime::written::{AnswerError, Exported, Recipient, WrittenAnswer};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::control::LOST_WITHIN;
-use super::{Open, Parting, State};
+use super::control::TOLD_WITHIN;
+use super::{Open, Parting, State, Verdict};
 use crate::engine::{SlotId, Turn};
 use crate::js::cell::bodies::pull;
 use crate::js::cell::line::Line;
+use crate::js::cell::process::Life;
 use crate::js::cell::serve::Served;
 use crate::js::cell::wire::{Broken, Messages, Order, Report, take};
 
@@ -33,6 +34,7 @@ pub(super) struct Carried {
     pub(super) line: Line,
     pub(super) served: Arc<Served>,
     pub(super) cancel_grace: Duration,
+    pub(super) life: Arc<Life>,
 }
 
 /// The end of a cell's messages about an event.
@@ -48,7 +50,7 @@ enum End {
 pub(super) async fn carry(carried: Carried) {
     let Carried { slot, open, state, .. } = &carried;
     let (slot, open, state) = (*slot, Rc::clone(open), Rc::clone(state));
-    let (served, number) = (Arc::clone(&carried.served), open.number);
+    let (served, life, number) = (Arc::clone(&carried.served), Arc::clone(&carried.life), open.number);
     match carried.run().await {
         Ok(End::Ended(outcome)) => {
             // A cell reports this only after it has answered all events.
@@ -70,18 +72,24 @@ pub(super) async fn carry(carried: Carried) {
                 served.withdraw(number);
                 return;
             }
-            state.spare_all_but(Some(slot));
             state.end(slot, outcome);
-            state.condemn(Outcome::WorkerLost, "the worker did not end a canceled event in time");
+            let verdict = Verdict {
+                outcome: Outcome::WorkerLost,
+                reason: "the worker did not end a canceled event in time".to_owned(),
+                is_for_one: true,
+            };
+            state.kill(&life, verdict).await;
         }
         // If the cell has ended, `listen` reports how, and fails the event or gives it back.
         Err(error) => {
             tracing::debug!(%error, "the stream of an event broke off");
-            sleep(LOST_WITHIN).await;
-            state.condemn(
-                Outcome::WorkerLost,
-                format!("the worker's process broke off an event: {error}"),
-            );
+            sleep(TOLD_WITHIN).await;
+            let verdict = Verdict {
+                outcome: Outcome::WorkerLost,
+                reason: format!("the worker's process broke off an event: {error}"),
+                is_for_one: false,
+            };
+            state.kill(&life, verdict).await;
         }
     }
     served.withdraw(number);
