@@ -23,8 +23,19 @@ pub(crate) fn tasks_max() -> Option<u64> {
 /// An OS thread as the scheduler sees it.
 #[derive(Debug, Default)]
 pub(crate) struct OsThread {
-    /// `schedstat` of the thread; `None` outside Linux.
-    schedstat: Option<PathBuf>,
+    /// The thread's folder in `/proc`; `None` outside Linux.
+    folder: Option<PathBuf>,
+}
+
+/// The times of an OS thread, in total, and its state. Zero if the system does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OsTimes {
+    /// Time on a processor.
+    pub(crate) ran: Duration,
+    /// Ended waits for a processor.
+    pub(crate) waited: Duration,
+    /// True if the thread has a processor or waits for one. False if it sleeps.
+    pub(crate) is_runnable: bool,
 }
 
 impl OsThread {
@@ -33,17 +44,31 @@ impl OsThread {
         let proc = Path::new("/proc");
         let own = fs::read_link(proc.join("thread-self")).ok();
         Self {
-            schedstat: own.map(|own| proc.join(own).join("schedstat")),
+            folder: own.map(|own| proc.join(own)),
         }
     }
 
-    /// Returns how long the thread has been ready to run without a processor, in total: the second figure of `schedstat`, in
-    /// nanoseconds. Zero if the system does not tell.
-    pub(crate) fn starved_for(&self) -> Duration {
-        let text = self.schedstat.as_ref().and_then(|file| fs::read_to_string(file).ok());
-        let nanoseconds = text.and_then(|text| text.split_whitespace().nth(1)?.parse().ok());
-        nanoseconds.map_or(Duration::ZERO, Duration::from_nanos)
+    /// Reads the times.
+    pub(crate) fn times(&self) -> OsTimes {
+        let read = |file| fs::read_to_string(self.folder.as_ref()?.join(file)).ok();
+        read("schedstat")
+            .and_then(|schedstat| times(&schedstat, &read("stat")?))
+            .unwrap_or_default()
     }
+}
+
+/// Reads `schedstat`, the nanoseconds on a processor and those of ended waits for one, and `stat`, which has the state after the
+/// thread's name in parentheses (proc_pid_stat(5)).
+fn times(schedstat: &str, stat: &str) -> Option<OsTimes> {
+    let mut figures = schedstat.split_whitespace();
+    let mut time = || Some(Duration::from_nanos(figures.next()?.parse().ok()?));
+    let (ran, waited) = (time()?, time()?);
+    let (_, state) = stat.rsplit_once(')')?;
+    Some(OsTimes {
+        ran,
+        waited,
+        is_runnable: state.trim_start().starts_with('R'),
+    })
 }
 
 fn memory_bytes_below(root: &Path) -> Option<u64> {
@@ -100,6 +125,32 @@ mod tests {
             fs::write(path, text).expect("a file");
         }
         root
+    }
+
+    #[test]
+    fn the_times_and_the_state_of_a_thread_are_read() {
+        let expected = OsTimes {
+            ran: Duration::from_nanos(7),
+            waited: Duration::from_nanos(8),
+            is_runnable: true,
+        };
+        assert_eq!(times("7 8 9\n", "12 (a) S (b) R 1 1"), Some(expected));
+        let sleeps = OsTimes {
+            is_runnable: false,
+            ..expected
+        };
+        assert_eq!(times("7 8 9\n", "12 (R) S 1 1"), Some(sleeps));
+        assert_eq!(times("7\n", "12 (R) S 1 1"), None);
+        assert_eq!(OsThread::default().times(), OsTimes::default());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_thread_that_runs_is_runnable() {
+        let thread = OsThread::current();
+        assert!(thread.times().is_runnable);
+        // The system adds the time of a thread that runs at its next tick.
+        while thread.times().ran == Duration::ZERO {}
     }
 
     const MEMINFO: (&str, &str) = ("proc/meminfo", "MemTotal:        8000000 kB\nMemFree: 1 kB\n");

@@ -8,6 +8,7 @@ use isopod_outcome::{Failure, Outcome};
 
 use crate::engine::{Engine, SlotId, Stop, WorkerId};
 use crate::health::Unhealthy;
+use crate::machine::OsTimes;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::state::slots::Running;
 use crate::state::{Departure, Effects, Hosted, Life, Mail, Phase, State};
@@ -15,6 +16,10 @@ use crate::time::after;
 
 /// Time for a worker whose code was terminated to report this itself, with more detail.
 const FIRST_SAY: Duration = Duration::from_millis(30);
+
+/// Maximum time without a processor that does not count before a thread is lost, in multiples of the time that it has. Callers of a
+/// start wait for that.
+const HELD_UP_MAX: u32 = 9;
 
 impl<E: Engine> State<E> {
     /// Records that the engine told a worker to stop, so that the supervisor detects a stuck thread.
@@ -60,10 +65,10 @@ impl<E: Engine> State<E> {
             let patience = grace.saturating_add(E::native_max(&hosted.version.script));
             let next = match hosted.back_by(self.settings.wall_grace, now) {
                 Some(due) if due <= now => {
-                    let starved = slot.os.starved_for();
-                    let overdue = Overdue::since(hosted.overdue, due, now, starved);
+                    let times = slot.os.times();
+                    let overdue = Overdue::since(hosted.overdue, due, now, times);
                     hosted.overdue = Some(overdue);
-                    overdue.lost_at(patience, starved)
+                    overdue.lost_at(patience, now, times)
                 }
                 Some(due) => due,
                 None => continue,
@@ -284,25 +289,28 @@ pub(super) struct Overdue {
     due: Instant,
     /// The time at which the supervisor saw it. The supervisor may be late, too.
     seen: Instant,
-    /// The thread's total time without a processor until then.
-    starved: Duration,
+    /// The thread's times until then.
+    times: OsTimes,
 }
 
 impl Overdue {
     /// Returns `before` if it is about the same time, or a new record.
-    fn since(before: Option<Self>, due: Instant, now: Instant, starved: Duration) -> Self {
-        let new = Self {
-            due,
-            seen: now,
-            starved,
-        };
+    fn since(before: Option<Self>, due: Instant, now: Instant, times: OsTimes) -> Self {
+        let new = Self { due, seen: now, times };
         before.filter(|before| before.due == due).unwrap_or(new)
     }
 
-    /// Returns the time at which the thread is lost. Time without a processor, on a machine with more to do than it can, does not
-    /// count.
-    fn lost_at(&self, patience: Duration, starved: Duration) -> Instant {
-        after(self.seen, patience.saturating_add(starved.saturating_sub(self.starved)))
+    /// Returns the time at which the thread is lost if it goes on as it does. Time without a processor does not count, on a machine
+    /// with more to do than it can, up to [`HELD_UP_MAX`].
+    fn lost_at(&self, patience: Duration, now: Instant, times: OsTimes) -> Instant {
+        let held_up = match times.is_runnable {
+            // Includes the wait that has not ended.
+            true => now
+                .saturating_duration_since(self.seen)
+                .saturating_sub(times.ran.saturating_sub(self.times.ran)),
+            false => times.waited.saturating_sub(self.times.waited),
+        };
+        after(self.seen, patience.saturating_add(held_up.min(patience * HELD_UP_MAX)))
     }
 }
 
@@ -320,25 +328,55 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(1);
 
+    fn seconds(ran: u64, waited: u64, is_runnable: bool) -> OsTimes {
+        OsTimes {
+            ran: Duration::from_secs(ran),
+            waited: Duration::from_secs(waited),
+            is_runnable,
+        }
+    }
+
     #[test]
-    fn a_thread_without_a_processor_has_more_time() {
+    fn a_thread_that_has_a_processor_or_sleeps_has_the_grace() {
         let due = Instant::now();
-        let (seen, before) = (due + Duration::from_millis(5), Duration::from_secs(70));
-        let overdue = Overdue::since(None, due, seen, before);
-        assert_eq!(overdue.lost_at(GRACE, before), seen + GRACE);
-        let starved = Duration::from_millis(300);
-        assert_eq!(overdue.lost_at(GRACE, before + starved), seen + GRACE + starved);
+        let seen = due + Duration::from_millis(5);
+        for is_runnable in [true, false] {
+            let overdue = Overdue::since(None, due, seen, seconds(70, 30, is_runnable));
+            assert_eq!(overdue.lost_at(GRACE, seen, seconds(70, 30, is_runnable)), seen + GRACE);
+        }
+        let overdue = Overdue::since(None, due, seen, seconds(70, 30, true));
+        assert_eq!(
+            overdue.lost_at(GRACE, seen + GRACE, seconds(71, 30, true)),
+            seen + GRACE
+        );
+        assert_eq!(
+            overdue.lost_at(GRACE, seen + GRACE, seconds(70, 30, false)),
+            seen + GRACE
+        );
         // The system does not tell any more.
-        assert_eq!(overdue.lost_at(GRACE, Duration::ZERO), seen + GRACE);
+        assert_eq!(overdue.lost_at(GRACE, seen + GRACE, OsTimes::default()), seen + GRACE);
+    }
+
+    #[test]
+    fn time_without_a_processor_does_not_count_up_to_a_limit() {
+        let due = Instant::now();
+        let overdue = Overdue::since(None, due, due, seconds(70, 30, true));
+        // It still waits.
+        let now = due + 3 * GRACE;
+        assert_eq!(overdue.lost_at(GRACE, now, seconds(70, 30, true)), now + GRACE);
+        // It has waited, and sleeps.
+        assert_eq!(overdue.lost_at(GRACE, now, seconds(70, 32, false)), due + 3 * GRACE);
+        let late = due + 60 * GRACE;
+        assert_eq!(overdue.lost_at(GRACE, late, seconds(70, 30, true)), due + 10 * GRACE);
     }
 
     #[test]
     fn the_first_look_counts_until_something_else_is_due() {
         let due = Instant::now();
-        let first = Overdue::since(None, due, due, Duration::ZERO);
-        let later = due + GRACE;
-        assert_eq!(Overdue::since(Some(first), due, later, GRACE), first);
-        let other = Overdue::since(Some(first), later, later, GRACE);
-        assert_eq!((other.due, other.seen, other.starved), (later, later, GRACE));
+        let first = Overdue::since(None, due, due, OsTimes::default());
+        let (later, times) = (due + GRACE, seconds(1, 1, true));
+        assert_eq!(Overdue::since(Some(first), due, later, times), first);
+        let other = Overdue::since(Some(first), later, later, times);
+        assert_eq!((other.due, other.seen, other.times), (later, later, times));
     }
 }
