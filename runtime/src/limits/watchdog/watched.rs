@@ -7,7 +7,7 @@
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -32,8 +32,9 @@ const LOOP: u64 = 1 << 32;
 /// Half a second: collecting a full heap takes time, and an earlier termination would wait for the same safe points.
 const BLAME_LOOKS_MAX: u32 = 100;
 
-/// 200 ms: code with safe points reaches one sooner.
-const END_LOOKS_MAX: u32 = 40;
+/// CPU time of a turn after it was ended, until its thread's priority is lowered: that which a pool gives it by default before the
+/// thread is lost. With a lower priority it might never return on a busy machine.
+const END_CPU_MAX: Duration = Duration::from_secs(1);
 
 /// Numbers of two requests: which event is to blame, and how much memory is in use.
 pub(super) const BLAME: usize = usize::MAX;
@@ -119,8 +120,8 @@ pub(crate) struct Watched {
     pub(super) native: NativeInterrupt,
     on_notice: Option<OnNotice>,
     priority: OsPriority,
-    /// Number of samples since the turn was ended.
-    end_looks: AtomicU32,
+    /// CPU time of the thread at the first sample after the turn was ended.
+    end_cpu: OnceLock<Duration>,
     /// The turn at the last sample. Used by the watchdog only.
     last_turn: AtomicU64,
     /// The isolate's thread.
@@ -169,7 +170,7 @@ impl Watched {
             native: NativeInterrupt::default(),
             on_notice,
             priority,
-            end_looks: AtomicU32::new(0),
+            end_cpu: OnceLock::new(),
             last_turn: AtomicU64::new(0),
             thread: thread::current().id(),
         }
@@ -235,7 +236,9 @@ impl Watched {
 
     /// Lowers the priority of a turn that continues long after it was ended: native code that cannot be interrupted.
     pub(super) fn lower_priority_of_the_lost(&self) {
-        if self.end_looks.fetch_add(1, Ordering::Relaxed) >= END_LOOKS_MAX {
+        let Some(cpu) = self.clock.elapsed() else { return };
+        let since = self.end_cpu.get_or_init(|| cpu);
+        if cpu.saturating_sub(*since) >= END_CPU_MAX {
             self.priority.lower_if(|| true);
         }
     }
