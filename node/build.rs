@@ -12,10 +12,70 @@ const PREFIX: &str = "ext:deno_node/";
 /// Scripts that use the global `process`, which a worker may not have.
 const USE_PROCESS: &[&str] = &["zlib.js"];
 
-/// Lines of scripts in the snapshot with others in their place: path, line, replacement.
+/// Parts of scripts in the snapshot with others in their place: path, part, replacement.
 ///
-/// A snapshot does not keep that a buffer cannot be transferred. So the first pool is made when there is something to put into it.
-const REPLACED: &[(&str, &str, &str)] = &[("internal/buffer.mjs", "createPool();", "poolSize = 0; poolOffset = 1;")];
+/// A snapshot does not keep that a buffer cannot be transferred. So the first pool is made when there is something to put into it, and
+/// `snapshot.js`, which does that too, drops its pool.
+///
+/// Reading the 294 classes of errors from a snapshot, and what they are made of, takes longer than all the rest of Node.js in it. So
+/// they are loaded with the first error, and `inspect` when it is called.
+const REPLACED: &[(&str, &str, &str)] = &[
+    (
+        "internal/buffer.mjs",
+        "\ncreatePool();\n",
+        "\n(internals.isopodDropPool = () => { poolSize = 0; poolOffset = 1; allocPool = allocBuffer = undefined; })();\n",
+    ),
+    (
+        "internal/buffer.mjs",
+        "const {\n  ERR_INVALID_ARG_TYPE,\n  ERR_INVALID_STATE,\n  genericNodeError,\n} = \
+         core.loadExtScript(\"ext:deno_node/internal/errors.ts\");\n",
+        "const __errors = () => core.loadExtScript(\"ext:deno_node/internal/errors.ts\");\n\
+         const genericNodeError = (message, properties) => __errors().genericNodeError(message, properties);\n",
+    ),
+    (
+        "internal/buffer.mjs",
+        "new ERR_INVALID_ARG_TYPE(",
+        "new (__errors().ERR_INVALID_ARG_TYPE)(",
+    ),
+    (
+        "internal/buffer.mjs",
+        "new ERR_INVALID_STATE(",
+        "new (__errors().ERR_INVALID_STATE)(",
+    ),
+    (
+        "internal/buffer.mjs",
+        "const { inspect: utilInspect } = core.loadExtScript(\n  \"ext:deno_node/internal/util/inspect.mjs\",\n);\n",
+        "const utilInspect = (value, options) =>\n  \
+         core.loadExtScript(\"ext:deno_node/internal/util/inspect.mjs\").inspect(value, options);\n",
+    ),
+    (
+        "internal/error_codes.ts",
+        "const codes: Record<string, any> = {};\n",
+        "const codes = { __proto__: new __bootstrap.primordials.Proxy({ __proto__: null }, {\n  \
+           __proto__: null,\n  \
+           get: (_, name) => {\n    \
+             __bootstrap.core.loadExtScript(\"ext:deno_node/internal/errors.ts\");\n    \
+             return __bootstrap.primordials.ObjectHasOwn(codes, name) ? codes[name] : undefined;\n  \
+           },\n\
+         }) };\n",
+    ),
+    (
+        "internal/util.mjs",
+        "const { ERR_UNKNOWN_SIGNAL } = core.loadExtScript(\n  \"ext:deno_node/internal/errors.ts\",\n);\n",
+        "",
+    ),
+    (
+        "internal/util.mjs",
+        "new ERR_UNKNOWN_SIGNAL(",
+        "new (core.loadExtScript(\"ext:deno_node/internal/errors.ts\").ERR_UNKNOWN_SIGNAL)(",
+    ),
+    (
+        "internal/util.mjs",
+        "const { os } = core.loadExtScript(\n  \"ext:deno_node/internal_binding/constants.ts\",\n);\n",
+        "const os = {\n  __proto__: null,\n  get signals() {\n    \
+           return core.loadExtScript(\"ext:deno_node/internal_binding/constants.ts\").os.signals;\n  },\n};\n",
+    ),
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -77,12 +137,11 @@ fn in_surroundings(code: &str, uses_process: bool) -> String {
     format!("(({{ bootstrap: __bootstrap, Deno{process} }}) => (\n{call}\n))({surroundings});\n")
 }
 
-/// Replaces the lines of [`REPLACED`].
+/// Replaces the parts in [`REPLACED`].
 fn replaced(name: &str, mut script: String) -> String {
-    for (_, line, replacement) in REPLACED.iter().filter(|(path, ..)| *path == name) {
-        let line = format!("\n{line}\n");
-        assert_eq!(script.matches(&line).count(), 1, "{name} has one line {line}");
-        script = script.replace(&line, &format!("\n{replacement}\n"));
+    for (_, part, replacement) in REPLACED.iter().filter(|(path, ..)| *path == name) {
+        assert!(script.contains(part), "{name} has {part}");
+        script = script.replace(part, replacement);
     }
     script
 }

@@ -11,6 +11,8 @@
 
 mod ops;
 
+use std::borrow::Cow;
+
 use deno_core::{Extension, ExtensionFileSource};
 
 pub use self::ops::Bundle;
@@ -19,10 +21,32 @@ mod vendored {
     include!(concat!(env!("OUT_DIR"), "/vendored.rs"));
 }
 
+/// The scripts that a snapshot has evaluated. All others are loaded when they are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evaluated {
+    /// Those of the globals: `Buffer`, `process`, timers.
+    Globals,
+    /// Also those of modules that most others are made of, such as `node:events` and `node:stream`.
+    Modules,
+}
+
+/// The script that loads those of [`Evaluated::Modules`], and its path.
+const MODULES: (&str, &str) = (
+    "ext:isopod_node/snapshot_modules.js",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/js/snapshot_modules.js"),
+);
+
 /// The extensions with Node.js modules, in the order required by the snapshot. They come after those of `isopod-ext`.
 #[must_use]
-pub fn extensions() -> Vec<Extension> {
+pub fn extensions(evaluated: Evaluated) -> Vec<Extension> {
     let mut node = ops::isopod_node::init();
+    if evaluated == Evaluated::Modules {
+        let (specifier, path) = MODULES;
+        let mut scripts = node.esm_files.into_owned();
+        scripts.push(ExtensionFileSource::loaded_during_snapshot(specifier, path));
+        node.esm_files = Cow::Owned(scripts);
+        node.esm_entry_point = Some(specifier);
+    }
     let own = |name: &'static str| name.starts_with("ext:deno_node/").then_some(name);
     let replaced: Vec<_> = node
         .lazy_loaded_js_files

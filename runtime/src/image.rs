@@ -2,6 +2,17 @@
 
 use deno_core::Extension;
 
+/// The part of Node.js that a script uses. It decides which snapshot its workers start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum NodeUse {
+    /// Nothing.
+    None,
+    /// The globals, or modules that have the same in them.
+    Globals,
+    /// Other modules.
+    Modules,
+}
+
 /// A snapshot, and the extensions in it.
 ///
 /// [`Image::stock`] is Isopod's own. Embedders create custom ones with `isopod::extend::build_snapshot` in a build
@@ -37,32 +48,45 @@ impl Image {
         crate::image!(isopod_ext::extensions)
     }
 
-    /// This image with Node.js modules; `None` if there is none. Only the stock image has a counterpart with them.
-    pub(crate) fn with_node(self) -> Option<Self> {
+    /// This image with Node.js modules; `None` if there is none. Only the stock image has counterparts with them.
+    pub(crate) fn with_node(self, used: NodeUse) -> Option<Self> {
         let is_stock = std::ptr::eq(self.snapshot, Self::stock().snapshot);
-        is_stock.then(Self::stock_with_node).flatten()
+        is_stock.then(|| Self::stock_with_node(used)).flatten()
     }
 
     #[cfg(feature = "node")]
-    fn stock_with_node() -> Option<Self> {
-        mod isopod_image {
+    fn stock_with_node(used: NodeUse) -> Option<Self> {
+        mod globals {
             include!(concat!(env!("OUT_DIR"), "/isopod_node_image.rs"));
         }
+        mod modules {
+            include!(concat!(env!("OUT_DIR"), "/isopod_node_modules_image.rs"));
+        }
+        // They differ only in what is evaluated.
         let extensions = || {
             let mut all = isopod_ext::extensions();
-            all.extend(isopod_node::extensions());
+            all.extend(isopod_node::extensions(isopod_node::Evaluated::Globals));
             all
         };
-        Some(Self::new(
-            isopod_image::SNAPSHOT,
-            isopod_image::RESIDUAL_JS,
-            isopod_image::RESIDUAL_ESM,
-            extensions,
-        ))
+        match used {
+            NodeUse::None => None,
+            NodeUse::Globals => Some(Self::new(
+                globals::SNAPSHOT,
+                globals::RESIDUAL_JS,
+                globals::RESIDUAL_ESM,
+                extensions,
+            )),
+            NodeUse::Modules => Some(Self::new(
+                modules::SNAPSHOT,
+                modules::RESIDUAL_JS,
+                modules::RESIDUAL_ESM,
+                extensions,
+            )),
+        }
     }
 
     #[cfg(not(feature = "node"))]
-    const fn stock_with_node() -> Option<Self> {
+    const fn stock_with_node(_used: NodeUse) -> Option<Self> {
         None
     }
 }
@@ -88,4 +112,32 @@ macro_rules! image {
             $extensions,
         )
     }};
+}
+
+#[cfg(all(test, feature = "node"))]
+mod tests {
+    use super::{Image, NodeUse};
+
+    /// The first script that a worker loads costs more than its own time.
+    #[test]
+    fn a_worker_that_uses_globals_of_node_finds_their_scripts_in_its_snapshot() {
+        let loads = |used, name: &str| {
+            let image = Image::stock().with_node(used).expect("the stock image has it");
+            image.residual_js.iter().any(|(residual, _)| *residual == name)
+        };
+        for name in [
+            "ext:deno_node/buffer.ts",
+            "ext:deno_node/internal/buffer.mjs",
+            "ext:isopod_node/process.js",
+            "ext:isopod_node/start.js",
+            "ext:isopod_node/timers.js",
+        ] {
+            assert!(!loads(NodeUse::Globals, name), "{name}");
+            assert!(!loads(NodeUse::Modules, name), "{name}");
+        }
+        for name in ["ext:deno_node/internal/errors.ts", "ext:deno_node/_events.mjs"] {
+            assert!(loads(NodeUse::Globals, name), "{name}");
+            assert!(!loads(NodeUse::Modules, name), "{name}");
+        }
+    }
 }

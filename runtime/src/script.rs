@@ -17,6 +17,7 @@ use isopod_ext::files::FileAccess;
 use isopod_ext::quotas::WasmTypes;
 use serde_json::Value;
 
+use crate::image::NodeUse;
 use crate::module_loader::{CodeCache, ModuleCache};
 use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError, ModulesLoaded, project_root};
 use crate::{Compatibility, Limits};
@@ -56,8 +57,8 @@ pub struct Script {
     pub(crate) console: Console,
     pub(crate) command: Option<Command>,
     pub(crate) compatibility: Compatibility,
-    /// True if its workers have Node.js modules; set when a worker starts.
-    pub(crate) uses_node: OnceLock<bool>,
+    /// The part of Node.js that its workers need; set when a worker starts.
+    pub(crate) uses_node: OnceLock<NodeUse>,
     /// Types of WebAssembly that its workers have added.
     pub(crate) wasm_types: Arc<WasmTypes>,
     pub(crate) code_cache: CodeCache,

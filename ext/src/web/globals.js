@@ -58,15 +58,15 @@ const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const clone = core.loadExtScript("ext:isopod_web/clone.js");
 const interfaces = core.loadExtScript("ext:isopod_web/interfaces.js");
 const { Scheduler, scheduler } = core.loadExtScript("ext:isopod_web/scheduler.js");
+// The snapshot does not keep V8's fast calls: when a worker loads its first script, deno_core replaces functions of the classes that it
+// finds here, and would bring back what `interfaces` has removed from these.
+for (const name of new SafeArrayIterator(["Crypto", "CryptoKey", "SubtleCrypto"])) delete core.ops[name];
 
 const lazy = (specifier, prepared = (loaded) => loaded) => {
   let loaded;
   return () => {
     if (loaded !== undefined) return loaded;
-    const script = core.loadExtScript(specifier);
-    // The first script that is loaded brings one of these back, as in `boot`.
-    interfaces.removeStatics();
-    return loaded = prepared(script);
+    return loaded = prepared(core.loadExtScript(specifier));
   };
 };
 /** A script with an interface, loaded on first use. */
@@ -329,8 +329,6 @@ const boot = (function boot(options) {
   // User code can access the APIs above, but not the ops below them.
   guards.limitMemory(globalThis);
   limitTypes(globalThis);
-  // V8's fast calls are not in the snapshot, so one of these is back.
-  interfaces.removeStatics();
   delete globalThis.Deno;
   delete globalThis.__bootstrap;
   delete globalThis.__isopod;
@@ -343,6 +341,8 @@ const boot = (function boot(options) {
 setTimeOrigin();
 console.setNoColorFns(() => true, () => true);
 handlers.start(globalThis);
+new Request("https://localhost/");
+new Response("text");
 
 // The host's entry points, until boot() deletes them.
 globalThis.__isopod = {

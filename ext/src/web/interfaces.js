@@ -201,5 +201,5 @@ const secretOf = (key) => ReflectApply(exportNodeMaterial, CryptoKey, [key]).dat
 /** A key from its bytes. */
 const importKey = (...args) => ReflectApply(importSync, CryptoKey, args);
 
-return { addKeys, addOther, addOthers, getCrypto, importKey, keyMaterial, removeStatics, secretOf };
+return { addKeys, addOther, addOthers, getCrypto, importKey, keyMaterial, secretOf };
 })();

@@ -1,6 +1,6 @@
 // The module `node:process`: https://nodejs.org/api/process.html
 // A worker is not a process: members that would show or change the process are constant or throw. A command has one: its arguments,
-// variables, standard streams and exit code are those of `isopod:process`.
+// variables, standard streams and exit code are those of `isopod:process`. In the snapshot; `beginProcess` adds what differs between workers.
 
 (function () {
 const { core, internals, primordials } = __bootstrap;
@@ -27,23 +27,23 @@ const VERSION = "26.5.1";
 
 // ---- environment
 
+const variables = {};
+
 /** The worker's own variables, or those of a command. As in Node.js, every value is text. */
-const env = new Proxy(copyOfEnv(), {
+const env = new Proxy(variables, {
   __proto__: null,
   set: (target, name, value, receiver) => ReflectSet(target, name, typeof name === "symbol" ? value : String(value), receiver),
   defineProperty: (target, name, property) =>
     ReflectDefineProperty(target, name, "value" in property ? { ...property, value: String(property.value) } : property),
 });
 
-function copyOfEnv() {
-  const copy = {};
+function copyEnv() {
   const set = (name, value) =>
-    ObjectDefineProperty(copy, name, { __proto__: null, value, configurable: true, enumerable: true, writable: true });
+    ObjectDefineProperty(variables, name, { __proto__: null, value, configurable: true, enumerable: true, writable: true });
   for (const { 0: name, 1: value } of new SafeArrayIterator(internals.isopodNode.env)) set(name, value);
   // The permitted variables of a command. A worker has none.
   const { env } = internals.isopodProcess;
   for (const name of new SafeArrayIterator(ObjectKeys(env))) set(name, env[name]);
-  return copy;
 }
 
 // ---- what a worker cannot do
@@ -283,13 +283,26 @@ function becomeCommand() {
   globalThis.addEventListener("unload", () => emitter?.emit("exit", exitCode ?? 0));
 }
 
-if (internals.isopodProcess.isCommand) becomeCommand();
+// ---- the module
 
-// Without lazily loaded members, which a copy would load.
-const { stderr: _1, stdin: _2, stdout: _3, ...names } = { ...ObjectGetOwnPropertyDescriptors(process) };
 const exported = { __proto__: null, default: process, process };
-for (const name of new SafeArrayIterator(ObjectKeys(names))) {
-  if ("value" in names[name]) exported[name] = names[name].value;
+
+function exportMembers() {
+  // Without lazily loaded members, which a copy would load.
+  const { stderr: _1, stdin: _2, stdout: _3, ...names } = { ...ObjectGetOwnPropertyDescriptors(process) };
+  for (const name of new SafeArrayIterator(ObjectKeys(names))) {
+    if ("value" in names[name]) exported[name] = names[name].value;
+  }
 }
+
+exportMembers();
+/** Called once, when the worker starts. */
+internals.isopodBeginProcess = function beginProcess() {
+  copyEnv();
+  if (!internals.isopodProcess.isCommand) return;
+  becomeCommand();
+  delete exported.exitCode;
+  exportMembers();
+};
 return exported;
 })();

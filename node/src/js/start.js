@@ -56,6 +56,7 @@ function start(global, options, bindings) {
     // The web's timers, with their quotas.
     timers: { setTimeout, setInterval, clearTimeout },
   };
+  internals.isopodBeginProcess();
   if (!options.globals) return;
   now(global, "global", global);
   later(global, "Buffer", () => core.loadExtScript("ext:deno_node/internal/buffer.mjs").Buffer);

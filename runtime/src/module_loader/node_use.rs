@@ -1,10 +1,11 @@
-//! Decides whether a script uses Node.js: a worker without Node.js modules starts faster and is smaller.
+//! Decides what a script uses of Node.js: a worker without Node.js modules starts faster and is smaller.
 
 use std::collections::HashSet;
 
 use deno_core::url::Url;
 
 use super::loads_too_long;
+use crate::image::NodeUse;
 use crate::limits::has_to_stop;
 use crate::modules::{ModuleCode, ModuleKind, PROVIDED, RequestedType, file_of, is_node};
 use crate::{NodeCompat, Script};
@@ -12,11 +13,15 @@ use crate::{NodeCompat, Script};
 /// Globals of Node.js. A module that has one of these words may use it.
 const GLOBALS: &[&str] = &["Buffer", "process", "global", "setImmediate", "clearImmediate"];
 
-/// Returns true if the script imports a Node.js module, or contains the name of one of its globals. Follows literal imports
+/// Modules that have nothing but globals and what they are made of.
+const OF_GLOBALS: &[&str] = &["buffer", "process", "timers"];
+
+/// Finds the Node.js modules that the script imports, and the names of its globals. Follows literal imports
 /// and reads these modules, as loading them does. Errors are left to loading, except that the start takes too long.
-pub(crate) fn uses_node(script: &Script) -> Result<bool, String> {
+pub(crate) fn uses_node(script: &Script) -> Result<NodeUse, String> {
+    let mut used = NodeUse::None;
     if script.compatibility.node < NodeCompat::Prefixed {
-        return Ok(false);
+        return Ok(used);
     }
     let mut largest: Option<(Url, usize)> = None;
     let has_globals = script.compatibility.node == NodeCompat::Full;
@@ -31,7 +36,11 @@ pub(crate) fn uses_node(script: &Script) -> Result<bool, String> {
             if url.path() == "async_hooks" {
                 continue;
             }
-            return Ok(true);
+            if !OF_GLOBALS.contains(&url.path()) {
+                return Ok(NodeUse::Modules);
+            }
+            used = NodeUse::Globals;
+            continue;
         }
         let file = file_of(&url);
         let commonjs = match script.loader.commonjs(&file) {
@@ -49,7 +58,7 @@ pub(crate) fn uses_node(script: &Script) -> Result<bool, String> {
                 return Err(error.to_string());
             }
             if has_globals && named {
-                return Ok(true);
+                used = NodeUse::Globals;
             }
             let imports = imports.into_iter().flatten().filter_map(|url| Url::parse(&url).ok());
             left.extend(imports.filter(|found| seen.insert(found.clone())));
@@ -69,18 +78,18 @@ pub(crate) fn uses_node(script: &Script) -> Result<bool, String> {
         let (ModuleKind::JavaScript, ModuleCode::Text(code)) = (module.kind, &module.code) else {
             continue;
         };
-        if has_globals && names_global(code) {
-            return Ok(true);
-        }
         if code.contains("require") && names_module(code) {
-            return Ok(true);
+            return Ok(NodeUse::Modules);
+        }
+        if has_globals && used == NodeUse::None && names_global(code) {
+            used = NodeUse::Globals;
         }
         if code.contains("import") || code.contains("export") {
             let imports = script.loader.imports(&url, code).map_err(|error| error.to_string())?;
             left.extend(imports.into_iter().filter(|found| seen.insert(found.clone())));
         }
     }
-    Ok(false)
+    Ok(used)
 }
 
 fn names_global(code: &str) -> bool {
@@ -119,6 +128,7 @@ fn has_word(text: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{has_word, uses_node};
+    use crate::image::NodeUse;
     use crate::{Compatibility, NodeCompat, Script};
 
     #[test]
@@ -131,7 +141,7 @@ mod tests {
         }
     }
 
-    fn uses(node: NodeCompat, main: &str, other: &str) -> bool {
+    fn uses(node: NodeCompat, main: &str, other: &str) -> NodeUse {
         let script = Script::builder("a")
             .source(main)
             .module("./other.js", other)
@@ -144,26 +154,44 @@ mod tests {
     #[test]
     fn imports_and_names_of_globals_are_uses() {
         let used = |main, other| uses(NodeCompat::Full, main, other);
-        assert!(used("import 'node:util'", ""));
-        assert!(used("import 'cloudflare:node'", ""));
-        assert!(used("import 'util'", ""));
-        assert!(used("import('node:util')", ""));
-        assert!(used("import './other.js'", "export * from 'node:path'"));
-        assert!(used("import './other.js'", "process.exit()"));
-        assert!(used("export const util = () => require('node:util')", ""));
-        assert!(!used("export const other = () => require('./util')", ""));
-        assert!(used("import './common.cjs'", "require('util')"));
-        assert!(used("import './common.cjs'", "exports.b = () => Buffer"));
-        assert!(!used("import './common.cjs'", "exports.b = 1"));
-        assert!(!used("import 'node:async_hooks'", ""));
-        assert!(!used("import './other.js'", "globalThis.a = 1"));
-        assert!(!used("import './missing.js'", ""));
+        for (main, other) in [
+            ("import 'node:util'", ""),
+            ("import 'cloudflare:node'", ""),
+            ("import 'util'", ""),
+            ("import('node:util')", ""),
+            ("import './other.js'", "export * from 'node:path'"),
+            ("import './other.js'; Buffer", "export * from 'node:path'"),
+            ("import 'node:buffer'; import './other.js'", "import 'node:path'"),
+            ("export const util = () => require('node:util')", ""),
+            ("import './common.cjs'", "require('util')"),
+            ("import './common.cjs'", "require('util'); Buffer"),
+        ] {
+            assert_eq!(used(main, other), NodeUse::Modules, "{main} {other}");
+        }
+        for (main, other) in [
+            ("import 'node:buffer'", ""),
+            ("import 'node:process'; import 'node:timers'", ""),
+            ("import './other.js'", "process.exit()"),
+            ("import './common.cjs'", "exports.b = () => Buffer"),
+            ("Buffer; import './common.cjs'", "exports.b = 1"),
+        ] {
+            assert_eq!(used(main, other), NodeUse::Globals, "{main} {other}");
+        }
+        for (main, other) in [
+            ("export const other = () => require('./util')", ""),
+            ("import './common.cjs'", "exports.b = 1"),
+            ("import 'node:async_hooks'", ""),
+            ("import './other.js'", "globalThis.a = 1"),
+            ("import './missing.js'", ""),
+        ] {
+            assert_eq!(used(main, other), NodeUse::None, "{main} {other}");
+        }
     }
 
     #[test]
     fn compatibility_limits_what_is_a_use() {
-        assert!(!uses(NodeCompat::Off, "import 'node:util'; Buffer", ""));
-        assert!(uses(NodeCompat::Prefixed, "import 'node:util'", ""));
-        assert!(!uses(NodeCompat::Prefixed, "Buffer", ""));
+        assert_eq!(uses(NodeCompat::Off, "import 'node:util'; Buffer", ""), NodeUse::None);
+        assert_eq!(uses(NodeCompat::Prefixed, "import 'node:util'", ""), NodeUse::Modules);
+        assert_eq!(uses(NodeCompat::Prefixed, "Buffer", ""), NodeUse::None);
     }
 }

@@ -102,14 +102,14 @@ impl Worker {
     fn new(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
         let limits = &script.limits;
         let template = &thread.template;
-        let uses_node = match script.uses_node.get() {
+        let node_use = match script.uses_node.get() {
             Some(known) => *known,
             None => {
                 let known = uses_node(script).map_err(|message| Fault::new(FaultKind::BootFailed, message))?;
                 *script.uses_node.get_or_init(|| known)
             }
         };
-        let with_node = uses_node.then(|| template.image().with_node()).flatten();
+        let with_node = template.image().with_node(node_use);
         let image = with_node.unwrap_or_else(|| template.image());
         let loader = ScriptLoader::new(script.clone(), template.clone());
         let mut extensions = (image.extensions)();

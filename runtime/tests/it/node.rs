@@ -65,6 +65,42 @@ fn a_script_without_node_has_no_trace_of_it() {
     assert_eq!(call(look, "look", vec![]).unwrap(), json!([]));
 }
 
+/// deno_core changes its functions when a worker loads its first script.
+#[test]
+fn functions_of_the_runtime_stay_hidden_when_scripts_of_node_are_loaded() {
+    let source = "
+        import { Buffer } from 'node:buffer';
+        const names = () => [Crypto, CryptoKey].flatMap(Object.getOwnPropertyNames);
+        const before = [names(), Buffer.from('a').length];
+        export const look = () => [...before, typeof process.stdout.write, names()];";
+    let plain = ["length", "name", "prototype"].repeat(2);
+    let given = call(script(source), "look", vec![]).unwrap();
+    assert_eq!(given, json!([plain, 1, "function", plain]));
+}
+
+/// The scripts of errors and of `inspect` are loaded when they are needed.
+#[test]
+fn a_script_with_buffers_alone_has_their_errors_and_representation() {
+    let source = "export const look = () => {
+        const failed = (act) => { try { act(); } catch (error) { return [error.name, error.code, error instanceof TypeError]; } };
+        return [
+            failed(() => Buffer.from(1)),
+            failed(() => Buffer.compare(Buffer.from('a'), 1)),
+            failed(() => Buffer.from('a').readInt8(1)),
+            Buffer.from('ab')[Symbol.for('nodejs.util.inspect.custom')](1, {}),
+        ];
+    };";
+    let given = call(script(source), "look", vec![]).unwrap();
+    let of_type = json!(["TypeError", "ERR_INVALID_ARG_TYPE", true]);
+    let expected = json!([
+        of_type,
+        of_type,
+        ["RangeError", "ERR_OUT_OF_RANGE", false],
+        "<Buffer 61 62>"
+    ]);
+    assert_eq!(given, expected);
+}
+
 #[test]
 fn the_environment_is_the_text_bindings_alone() {
     let source = "export const look = () => ({ ...process.env });";
