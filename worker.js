@@ -1,2 +1,0 @@
-let big;
-export default { fetch(r){ const u=new URL(r.url); if(u.pathname=='/prep'){ big="["+"1.5,".repeat(4e6)+"1]"; return new Response("p") } if(u.pathname.endsWith('/native')){ const t=performance.now(); try { const v=BigInt("9".repeat(2000000)).toString().length; return new Response('did '+v+' '+(performance.now()-t)) } catch(e) { return new Response(String(e)) } } return new Response("ok") } }
