@@ -64,8 +64,10 @@ fn whole_page(arguments: &Arguments) -> Option<&Path> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let is_chosen =
-        |path: &str| arguments.names.is_empty() || arguments.names.iter().any(|name| path.contains(name.as_str()));
+    // A folder is not there if no mirror has its archive.
+    let is_there = |path: &str| arguments.tests.join(path.split('/').next().unwrap_or_default()).is_dir();
+    let is_named = |path: &str| arguments.names.iter().any(|name| path.contains(name.as_str()));
+    let is_chosen = |path: &str| is_there(path) && (arguments.names.is_empty() || is_named(path));
     let mut tests = files::find(&arguments.tests)?;
     tests.retain(|test| is_chosen(&test.path));
     let outcomes = run::run(&arguments.tests, tests.clone(), arguments.at_once).await?;

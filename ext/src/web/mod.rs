@@ -169,6 +169,7 @@ deno_core::extension!(
         "scheduler.js",
         "subtle.js",
         "table.js",
+        "url_pattern.js",
         "urls.js",
         "weigh.js",
         "workers.js",

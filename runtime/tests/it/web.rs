@@ -52,6 +52,7 @@ checks! {
     html_is_rewritten_while_it_is_read: "html.js", "streaming";
     tokens_end_with_their_handlers: "html.js", "hostile";
     rewriters_and_their_handlers_are_bounded: "html.js", "many";
+    patterns_match_urls: "url_patterns.js", "patterns";
     operations_are_no_constructors: "built_ins.js", "operationsOfTheGlobalObject";
 }
 
