@@ -65,7 +65,12 @@ fn whole_page(arguments: &Arguments) -> Option<&Path> {
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     // A folder is not there if no mirror has its archive.
-    let is_there = |path: &str| arguments.tests.join(path.split('/').next().unwrap_or_default()).is_dir();
+    let is_there = |path: &str| {
+        arguments
+            .tests
+            .join(path.split('/').next().unwrap_or_default())
+            .is_dir()
+    };
     let is_named = |path: &str| arguments.names.iter().any(|name| path.contains(name.as_str()));
     let is_chosen = |path: &str| is_there(path) && (arguments.names.is_empty() || is_named(path));
     let mut tests = files::find(&arguments.tests)?;

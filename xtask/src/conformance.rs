@@ -32,7 +32,13 @@ const STABLE: Archive = Archive {
 const COMING: Archive = Archive {
     path: "pool/main/n/nodejs/nodejs_24.21.0+dfsg+~cs24.13.4.orig.tar.xz",
     sha256: "e6e0d1a00dfc9e31ab2b074fd99979a48be17c18e8e3edc14306736069bb8f54",
-    tests: &["compression", "urlpattern", "media", "interfaces/compression.idl", "interfaces/urlpattern.idl"],
+    tests: &[
+        "compression",
+        "urlpattern",
+        "media",
+        "interfaces/compression.idl",
+        "interfaces/urlpattern.idl",
+    ],
 };
 
 /// The folder of the tests in an archive, without its first part, which names a version.

@@ -42,7 +42,7 @@ webidl.converters.URLPatternOptions = webidl.createDictionaryConverter("URLPatte
   { key: "ignoreCase", converter: webidl.converters.boolean, defaultValue: false },
 ]);
 
-/** Whether a value is converted to a dictionary where a string is possible too. */
+/** Returns whether a value is converted to a dictionary where a string is possible too. */
 const isDictionary = (value) =>
   value === undefined || value === null || typeof value === "object" || typeof value === "function";
 
