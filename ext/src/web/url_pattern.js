@@ -31,13 +31,13 @@ const EMPTY = "^$";
 const ANYTHING = "^(.*)$";
 
 const members = [];
-for (const key of COMPONENTS) ArrayPrototypePush(members, { key, converter: webidl.converters.USVString });
+for (let i = 0; i < 8; i++) ArrayPrototypePush(members, { key: COMPONENTS[i], converter: webidl.converters.USVString });
 ArrayPrototypePush(members, { key: "baseURL", converter: webidl.converters.USVString });
 webidl.converters.URLPatternInit = webidl.createDictionaryConverter("URLPatternInit", members);
-webidl.converters.URLPatternInput = (value, ...about) =>
+webidl.converters.URLPatternInput = (value, prefix, context, options) =>
   isDictionary(value)
-    ? webidl.converters.URLPatternInit(value, ...about)
-    : webidl.converters.USVString(value, ...about);
+    ? webidl.converters.URLPatternInit(value, prefix, context, options)
+    : webidl.converters.USVString(value, prefix, context, options);
 webidl.converters.URLPatternOptions = webidl.createDictionaryConverter("URLPatternOptions", [
   { key: "ignoreCase", converter: webidl.converters.boolean, defaultValue: false },
 ]);
