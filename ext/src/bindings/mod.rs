@@ -212,6 +212,7 @@ impl<T: 'static> Installed<T> {
     }
 
     /// Returns the name of the first binding, in the order of names, whose value matches.
+    #[cfg_attr(not(feature = "sql"), allow(dead_code, reason = "used by bindings that need SQLite"))]
     pub(crate) fn find(state: &OpState, is_wanted: impl Fn(&T) -> bool) -> Option<&str> {
         let values = state.try_borrow::<Self>()?.0.iter();
         let wanted = values.filter(|(_, value)| is_wanted(value));

@@ -93,6 +93,7 @@ impl Transit {
     }
 
     /// The limit of each kind; `usize::MAX` without limits.
+    #[cfg_attr(not(feature = "sql"), allow(dead_code, reason = "used by bindings that need SQLite"))]
     pub(crate) fn bytes_max(&self) -> usize {
         self.0.as_ref().map_or(usize::MAX, |rooms| rooms.bytes_max)
     }
@@ -247,6 +248,7 @@ impl Held {
     }
 
     /// Holds the room until the last reference to these bytes is dropped.
+    #[cfg_attr(not(feature = "sql"), allow(dead_code, reason = "used by bindings that need SQLite"))]
     pub(crate) fn attach(self, bytes: Bytes) -> Bytes {
         match self.0 {
             None => bytes,
@@ -255,6 +257,7 @@ impl Held {
     }
 }
 
+#[cfg_attr(not(feature = "sql"), allow(dead_code, reason = "used by bindings that need SQLite"))]
 struct Kept {
     bytes: Bytes,
     _room: Room,

@@ -254,6 +254,7 @@ impl EventLoopIo {
     }
 
     /// Counts a use. Returns the `Io` to use: that of the worker's event loop or of its thread.
+    #[cfg_attr(not(feature = "sql"), allow(dead_code, reason = "used by bindings that need SQLite"))]
     pub(crate) fn or_of_thread(state: &OpState) -> Option<Rc<Io>> {
         let own = state.try_borrow::<Rc<Self>>().and_then(|own| own.used());
         own.or_else(|| state.try_borrow::<Rc<Io>>()).cloned()
