@@ -185,10 +185,8 @@ pub enum ModuleError {
     },
     /// V8's compiler would take more memory for the module than the limit.
     #[error(
-        "V8 would take about {} MiB of memory to compile module {file}, over the limit of {} MiB: put large data into a JSON \
-         file, split the module, or raise `modules.compiler_bytes_max`",
-        bytes >> 20,
-        limit >> 20
+        "V8 would take about {bytes} bytes of memory to compile module {file}, over the limit of {limit}: put large data into a \
+         JSON file, split the module, or raise `modules.compiler_bytes_max`"
     )]
     TooMuchToCompile {
         /// The module.

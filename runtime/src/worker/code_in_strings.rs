@@ -72,10 +72,9 @@ mod v8_callback {
 
     pub(super) fn install(runtime: &mut JsRuntime, limits: CodeInStrings) {
         let message = format!(
-            "the code is too large to compile: a string of code may have {} characters, and may need an estimated {} MiB of V8's \
-             memory (`modules.module_bytes_max`, `modules.compiler_bytes_max`)",
-            limits.length_max,
-            limits.compiler_bytes_max >> 20
+            "the code is too large to compile: a string of code may have {} characters, and may need an estimated {} bytes \
+             of V8's memory (`modules.module_bytes_max`, `modules.compiler_bytes_max`)",
+            limits.length_max, limits.compiler_bytes_max
         );
         let context = runtime.main_context();
         {
