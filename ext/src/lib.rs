@@ -63,7 +63,7 @@ pub fn extensions() -> Vec<Extension> {
                 false,
                 deno_web::InMemoryBroadcastChannel::default(),
             ),
-            "ext:deno_web/13_message_port.js",
+            &["ext:deno_web/01_urlpattern.js", "ext:deno_web/13_message_port.js"],
         ),
         deno_fetch::deno_fetch::init(deno_fetch::Options::default()),
         deno_crypto::deno_crypto::init(None),
@@ -97,9 +97,9 @@ pub fn extensions() -> Vec<Extension> {
     ]
 }
 
-/// An extension without one of its scripts, which another extension replaces.
-fn without(mut extension: Extension, specifier: &str) -> Extension {
+/// An extension without some of its scripts, which another extension replaces.
+fn without(mut extension: Extension, specifiers: &[&str]) -> Extension {
     let scripts = extension.lazy_loaded_js_files.to_mut();
-    scripts.retain(|script| script.specifier != specifier);
+    scripts.retain(|script| !specifiers.contains(&script.specifier));
     extension
 }

@@ -75,7 +75,7 @@ const lazyInterface = (name, specifier) =>
     interfaces.addOther(loaded[name]);
     return loaded;
   });
-const lazyUrlPattern = lazyInterface("URLPattern", "ext:isopod_web/url_pattern.js");
+const lazyUrlPattern = lazyInterface("URLPattern", "ext:deno_web/01_urlpattern.js");
 const lazyBroadcast = lazyInterface("BroadcastChannel", "ext:isopod_web/broadcast.js");
 const lazyEventSource = lazyInterface("EventSource", "ext:deno_fetch/27_eventsource.js");
 const lazyPairs = lazyInterface("WebSocketRequestResponsePair", "ext:isopod_objects/sockets.js");

@@ -169,11 +169,11 @@ deno_core::extension!(
         "scheduler.js",
         "subtle.js",
         "table.js",
-        "url_pattern.js",
         "urls.js",
         "weigh.js",
         "workers.js",
         "ext:deno_net/02_tls.js" = "no_tls.js",
+        "ext:deno_web/01_urlpattern.js" = "url_pattern.js",
         "ext:deno_web/13_message_port.js" = "ports.js",
     ],
     synthetic_esm = [

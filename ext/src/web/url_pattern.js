@@ -1,7 +1,7 @@
 // Patterns of URLs: https://urlpattern.spec.whatwg.org/#urlpattern-class
 //
-// deno_web's ops parse patterns and URLs. Its class is not used: it compiles regular expressions without `v`, and names the group of
-// `:name(.*)` `0`.
+// In place of deno_web's script, whose ops parse patterns and URLs: its class compiles regular expressions without `v`, and names the group
+// of `:name(.*)` `0`.
 
 (function () {
 const { core, primordials } = __bootstrap;

@@ -2,7 +2,7 @@
 //! counts its memory.
 //!
 //! Code that takes much memory has many of the tokens below; a byte of a name, a text or a comment takes little. The bytes per token
-//! are measured on repetitions of each construct, see `runtime/tests/it/modules/compiler_memory.rs`. Bundles of several megabytes
+//! are measured on repetitions of each construct, some of which are in `tests/errors.rs`. Bundles of several megabytes
 //! are estimated at 30 to 40 bytes per byte, `[class{#a},class{#a},…` at 640, and `[await 0,await 0,…` at 900.
 
 use memchr::memmem;
