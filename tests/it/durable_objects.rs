@@ -6,7 +6,6 @@ use crate::frames::{Frame, Socket};
 use crate::process::until;
 use crate::program::{Serving, isopod_in};
 use crate::project::Project;
-use crate::transcript;
 
 const CONFIGURATION: &str = r#"{ "name": "x", "main": "worker.js", "compatibility_date": "2025-06-01", "limits": { "cpu_ms": 300 },
     "durable_objects": { "bindings": [{ "name": "OBJECTS", "class_name": "Thing" }] },
@@ -127,40 +126,6 @@ fn encoded(path: &str) -> String {
 fn call(server: &Serving, path: &str) -> Json {
     let answer = server.get(&encoded(path));
     serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{path}: {answer:?}"))
-}
-
-/// Intended differences from workerd: the step, Isopod's result and the reason.
-fn differences() -> Vec<(&'static str, Json, &'static str)> {
-    let thrown =
-        |message: &str, remote: Option<bool>| json!({ "throws": message, "remote": remote, "retryable": null });
-    vec![
-        (
-            "abort",
-            thrown("Error: for a test", Some(true)),
-            "the object's code has given the error",
-        ),
-        (
-            "in the object: a syntax error",
-            thrown("Error: near \"SELEC\": syntax error: SQLITE_ERROR", None),
-            "statements are checked before SQLite reads them, whole",
-        ),
-    ]
-}
-
-/// Source: durable_objects.json, the transcript of workerd 1.20260426.1 with miniflare 4 for the same worker.
-#[test]
-fn objects_behave_as_on_workerd() {
-    let project = Project::copy_of("bindings");
-    let bindings =
-        [("THINGS", "Thing"), ("PLAINS", "Plain")].map(|(name, class)| json!({ "name": name, "class_name": class }));
-    let configuration = json!({
-        "name": "x", "main": "durable_objects.js", "compatibility_date": "2026-04-01",
-        "durable_objects": { "bindings": bindings }, "migrations": [{ "tag": "v1", "new_sqlite_classes": ["Thing", "Plain"] }],
-    });
-    project.write("wrangler.json", &configuration.to_string());
-    let server = Serving::start(project.path());
-    let steps = transcript::compare(&server.get("/").body, "durable_objects.json", &differences());
-    assert!(steps > 50);
 }
 
 #[test]

@@ -56,7 +56,9 @@ mod modules;
 mod native_memory;
 #[path = "../../ext/tests/it/common/nats.rs"]
 mod nats;
+mod object_cursors;
 mod object_storage;
+mod objects_transcript;
 mod origin;
 mod os_scheduling;
 mod pages;

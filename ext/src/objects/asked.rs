@@ -76,6 +76,12 @@ pub(super) enum Asked<'a> {
         #[serde(deserialize_with = "bounded")]
         params: Vec<Param>,
     },
+    /// Answered with the next rows of a cursor.
+    Rows {
+        cursor: u32,
+        takes_all: bool,
+    },
+    CloseCursor(u32),
     Size,
     Begin,
     Finish {

@@ -118,7 +118,22 @@ impl Backing {
     pub(super) fn sql(&mut self, text: &str, params: Vec<Param>, payer: Payer) -> Ran<ResultSet> {
         match self {
             Self::Here(here) => here.database.sql(text, params, payer, &here.stack),
-            Self::Elsewhere(other) => other.results(text, params, &payer),
+            Self::Elsewhere(other) => other.results(&Asked::Sql { text, params }, &payer),
+        }
+    }
+
+    /// Reads the next rows of a cursor.
+    pub(super) fn rows(&mut self, cursor: u32, takes_all: bool, payer: Payer) -> Ran<ResultSet> {
+        match self {
+            Self::Here(here) => here.database.rows(cursor, takes_all, payer, &here.stack),
+            Self::Elsewhere(other) => other.results(&Asked::Rows { cursor, takes_all }, &payer),
+        }
+    }
+
+    pub(super) fn close_cursor(&mut self, cursor: u32) {
+        match self {
+            Self::Here(here) => here.database.close_cursor(cursor),
+            Self::Elsewhere(other) => drop(other.ask::<()>(&Asked::CloseCursor(cursor))),
         }
     }
 

@@ -58,7 +58,7 @@ pub(super) fn cross(attachment: Attachment, crossing: &Crossing) -> Option<Cross
 struct Home {
     id: ObjectId,
     alarms: Arc<dyn AlarmStore>,
-    /// Taken when this is dropped.
+    /// Taken when the object goes to another worker.
     storage: Mutex<Option<Storage>>,
 }
 
@@ -134,15 +134,6 @@ impl Lent for Home {
     }
 }
 
-impl Drop for Home {
-    fn drop(&mut self) {
-        let storage = self.storage.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Storage::Here(hosted)) = storage.take() {
-            hosted.leave();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -155,7 +146,7 @@ mod tests {
     use serde_bytes::ByteBuf;
 
     use super::super::asked::{Told, entries};
-    use super::super::database::Range;
+    use super::super::database::{ENTRY_BYTES_MAX, KEY_BYTES_MAX, Range};
     use super::*;
     use crate::bindings::{SandboxLimits, Transit};
     use crate::sql::WrittenResult;
@@ -295,7 +286,7 @@ mod tests {
         object.ask::<()>(&Asked::Open).unwrap();
         let long = "k".repeat(2049);
         assert!(object.ask::<()>(&put(&long, b"v")).is_err());
-        let large = vec![0; (2 << 20) + 1];
+        let large = vec![0; ENTRY_BYTES_MAX];
         assert!(object.ask::<()>(&put("k", &large)).is_err());
         assert!(object.sql("SELECT * FROM _cf_KV").unwrap_err().contains("not allowed"));
         assert!(object.sql("ATTACH 'x' AS x").unwrap_err().contains("ATTACH"));
@@ -352,6 +343,13 @@ mod tests {
         }
         let values: Vec<Option<ByteBuf>> = object.ask(&Asked::Get(vec!["a", "b", "c", "d"])).unwrap();
         assert_eq!(values.len(), 3);
+        // The largest entry, and one that is larger.
+        let key = "k".repeat(KEY_BYTES_MAX);
+        let largest = vec![7; ENTRY_BYTES_MAX - KEY_BYTES_MAX];
+        object.ask::<()>(&put(&key, &largest)).unwrap();
+        let values: Vec<Option<ByteBuf>> = object.ask(&Asked::Get(vec![&key])).unwrap();
+        assert_eq!(values[0].as_ref().map(|value| value.len()), Some(largest.len()));
+        assert!(object.ask::<()>(&put(&key, &[&largest[..], &[7]].concat())).is_err());
     }
 
     #[test]

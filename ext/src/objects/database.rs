@@ -12,7 +12,7 @@ use super::ObjectError;
 use super::id::ObjectId;
 use super::place::ObjectFile;
 use crate::quotas::QuotaError;
-use crate::sql::{LocalDatabase, Param, Payer, ResultSet, SqlError, StatementStack};
+use crate::sql::{LocalDatabase, Param, Payer, ROW_BYTES_MAX, ResultSet, SqlError, StatementStack};
 
 /// The tables of an object's own entries, named as on the platform.
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID; \
@@ -23,6 +23,10 @@ pub(super) const MEMORY_BYTES: usize = 768 << 10;
 pub(super) const LIST_BYTES_MAX: usize = 64 << 20;
 /// Size of values after which no more are read for a list of keys.
 pub(super) const VALUES_BYTES: usize = 4 << 20;
+/// Maximum size of a key.
+pub(super) const KEY_BYTES_MAX: usize = 2048;
+/// Maximum size of a key and its value together: that of a row, less its header.
+pub(super) const ENTRY_BYTES_MAX: usize = ROW_BYTES_MAX - 64;
 /// Number of threads that sync the files of a worker.
 pub(super) const SYNC_THREADS: usize = 4;
 /// The row of the alarm in `_cf_METADATA`.
@@ -126,18 +130,38 @@ impl ObjectDatabase {
         self.log = None;
     }
 
+    // ---- cursors
+
+    /// Reads the next rows of a cursor.
+    pub(super) fn rows(
+        &mut self,
+        cursor: u32,
+        takes_all: bool,
+        payer: Payer,
+        stack: &StatementStack,
+    ) -> Ran<ResultSet> {
+        Ran::found(self.db().and_then(|db| Ok(db.read(cursor, takes_all, payer, stack)?)))
+    }
+
+    pub(super) fn close_cursor(&mut self, cursor: u32) {
+        if let Some(db) = &mut self.db {
+            db.close_cursor(cursor);
+        }
+    }
+
     /// Closes the file for good, and removes it if it has no content. With `keeps`, pending writes are committed.
     pub(super) fn close(&mut self, keeps: bool) {
         if std::mem::replace(&mut self.is_closed, true) {
             return;
         }
         self.log = None;
-        let Some(db) = self.db.take() else {
+        let Some(mut db) = self.db.take() else {
             if self.file.is_empty() {
                 self.file.remove();
             }
             return;
         };
+        db.close_cursors();
         if !db.is_autocommit() {
             let end = if keeps { "COMMIT" } else { "ROLLBACK" };
             if let Err(error) = db.own(|db| db.execute_batch(end)) {
@@ -233,8 +257,11 @@ impl ObjectDatabase {
         Ran::found(listed.result.and_then(|listed| Ok(listed?)))
     }
 
-    /// Deletes everything except the alarm.
+    /// Deletes everything except the alarm, and closes all cursors.
     pub(super) fn clear(&mut self) -> Ran<()> {
+        if let Some(db) = &mut self.db {
+            db.close_cursors();
+        }
         let tables = self.read(|db| {
             const ALL: &str = "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE \
                  'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'";
@@ -289,7 +316,7 @@ impl ObjectDatabase {
 
     // ---- statements
 
-    /// Runs statements of the script, and returns the result of the last.
+    /// Runs statements of the script, and returns the result of the last, of which a cursor may be left.
     pub(super) fn sql(
         &mut self,
         sql: &str,

@@ -14,7 +14,7 @@ use super::asked::{Asked, Told, entries};
 use super::database::{Effect, Ran, Range};
 use crate::bindings::{Lent, Parcel, pack, unpack};
 use crate::event::CpuMeter;
-use crate::sql::{Param, Payer, ResultSet, WrittenResult};
+use crate::sql::{Payer, ResultSet, WrittenResult};
 use crate::written::FRAME_BYTES_MAX;
 
 /// Maximum size of a request: that of a message, less its description.
@@ -89,8 +89,8 @@ impl Elsewhere {
         Ran { result, effect }
     }
 
-    pub(super) fn results(&self, text: &str, params: Vec<Param>, payer: &Payer) -> Ran<ResultSet> {
-        let result = self.ask::<WrittenResult>(&Asked::Sql { text, params });
+    pub(super) fn results(&self, asked: &Asked<'_>, payer: &Payer) -> Ran<ResultSet> {
+        let result = self.ask::<WrittenResult>(asked);
         result.map(|result| result.read(payer))
     }
 

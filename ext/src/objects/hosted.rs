@@ -3,7 +3,8 @@
 //! A sandbox can ask for its own objects alone: each has a [`Hosted`] that is lent to the process that the object was started in, for
 //! as long as the object lives there. Nothing that a sandbox says is believed: what it asks is checked as that of a script would be.
 
-use std::fs::File;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,18 +17,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ObjectError;
 use super::asked::{Asked, Told, add_entry};
-use super::database::{LIST_BYTES_MAX, MEMORY_BYTES, ObjectDatabase, Ran, Range, SYNC_THREADS, VALUES_BYTES};
+use super::database::{
+    ENTRY_BYTES_MAX, KEY_BYTES_MAX, LIST_BYTES_MAX, MEMORY_BYTES, ObjectDatabase, Ran, Range, SYNC_THREADS,
+    VALUES_BYTES,
+};
 use super::id::ObjectId;
 use super::stored::OnEnd;
 use crate::bindings::{Parcel, ParcelFuture, SandboxLimits, pack, unpack};
 use crate::event::{CpuAccount, CpuExceeded, CpuMeter, EventKey, thread_cpu};
-use crate::sql::{Payer, SqlConfig, SqlError, StatementStack, WrittenResult};
+use crate::sql::{Payer, ResultSet, SqlConfig, SqlError, StatementStack, WrittenResult};
 use crate::storage::files::FileThreads;
+use crate::storage::owner_thread::{Owned, OwnerThread};
 
-/// The platform's limits, which the script's side of the sandbox checks first:
-/// <https://developers.cloudflare.com/durable-objects/platform/limits/>
-const KEY_BYTES_MAX: usize = 2048;
-const VALUE_BYTES_MAX: usize = 2 << 20;
 /// Maximum bytes of the entries of a list: with what is written between them, they fit into a message.
 const LISTED_BYTES_MAX: usize = 40 << 20;
 const _: () = assert!(LISTED_BYTES_MAX <= LIST_BYTES_MAX);
@@ -35,42 +36,64 @@ const _: () = assert!(LISTED_BYTES_MAX <= LIST_BYTES_MAX);
 /// The threads and the limits of the objects of one sandbox.
 pub(super) struct SandboxStorage {
     /// One thread, as the worker has: a statement delays the other objects of its sandbox alone.
-    databases: FileThreads,
+    databases: OwnerThread<Databases>,
     syncs: FileThreads,
-    stack: Mutex<StatementStack>,
     /// Files that may be open, as the memory of the worker permits.
     files: Arc<Semaphore>,
     cpu_max: Duration,
+    /// The number of the next object.
+    next: AtomicU64,
 }
 
 impl SandboxStorage {
     pub(super) fn new(limits: SandboxLimits) -> Self {
         Self {
-            databases: FileThreads::new("isopod-object", 1),
+            databases: OwnerThread::new("isopod-object"),
             syncs: FileThreads::new("isopod-object", SYNC_THREADS),
-            stack: Mutex::default(),
             files: Arc::new(Semaphore::new((limits.native_bytes / MEMORY_BYTES).max(1))),
             cpu_max: limits.cpu,
+            next: AtomicU64::new(0),
         }
     }
 }
 
+/// The databases of a sandbox, by the numbers of their objects, on the thread that uses them.
+#[derive(Default)]
+struct Databases {
+    open: HashMap<u64, State>,
+    stack: StatementStack,
+}
+
+impl Owned for Databases {
+    fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+/// The database of an object, from the object's start on.
+struct State {
+    database: ObjectDatabase,
+    file: Option<OwnedSemaphorePermit>,
+}
+
 /// The storage of one object of a sandbox.
 pub(super) struct Hosted {
-    /// Closed before others may have it.
-    state: Mutex<State>,
-    on_end: Mutex<OnEnd>,
+    /// The number of the object.
+    number: u64,
+    place: Place,
+    storage: Arc<SandboxStorage>,
+    /// True once the object has asked for something.
+    is_begun: AtomicBool,
+    /// Taken when this is dropped.
+    on_end: Mutex<Option<OnEnd>>,
+}
+
+/// The place of an object's file, and the limit of its size.
+#[derive(Clone)]
+struct Place {
     folder: PathBuf,
     id: ObjectId,
     bytes_max: u64,
-    storage: Arc<SandboxStorage>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Present from the object's start on.
-    database: Option<ObjectDatabase>,
-    file: Option<OwnedSemaphorePermit>,
 }
 
 impl Hosted {
@@ -82,39 +105,32 @@ impl Hosted {
         storage: Arc<SandboxStorage>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::default(),
-            on_end: Mutex::new(on_end),
-            folder,
-            id,
-            bytes_max,
+            number: storage.next.fetch_add(1, Ordering::Relaxed),
+            place: Place { folder, id, bytes_max },
             storage,
+            is_begun: AtomicBool::new(false),
+            on_end: Mutex::new(Some(on_end)),
         })
     }
 
-    /// Takes the storage back, unless something runs on it: its folder, the limit of its size, and the function for its end.
+    /// Takes the storage of an object back that has not begun: its folder, the limit of its size, and the function for its end.
     pub(super) fn take_back(self: Arc<Self>) -> Result<(PathBuf, u64, OnEnd), Arc<Self>> {
-        let Self {
-            state,
-            on_end,
-            folder,
-            bytes_max,
-            ..
-        } = Arc::try_unwrap(self)?;
-        // Closed first.
-        drop(state);
-        let on_end = on_end.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if self.is_begun.load(Ordering::Acquire) {
+            return Err(self);
+        }
+        let mut hosted = Arc::try_unwrap(self)?;
+        let Place { folder, bytes_max, .. } = hosted.place.clone();
+        let on_end = hosted.take_end().unwrap_or_else(|| OnEnd::new(|| {}));
         Ok((folder, bytes_max, on_end))
     }
 
-    /// Gives the object up: its file is closed, off this thread, once nothing runs on it.
-    pub(super) fn leave(self: Arc<Self>) {
-        let storage = Arc::clone(&self.storage);
-        // Without a thread, it is closed here.
-        drop(storage.databases.run(move || drop(self)));
+    fn take_end(&mut self) -> Option<OnEnd> {
+        self.on_end.get_mut().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Answers a request, which may be any bytes. Dropping the future interrupts it.
     pub(super) fn serve(self: Arc<Self>, parcel: Parcel) -> ParcelFuture {
+        self.is_begun.store(true, Ordering::Release);
         let (is_sync, answer_bytes) = match unpack::<Asked<'_>>(&parcel.bytes) {
             Ok(asked) => (matches!(asked, Asked::Sync), answer_bytes(&asked)),
             Err(error) => return Box::pin(std::future::ready(Err(error))),
@@ -130,8 +146,8 @@ impl Hosted {
             let running = Arc::new(Running::new(self.storage.cpu_max));
             let _leaves = Leaves(Arc::clone(&running));
             let storage = Arc::clone(&self.storage);
-            let answer = storage.databases.run(move || {
-                let answer = self.answer(&bytes, &running);
+            let answer = storage.databases.run(move |databases| {
+                let answer = self.answer(&bytes, &running, databases);
                 // The question is not dropped before.
                 drop((bytes, held));
                 answer
@@ -146,53 +162,52 @@ impl Hosted {
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn sync(self: Arc<Self>) -> Ran<()> {
-        let storage = Arc::clone(&self.storage);
+    async fn sync(&self) -> Ran<()> {
+        let number = self.number;
         let synced = async {
-            let log = storage.databases.run(move || self.log()).await??;
-            let synced = storage.syncs.run(move || log.sync_data()).await?;
+            let log = self.storage.databases.run(move |databases| {
+                let state = databases.open.get_mut(&number).ok_or(ObjectError::NoStorage)?;
+                state.database.log()
+            });
+            let log = log.await??;
+            let synced = self.storage.syncs.run(move || log.sync_data()).await?;
             synced.map_err(|error| ObjectError::Failed(error.to_string()))
         };
         Ran::found(synced.await)
     }
 
-    fn log(&self) -> Result<Arc<File>, ObjectError> {
-        self.state().database()?.log()
-    }
-
     /// Answers a request on the thread of the databases.
-    fn answer(&self, asked: &[u8], running: &Arc<Running>) -> Result<Bytes, String> {
+    fn answer(&self, asked: &[u8], running: &Arc<Running>, databases: &mut Databases) -> Result<Bytes, String> {
         if running.is_ending() {
             return Err("it is not waited for".to_owned());
         }
         let begun = thread_cpu();
         let used = || thread_cpu().saturating_sub(begun);
-        let mut state = self.state();
-        let database = match unpack::<Asked<'_>>(asked)? {
-            Asked::Lock => return told(self.lock(&mut state), used()),
-            Asked::Open => return told(self.open(&mut state), used()),
+        let Databases { open, stack } = databases;
+        let asked = unpack::<Asked<'_>>(asked)?;
+        if matches!(asked, Asked::Lock) {
+            return told(self.lock(open), used());
+        }
+        let Some(state) = open.get_mut(&self.number) else {
+            return told::<()>(Ran::found(Err(ObjectError::NoStorage)), used());
+        };
+        let payer = Payer {
+            cpu: CpuMeter::new(Some(Arc::clone(running) as Arc<dyn CpuAccount>), 0),
+            ..Payer::default()
+        };
+        let database = &mut state.database;
+        match asked {
+            Asked::Open => told(self.open(state), used()),
             Asked::Rest => {
-                state.rest();
-                return told(Ran::found(Ok(())), used());
+                database.rest();
+                state.file = None;
+                told(Ran::found(Ok(())), used())
             }
             Asked::Close { keeps } => {
-                if let Some(database) = &mut state.database {
-                    database.close(keeps);
-                }
+                database.close(keeps);
                 state.file = None;
-                return told(Ran::found(Ok(())), used());
+                told(Ran::found(Ok(())), used())
             }
-            other => state.database().map(|database| (database, other)),
-        };
-        let (database, asked) = match database {
-            Ok(found) => found,
-            Err(error) => return told::<()>(Ran::found(Err(error)), used()),
-        };
-        match asked {
             Asked::Get(keys) => {
                 let values = database.get(&keys);
                 let written = |values: Vec<Option<Vec<u8>>>| values.into_iter().map(|value| value.map(ByteBuf::from));
@@ -200,7 +215,9 @@ impl Hosted {
             }
             Asked::Put(entries) => {
                 let entries = entries.into_iter().map(|(key, value)| (key, &**value));
-                let is_large = |(key, value): (&str, &[u8])| key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX;
+                let is_large = |(key, value): (&str, &[u8])| {
+                    key.len() > KEY_BYTES_MAX || key.len() + value.len() > ENTRY_BYTES_MAX
+                };
                 let put = match entries.clone().any(is_large) {
                     true => Ran::found(Err(ObjectError::Internal("an entry is too large".to_owned()))),
                     false => database.put(entries),
@@ -212,35 +229,32 @@ impl Hosted {
             Asked::Clear => told(database.clear(), used()),
             Asked::Alarm => told(database.alarm(), used()),
             Asked::SetAlarm(at_ms) => told(database.set_alarm(at_ms), used()),
-            Asked::Sql { text, params } => {
-                let payer = Payer {
-                    cpu: CpuMeter::new(Some(Arc::clone(running) as Arc<dyn CpuAccount>), 0),
-                    ..Payer::default()
-                };
-                let stack = self.storage.stack.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut results = database.sql(text, params, payer, &stack);
-                if let Err(ObjectError::Sql(SqlError::Cpu(_))) = results.result {
-                    results.result = Err(ObjectError::Internal(CpuExceeded.to_string()));
-                }
-                told(results.map(WrittenResult::new), used())
+            Asked::Sql { text, params } => told(written(database.sql(text, params, payer, stack)), used()),
+            Asked::Rows { cursor, takes_all } => told(written(database.rows(cursor, takes_all, payer, stack)), used()),
+            Asked::CloseCursor(cursor) => {
+                database.close_cursor(cursor);
+                told(Ran::found(Ok(())), used())
             }
             Asked::Size => told(database.size(), used()),
             Asked::Begin => told(database.begin(), used()),
             Asked::Finish { keeps } => told(database.finish(keeps), used()),
             Asked::Commit => told(Ran::found(database.commit()), used()),
-            Asked::Alarms(_) | Asked::Lock | Asked::Open | Asked::Rest | Asked::Close { .. } | Asked::Sync => {
-                Err("it is answered elsewhere".to_owned())
-            }
+            Asked::Alarms(_) | Asked::Lock | Asked::Sync => Err("it is answered elsewhere".to_owned()),
         }
     }
 
     /// Locks the file. Returns whether it was never written.
-    fn lock(&self, state: &mut State) -> Ran<bool> {
-        if state.database.is_some() {
+    fn lock(&self, open: &mut HashMap<u64, State>) -> Ran<bool> {
+        let Entry::Vacant(entry) = open.entry(self.number) else {
             return Ran::found(Err(ObjectError::Internal("it is locked already".to_owned())));
-        }
-        let locked = ObjectDatabase::lock(&self.folder, self.id.clone(), self.bytes_max);
-        Ran::found(locked.map(|database| state.database.insert(database).is_empty()))
+        };
+        let Place { folder, id, bytes_max } = &self.place;
+        let locked = ObjectDatabase::lock(folder, id.clone(), *bytes_max);
+        Ran::found(locked.map(|database| {
+            let is_empty = database.is_empty();
+            entry.insert(State { database, file: None });
+            is_empty
+        }))
     }
 
     fn open(&self, state: &mut State) -> Ran<()> {
@@ -252,7 +266,7 @@ impl Hosted {
                 "too many files of objects are open".to_owned(),
             )));
         };
-        let opened = state.database().and_then(ObjectDatabase::open);
+        let opened = state.database.open();
         if opened.is_ok() {
             state.file = Some(permit);
         }
@@ -260,17 +274,26 @@ impl Hosted {
     }
 }
 
-impl State {
-    fn database(&mut self) -> Result<&mut ObjectDatabase, ObjectError> {
-        self.database.as_mut().ok_or(ObjectError::NoStorage)
-    }
-
-    fn rest(&mut self) {
-        if let Some(database) = &mut self.database {
-            database.rest();
+impl Drop for Hosted {
+    /// The file is closed on its thread, and others may have it then.
+    fn drop(&mut self) {
+        if !self.is_begun.load(Ordering::Acquire) {
+            return;
         }
-        self.file = None;
+        let (number, on_end) = (self.number, self.take_end());
+        drop(self.storage.databases.run(move |databases| {
+            databases.open.remove(&number);
+            drop(on_end);
+        }));
     }
+}
+
+/// A result as it is written.
+fn written(mut results: Ran<ResultSet>) -> Ran<WrittenResult> {
+    if let Err(ObjectError::Sql(SqlError::Cpu(_))) = results.result {
+        results.result = Err(ObjectError::Internal(CpuExceeded.to_string()));
+    }
+    results.map(WrittenResult::new)
 }
 
 /// The entries of a range, as they are written.
@@ -298,10 +321,10 @@ fn answer_bytes(asked: &Asked<'_>) -> usize {
     match asked {
         Asked::Get(keys) => keys
             .len()
-            .saturating_mul(VALUE_BYTES_MAX)
-            .min(VALUES_BYTES + VALUE_BYTES_MAX),
+            .saturating_mul(ENTRY_BYTES_MAX)
+            .min(VALUES_BYTES + ENTRY_BYTES_MAX),
         Asked::List(range) => range.bytes_max.min(LISTED_BYTES_MAX),
-        Asked::Sql { .. } => SqlConfig::new("").result_bytes_max,
+        Asked::Sql { .. } | Asked::Rows { .. } => SqlConfig::new("").result_bytes_max,
         _ => 0,
     }
 }

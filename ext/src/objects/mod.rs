@@ -121,6 +121,8 @@ pub(crate) mod extension {
             ops::op_isopod_object_alarm,
             ops::op_isopod_object_set_alarm,
             ops::op_isopod_object_sql,
+            ops::op_isopod_object_rows,
+            ops::op_isopod_object_close_cursor,
             ops::op_isopod_object_size,
         ],
         lazy_loaded_js = [dir "src/objects", "alarm.js", "namespace.js", "objects.js", "sockets.js", "sql.js", "storage.js"],

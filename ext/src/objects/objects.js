@@ -89,6 +89,8 @@ class LiveObject {
   #holder = null;
   /** Calls of `transaction` that have not ended. */
   transactions = 0;
+  /** Calls of `deleteAll`, which close all cursors. */
+  deletions = 0;
   /** Its alarm() is running, and has set no other alarm. */
   isInAlarm = false;
   /** Events that are being handled. */

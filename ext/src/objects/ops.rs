@@ -253,7 +253,7 @@ pub(super) fn op_isopod_object_list(
 /// Deletes everything except the alarm.
 #[op2(fast)]
 pub(super) fn op_isopod_object_clear(state: &mut OpState, #[smi] rid: ResourceId) -> Result<(), ObjectError> {
-    with(state, rid, |store| store.find((), Backing::clear))
+    with(state, rid, ObjectStore::clear)
 }
 
 /// Begins a transaction.
@@ -291,7 +291,7 @@ pub(super) fn op_isopod_object_set_alarm(
     with(state, rid, |store| store.set_alarm(at))
 }
 
-/// Runs statements, and returns the result of the last.
+/// Runs statements, and returns the result of the last, of which a cursor may be left.
 #[op2]
 #[serde]
 pub(super) fn op_isopod_object_sql(
@@ -301,11 +301,38 @@ pub(super) fn op_isopod_object_sql(
     #[scoped] params: Vec<Param>,
     #[smi] event: EventKey,
 ) -> Result<ResultSet, ObjectError> {
-    let payer = Payer {
+    let payer = payer(state, event);
+    with(state, rid, |store| store.sql(sql, params, payer))
+}
+
+/// Reads the next rows of a cursor: a few, or as many as fit, if the reader takes all.
+#[op2]
+#[serde]
+pub(super) fn op_isopod_object_rows(
+    state: &mut OpState,
+    #[smi] rid: ResourceId,
+    #[smi] cursor: u32,
+    takes_all: bool,
+    #[smi] event: EventKey,
+) -> Result<ResultSet, ObjectError> {
+    let payer = payer(state, event);
+    with(state, rid, |store| store.rows(cursor, takes_all, payer))
+}
+
+/// Closes a cursor, of an object that may have ended.
+#[op2(fast)]
+pub(super) fn op_isopod_object_close_cursor(state: &mut OpState, #[smi] rid: ResourceId, #[smi] cursor: u32) {
+    let _ = with(state, rid, |store| {
+        store.close_cursor(cursor);
+        Ok(())
+    });
+}
+
+fn payer(state: &mut OpState, event: EventKey) -> Payer {
+    Payer {
         memory: Usage::of(state).ledger().clone(),
         cpu: cpu_of(state, event),
-    };
-    with(state, rid, |store| store.run(|db| db.sql(sql, params, payer)))
+    }
 }
 
 /// Returns the size of the storage, in bytes.

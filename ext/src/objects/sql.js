@@ -2,13 +2,14 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_isopod_object_size, op_isopod_object_sql } = core.ops;
+const { op_isopod_object_close_cursor, op_isopod_object_rows, op_isopod_object_size, op_isopod_object_sql } = core.ops;
 const {
   ArrayBufferIsView,
   ArrayPrototypePush,
   Error,
   ObjectDefineProperty,
   SafeArrayIterator,
+  SafeFinalizationRegistry,
   String,
   Symbol,
   SymbolIterator,
@@ -64,53 +65,106 @@ function rowArray(row) {
   return values;
 }
 
-/** The result of a statement, which can be read once. */
-class SqlStorageCursor {
-  #set;
+/** Closes the statements of cursors that are garbage. */
+const abandoned = new SafeFinalizationRegistry(({ rid, id }) => op_isopod_object_close_cursor(rid, id));
+
+/**
+ * The result of a statement, which can be read once. Rows are read from SQLite as the cursor advances, a page at a time.
+ * Named as on workerd.
+ */
+class Cursor {
+  #of;
+  #columns;
+  #page;
   #at = 0;
-  constructor(key, set) {
+  #taken = 0;
+  /** The number of the statement, while it has more rows than those of the page. */
+  #id = undefined;
+  #deletions;
+  constructor(key, of, set) {
     if (key !== constructKey) throw new TypeError("Illegal constructor");
-    this.#set = set;
+    this.#of = of;
+    this.#columns = set.columns;
+    this.#page = set;
+    this.#deletions = of.deletions;
+    if (set.cursor !== undefined) {
+      this.#id = set.cursor;
+      abandoned.register(this, { __proto__: null, rid: of.rid, id: set.cursor }, this);
+    }
   }
-  #next() {
-    const { rows } = this.#set;
-    return this.#at < rows.length ? rows[this.#at++] : undefined;
+  #hasMore() {
+    return this.#at < this.#page.rows.length || this.#id !== undefined;
+  }
+  /** Forgets the statement, which has ended. */
+  #end() {
+    this.#id = undefined;
+    abandoned.unregister(this);
+  }
+  #read(takesAll) {
+    const of = this.#of;
+    let page;
+    try {
+      page = op_isopod_object_rows(of.rid, this.#id, takesAll, of.held.key);
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
+    this.#page = { __proto__: null, rows: page.rows, changes: this.#page.changes };
+    this.#at = 0;
+    if (page.cursor === undefined) this.#end();
+  }
+  /** The next row. `takesAll`: the caller does nothing else before the last. */
+  #next(takesAll = false) {
+    if (!this.#hasMore()) return undefined;
+    if (this.#deletions !== this.#of.deletions) {
+      throw new Error("SQLite query was canceled because the database was deleted.");
+    }
+    if (this.#at === this.#page.rows.length) this.#read(takesAll);
+    this.#taken++;
+    return this.#page.rows[this.#at++];
   }
   next() {
     const row = this.#next();
-    return row === undefined ? { done: true, value: undefined } : { done: false, value: rowObject(this.#set.columns, row) };
+    return row === undefined ? { done: true, value: undefined } : { done: false, value: rowObject(this.#columns, row) };
   }
   toArray() {
     const all = [];
-    for (let row = this.#next(); row !== undefined; row = this.#next()) {
-      ArrayPrototypePush(all, rowObject(this.#set.columns, row));
+    for (let row = this.#next(true); row !== undefined; row = this.#next(true)) {
+      ArrayPrototypePush(all, rowObject(this.#columns, row));
     }
     return all;
   }
   one() {
     const row = this.#next();
     if (row === undefined) throw new Error("Expected exactly one result from SQL query, but got no results.");
-    if (this.#next() !== undefined) throw new Error("Expected exactly one result from SQL query, but got multiple results.");
-    return rowObject(this.#set.columns, row);
+    if (this.#hasMore()) {
+      if (this.#id !== undefined) op_isopod_object_close_cursor(this.#of.rid, this.#id);
+      this.#end();
+      this.#page.rows.length = this.#at;
+      this.#taken++;
+      throw new Error("Expected exactly one result from SQL query, but got multiple results.");
+    }
+    return rowObject(this.#columns, row);
   }
   /** An iterator over rows as arrays. */
   raw() {
-    return new RawIterator(constructKey, () => this.#next());
+    return new RawIterator(constructKey, (takesAll) => this.#next(takesAll));
   }
   get columnNames() {
-    return [...new SafeArrayIterator(this.#set.columns)];
+    return [...new SafeArrayIterator(this.#columns)];
   }
+  /** The rows that were taken, and the one at which the statement stands. */
   get rowsRead() {
-    return this.#set.rows.length;
+    return this.#taken + (this.#hasMore() ? 1 : 0);
   }
   get rowsWritten() {
-    return this.#set.changes;
+    return this.#page.changes;
   }
   [SymbolIterator]() {
     return this;
   }
   get [SymbolToStringTag]() {
-    return "SqlStorageCursor";
+    return "Cursor";
   }
 }
 
@@ -121,16 +175,19 @@ class RawIterator {
     this.#next = next;
   }
   next() {
-    const row = this.#next();
+    const row = this.#next(false);
     return row === undefined ? { done: true, value: undefined } : { done: false, value: rowArray(row) };
   }
   toArray() {
     const all = [];
-    for (let row = this.#next(); row !== undefined; row = this.#next()) ArrayPrototypePush(all, rowArray(row));
+    for (let row = this.#next(true); row !== undefined; row = this.#next(true)) ArrayPrototypePush(all, rowArray(row));
     return all;
   }
   [SymbolIterator]() {
     return this;
+  }
+  get [SymbolToStringTag]() {
+    return "RawIterator";
   }
 }
 
@@ -145,7 +202,8 @@ class SqlStorage {
     askForText(text, COPY);
     const params = [];
     for (let i = 0; i < bindings.length; i++) ArrayPrototypePush(params, parameter(bindings[i]));
-    return new SqlStorageCursor(constructKey, op_isopod_object_sql(this.#of.rid, text, params, this.#of.held.key));
+    const set = op_isopod_object_sql(this.#of.rid, text, params, this.#of.held.key);
+    return new Cursor(constructKey, this.#of, set);
   }
   get databaseSize() {
     return op_isopod_object_size(this.#of.rid);

@@ -46,8 +46,9 @@ const constructKey = Symbol("construct");
 
 /** https://developers.cloudflare.com/durable-objects/platform/limits/ */
 const KEY_BYTES_MAX = 2048;
-const VALUE_BYTES_MAX = 2 << 20;
 const KEYS_MAX = 128;
+/** Maximum size of a key and its value together: that of a row (database.rs), less its header. */
+const ENTRY_BYTES_MAX = 2_199_936;
 
 /** The bytes of values with which no more are passed to the storage in one call. */
 const VALUES_BYTES = 4 << 20;
@@ -63,11 +64,15 @@ function checkedKey(key) {
   return text;
 }
 
-function serialized(value) {
+function serialized(key, value) {
   const bytes = serializeApart(value, []);
   const length = TypedArrayPrototypeGetByteLength(bytes);
-  if (length > VALUE_BYTES_MAX) {
-    throw new RangeError(`Values cannot be larger than ${VALUE_BYTES_MAX} bytes. A value of size ${length} was provided.`);
+  // A character of a key has three bytes at the most.
+  if (length + key.length * 3 > ENTRY_BYTES_MAX) {
+    const both = length + core.encode(key).length;
+    if (both > ENTRY_BYTES_MAX) {
+      throw new RangeError(`A key and its value cannot be larger than ${ENTRY_BYTES_MAX} bytes together. They have ${both}.`);
+    }
   }
   return bytes;
 }
@@ -88,7 +93,7 @@ function getOne(rid, key) {
 
 function putOne(rid, key, value) {
   if (value === undefined) throw new TypeError("put() called with undefined value.");
-  op_isopod_object_put(rid, key, serialized(value));
+  op_isopod_object_put(rid, key, serialized(key, value));
 }
 
 function entries(rid, options) {
@@ -139,7 +144,7 @@ function put(rid, key, value) {
     // Left out, as on the platform.
     if (item === undefined) continue;
     ArrayPrototypePush(keys, name);
-    ArrayPrototypePush(values, serialized(item));
+    ArrayPrototypePush(values, serialized(name, item));
   }
   for (let from = 0; from < keys.length; ) {
     let to = from;
@@ -260,6 +265,7 @@ class DurableObjectStorage extends Operations {
   }
   async deleteAll(_options = undefined) {
     op_isopod_object_clear(this.#of.rid);
+    this.#of.deletions++;
   }
   async sync() {
     await op_isopod_object_durable(this.#of.rid);

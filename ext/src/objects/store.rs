@@ -4,7 +4,7 @@
 //! log is synced on another thread, after which [`ObjectStore::durable`] resolves. The object's answers wait for that.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -18,15 +18,18 @@ use super::id::ObjectId;
 use super::stored::{AlarmStore, OnEnd};
 use crate::ledger::Charge;
 use crate::quotas::{QuotaError, Usage};
+use crate::sql::{Param, Payer, ResultSet, SqlError};
 
 /// A worker's objects with open files, the least recently opened first.
 #[derive(Clone, Default)]
 pub(super) struct OpenStores(Rc<RefCell<VecDeque<Weak<ObjectStore>>>>);
 
 impl OpenStores {
-    /// Reserves memory for another file. If there is not enough, closes files that are not in use, which are reopened on demand.
+    /// Reserves memory for another file. If there is not enough, closes files that are not in use, which are reopened on demand:
+    /// those with open cursors last, which are closed with them.
     fn make_room(&self, usage: &Usage, store: &Rc<ObjectStore>) -> Result<Charge, QuotaError> {
-        let mut tries = self.0.borrow().len();
+        let count = self.0.borrow().len();
+        let mut tries = 2 * count;
         let charge = loop {
             match usage.hold(MEMORY_BYTES) {
                 Ok(charge) => break charge,
@@ -35,7 +38,7 @@ impl OpenStores {
             }
             let first = self.0.borrow_mut().pop_front();
             if let Some(other) = first.and_then(|other| other.upgrade())
-                && !other.rest()
+                && (tries >= count && other.is_read() || !other.rest())
             {
                 self.0.borrow_mut().push_back(Rc::downgrade(&other));
             }
@@ -76,6 +79,8 @@ struct Inner {
     level: u32,
     /// The alarm that was set since the last commit.
     alarm: Option<Option<i64>>,
+    /// The cursors that are in use, of which the database may have closed the first. They need an open database.
+    cursors: BTreeSet<u32>,
     is_closed: bool,
 }
 
@@ -101,6 +106,7 @@ impl ObjectStore {
                 is_scheduled: false,
                 level: 0,
                 alarm: None,
+                cursors: BTreeSet::new(),
                 is_closed: false,
             }),
             durable: Cell::new(0),
@@ -170,6 +176,40 @@ impl ObjectStore {
         finished
     }
 
+    /// Runs statements.
+    pub(super) fn sql(self: &Rc<Self>, text: &str, params: Vec<Param>, payer: Payer) -> Result<ResultSet, ObjectError> {
+        let result = self.run(|db| db.sql(text, params, payer))?;
+        if let Some(cursor) = result.cursor {
+            self.inner.borrow_mut().cursors.insert(cursor);
+        }
+        Ok(result)
+    }
+
+    /// Reads the next rows of a cursor.
+    pub(super) fn rows(self: &Rc<Self>, cursor: u32, takes_all: bool, payer: Payer) -> Result<ResultSet, ObjectError> {
+        if !self.inner.borrow().cursors.contains(&cursor) {
+            return Err(SqlError::CursorClosed.into());
+        }
+        let result = self.run(|db| db.rows(cursor, takes_all, payer));
+        if !matches!(&result, Ok(result) if result.cursor.is_some()) {
+            self.inner.borrow_mut().cursors.remove(&cursor);
+        }
+        result
+    }
+
+    pub(super) fn close_cursor(&self, cursor: u32) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.cursors.remove(&cursor) && !inner.is_closed {
+            inner.database.close_cursor(cursor);
+        }
+    }
+
+    /// Deletes everything except the alarm, and closes all cursors.
+    pub(super) fn clear(self: &Rc<Self>) -> Result<(), ObjectError> {
+        self.inner.borrow_mut().cursors.clear();
+        self.find((), Backing::clear)
+    }
+
     /// Returns the time of the alarm.
     pub(super) fn alarm(self: &Rc<Self>) -> Result<Option<i64>, ObjectError> {
         self.find(None, Backing::alarm)
@@ -208,7 +248,7 @@ impl ObjectStore {
         }
     }
 
-    /// Closes the file until its next use, unless there are pending writes. Returns whether it was closed.
+    /// Closes the file and all cursors until its next use, unless there are pending writes. Returns whether it was closed.
     pub(super) fn rest(&self) -> bool {
         if self.is_dirty() {
             return false;
@@ -219,6 +259,7 @@ impl ObjectStore {
         if inner.memory.is_some() {
             inner.database.rest();
             inner.memory = None;
+            inner.cursors.clear();
         }
         true
     }
@@ -229,6 +270,11 @@ impl ObjectStore {
         if !std::mem::replace(&mut inner.is_closed, true) {
             inner.database.close(keeps);
         }
+    }
+
+    /// Returns whether a cursor is open.
+    fn is_read(&self) -> bool {
+        self.inner.try_borrow().is_ok_and(|inner| !inner.cursors.is_empty())
     }
 
     fn check(&self) -> Result<(), ObjectError> {

@@ -43,6 +43,12 @@ pub enum SqlError {
     /// The result has too many bytes.
     #[error("the result is larger than {0} bytes (result_bytes_max); select less, or use LIMIT")]
     ResultBytes(usize),
+    /// The cursor was closed before its last row.
+    #[error(
+        "the SQL cursor was closed before its last row: its object hibernated, or opened more than 256 cursors after it; read a cursor \
+         to its end, or use toArray()"
+    )]
+    CursorClosed,
     /// The time limit was reached.
     #[error("no result within {0:?} (timeout); the statement was interrupted")]
     Timeout(Duration),
@@ -149,15 +155,15 @@ impl Budget {
         SqlError::ResultBytes(self.bytes_max)
     }
 
-    /// Counts a row, before the next one is requested.
-    pub(super) fn take(&mut self, row: &[Value], result: &mut ResultSet) -> Result<(), SqlError> {
+    /// Counts a row, before the next one is requested. Returns its size.
+    pub(super) fn take(&mut self, row: &[Value], result: &mut ResultSet) -> Result<usize, SqlError> {
         self.rows = self.rows.checked_sub(1).ok_or(SqlError::Rows(self.rows_max))?;
         let bytes: usize = row.iter().map(Value::bytes).sum();
         self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| self.too_large())?;
         let held = size_of::<Vec<Value>>() + row.iter().map(Value::held).sum::<usize>();
         let charge = result.charge.get_or_insert_with(|| self.ledger.charge(0));
         charge.resize(charge.bytes() + held);
-        Ok(())
+        Ok(bytes)
     }
 }
 

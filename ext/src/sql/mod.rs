@@ -34,7 +34,7 @@ use self::call::Mode;
 pub(crate) use self::call::Payer;
 use self::remote::{Database, RemoteSql};
 use self::service::SqlService;
-pub(crate) use self::sqlite::{LocalDatabase, StatementStack};
+pub(crate) use self::sqlite::{LocalDatabase, ROW_BYTES_MAX, StatementStack};
 pub(crate) use self::value::{Param, ResultSet};
 use crate::bindings::Installed;
 use crate::context::cpu_of;

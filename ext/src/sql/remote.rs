@@ -61,6 +61,7 @@ pub(crate) struct WrittenResult {
     changed_db: bool,
     size_after: Option<u64>,
     duration: f64,
+    cursor: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -247,6 +248,7 @@ impl WrittenResult {
             changed_db: result.changed_db,
             size_after: result.size_after,
             duration: result.duration,
+            cursor: result.cursor,
         }
     }
 
@@ -270,6 +272,7 @@ impl WrittenResult {
             changed_db: self.changed_db,
             size_after: self.size_after,
             duration: self.duration,
+            cursor: self.cursor,
             charge: Some(payer.memory.charge(held)),
         }
     }

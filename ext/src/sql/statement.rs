@@ -23,9 +23,17 @@ pub(super) struct Statement {
 impl Statement {
     /// Returns true for a statement that reads or changes a setting of SQLite.
     pub(super) fn is_pragma(&self) -> bool {
-        self.sql
-            .get(..6)
-            .is_some_and(|word| word.eq_ignore_ascii_case("PRAGMA"))
+        self.begins_with("PRAGMA")
+    }
+
+    /// Returns true for a statement that only reads rows of tables.
+    pub(super) fn is_query(&self) -> bool {
+        self.kind == Kind::Read && !self.is_pragma() && !self.begins_with("EXPLAIN")
+    }
+
+    fn begins_with(&self, word: &str) -> bool {
+        let first = self.sql.get(..word.len());
+        first.is_some_and(|first| first.eq_ignore_ascii_case(word))
     }
 }
 

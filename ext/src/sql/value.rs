@@ -101,6 +101,9 @@ pub(crate) struct ResultSet {
     pub(super) size_after: Option<u64>,
     /// Milliseconds, with fractions, as in D1's `meta`.
     pub(super) duration: f64,
+    /// The cursor of the rows that follow, in the storage of a Durable Object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<u32>,
     /// Charges the rows to the worker's memory until they are JavaScript values.
     #[serde(skip)]
     pub(super) charge: Option<Charge>,

@@ -10,6 +10,8 @@ pub(crate) mod files;
 pub(crate) mod hosted;
 #[cfg(feature = "nats")]
 pub(crate) mod nats;
+#[cfg(feature = "sql")]
+pub(crate) mod owner_thread;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sql")]

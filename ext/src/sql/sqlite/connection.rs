@@ -1,6 +1,7 @@
 //! A connection, opened with SQLite's limits, and cleaned after every call.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use deno_core::url::form_urlencoded;
@@ -69,7 +70,7 @@ impl Place {
 }
 
 pub(super) struct Connection {
-    pub(super) db: rusqlite::Connection,
+    pub(super) db: Rc<rusqlite::Connection>,
     pub(super) guard: Guard,
     /// It has its file to itself. Numbers are always bound as floating point, as in Durable Objects.
     pub(super) is_own: bool,
@@ -117,7 +118,7 @@ impl Connection {
             }))?;
             Ok(Self {
                 changes: db.total_changes(),
-                db,
+                db: Rc::new(db),
                 guard,
                 is_own,
                 page_size: page_size.into(),
@@ -227,7 +228,7 @@ pub(super) fn failed(error: &rusqlite::Error) -> SqlError {
     };
     SqlError::Database {
         message,
-        code: match constraint(error.extended_code) {
+        code: match extended(error.extended_code) {
             Some(kind) => format!("{} (extended: {kind})", code(error.extended_code)),
             None => code(error.extended_code).to_owned(),
         },
@@ -259,9 +260,10 @@ fn code(extended: i32) -> &'static str {
     }
 }
 
-/// The name of an extended result code of a constraint: https://www.sqlite.org/rescode.html.
-fn constraint(extended: i32) -> Option<&'static str> {
-    Some(match extended {
+/// The name of an extended result code, of those that programs may look for: https://www.sqlite.org/rescode.html.
+fn extended(code: i32) -> Option<&'static str> {
+    Some(match code {
+        ffi::SQLITE_ABORT_ROLLBACK => "SQLITE_ABORT_ROLLBACK",
         ffi::SQLITE_CONSTRAINT_CHECK => "SQLITE_CONSTRAINT_CHECK",
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY => "SQLITE_CONSTRAINT_FOREIGNKEY",
         ffi::SQLITE_CONSTRAINT_NOTNULL => "SQLITE_CONSTRAINT_NOTNULL",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{ErrorCode, Statement as Prepared};
+use rusqlite::{ErrorCode, Row, Statement as Prepared};
 
 use super::authorize::ROWID_TABLE;
 use super::connection::{Connection, failed};
@@ -115,10 +115,7 @@ pub(super) fn one(
     let before = before.map_err(|error| sql_error(connection, &error, stop))?;
     let schema = (kind == Kind::Schema).then(|| work.statement.sql.clone());
     let mut result = ResultSet::default();
-    rows(connection, work, budget, &mut result).map_err(|error| match error {
-        Ended::Sqlite(error) => sql_error(connection, &error, stop),
-        Ended::Limit(error) => error,
-    })?;
+    rows(connection, work, budget, &mut result).map_err(|ended| ended.error(connection, stop))?;
     if is_pragma {
         hide_own_table(&mut result);
     }
@@ -188,9 +185,18 @@ fn schema_version(connection: &Connection, kind: Kind) -> rusqlite::Result<i64> 
 }
 
 /// The reason why a statement has no result.
-enum Ended {
+pub(super) enum Ended {
     Sqlite(rusqlite::Error),
     Limit(SqlError),
+}
+
+impl Ended {
+    pub(super) fn error(self, connection: &Connection, stop: &Stop) -> SqlError {
+        match self {
+            Self::Sqlite(error) => sql_error(connection, &error, stop),
+            Self::Limit(error) => error,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Ended {
@@ -213,17 +219,7 @@ fn rows(connection: &Connection, work: Work, budget: &mut Budget, result: &mut R
             &mut kept
         }
     };
-    for (at, param) in work.params.into_iter().enumerate() {
-        match param {
-            Param::Null => statement.raw_bind_parameter(at + 1, rusqlite::types::Null)?,
-            Param::Number(number) => match integer(number).filter(|_| !connection.is_own) {
-                Some(whole) => statement.raw_bind_parameter(at + 1, whole)?,
-                None => statement.raw_bind_parameter(at + 1, number)?,
-            },
-            Param::Text(text) => statement.raw_bind_parameter(at + 1, text)?,
-            Param::Blob(blob) => statement.raw_bind_parameter(at + 1, blob)?,
-        }
-    }
+    bind(statement, work.params, connection.is_own)?;
     result.columns = names(statement);
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
@@ -231,16 +227,35 @@ fn rows(connection: &Connection, work: Work, budget: &mut Budget, result: &mut R
             // The schema may have changed since it was compiled, in which case it is compiled again.
             result.columns = names(row.as_ref());
         }
-        let values = (0..result.columns.len())
-            .map(|at| row.get_ref(at).map(value))
-            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let values = values(row, result.columns.len())?;
         budget.take(&values, result).map_err(Ended::Limit)?;
         result.rows.push(values);
     }
     Ok(())
 }
 
-fn names(statement: &Prepared<'_>) -> Vec<String> {
+/// Binds the values of a statement. `as_real`: all numbers are bound as floating point.
+pub(super) fn bind(statement: &mut Prepared<'_>, params: Vec<Param>, as_real: bool) -> rusqlite::Result<()> {
+    for (at, param) in params.into_iter().enumerate() {
+        match param {
+            Param::Null => statement.raw_bind_parameter(at + 1, rusqlite::types::Null)?,
+            Param::Number(number) => match integer(number).filter(|_| !as_real) {
+                Some(whole) => statement.raw_bind_parameter(at + 1, whole)?,
+                None => statement.raw_bind_parameter(at + 1, number)?,
+            },
+            Param::Text(text) => statement.raw_bind_parameter(at + 1, text)?,
+            Param::Blob(blob) => statement.raw_bind_parameter(at + 1, blob)?,
+        }
+    }
+    Ok(())
+}
+
+/// Copies the first values of a row.
+pub(super) fn values(row: &Row<'_>, count: usize) -> rusqlite::Result<Vec<Value>> {
+    (0..count).map(|at| row.get_ref(at).map(value)).collect()
+}
+
+pub(super) fn names(statement: &Prepared<'_>) -> Vec<String> {
     statement.column_names().into_iter().map(str::to_owned).collect()
 }
 

@@ -4,6 +4,7 @@
 //! can make SQLite recurse deeper than a thread's stack permits.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +13,12 @@ use corosensei::on_stack;
 use corosensei::stack::DefaultStack;
 
 use super::connection::{Connection, Place, failed};
-use super::execute;
+use super::cursor::{Cursor, Cursors, PageSize};
+use super::execute::{self, Ended};
 use super::stop::Stop;
 use super::thread::stack_bytes;
 use crate::event::CpuBudget;
+use crate::ledger::MemoryLedger;
 use crate::sql::call::{Budget, Payer, SqlError, Work};
 use crate::sql::config::SqlConfig;
 use crate::sql::lexer::Dialect;
@@ -24,6 +27,10 @@ use crate::sql::value::{Param, ResultSet};
 
 /// Instructions of SQLite's virtual machine between checks for a stop; some tens of microseconds.
 const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
+/// Number of queries whose plans are remembered.
+const QUERIES_MAX: usize = 100;
+/// Maximum size of a row, as on the platform: that of a value of 2 MiB with some bytes around it.
+pub(crate) const ROW_BYTES_MAX: usize = 2_200_000;
 /// A time limit that no statement reaches.
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 
@@ -33,6 +40,9 @@ pub(crate) struct StatementStack(RefCell<Option<DefaultStack>>);
 
 /// A database of one owner.
 pub(crate) struct LocalDatabase {
+    cursors: Cursors,
+    /// The queries of which [`holds_rows`](Self::holds_rows) is known, up to [`QUERIES_MAX`].
+    queries: HashMap<String, bool>,
     connection: Connection,
     config: SqlConfig,
 }
@@ -40,9 +50,16 @@ pub(crate) struct LocalDatabase {
 impl LocalDatabase {
     /// Opens a file, and creates it if it is missing. No other connection may use it meanwhile. `bytes_max`: its maximum size.
     pub(crate) fn open(path: PathBuf, bytes_max: u64) -> Result<Self, SqlError> {
-        let config = SqlConfig::new("").database_len_max(bytes_max);
+        let config = SqlConfig::new("")
+            .database_len_max(bytes_max)
+            .value_len_max(ROW_BYTES_MAX);
         let connection = Connection::open(&Place::Own(path), &config, |_| false)?;
-        Ok(Self { connection, config })
+        Ok(Self {
+            cursors: Cursors::default(),
+            queries: HashMap::new(),
+            connection,
+            config,
+        })
     }
 
     /// Runs statements of the owner, without restrictions.
@@ -94,12 +111,59 @@ impl LocalDatabase {
         }
     }
 
-    /// Runs statements, and returns the result of the last. They end when the charged event has used up its CPU time.
+    /// Runs statements, and returns the result of the last: its first row and a cursor of the others, if SQLite needs no memory for
+    /// them before they are read, or all rows. They end when the charged event has used up its CPU time.
     pub(crate) fn run(
         &mut self,
         checked: Checked,
+        payer: Payer,
+        stack: &StatementStack,
+    ) -> Result<ResultSet, SqlError> {
+        self.interruptible(payer, stack, |db, budget, memory, stop| {
+            let mut statements = checked.0;
+            let last = statements.pop();
+            let mut changes = 0;
+            for work in statements {
+                changes += db.one(work, budget, stop)?.changes;
+            }
+            let mut result = match last {
+                Some(work) if work.statement.is_query() => db.query(work, budget, memory, stop)?,
+                Some(work) => db.one(work, budget, stop)?,
+                None => ResultSet::default(),
+            };
+            result.changes += changes;
+            Ok(result)
+        })
+    }
+
+    /// Reads the next rows of a cursor: a few, or as many as fit, if the reader takes all.
+    pub(crate) fn read(
+        &mut self,
+        cursor: u32,
+        takes_all: bool,
+        payer: Payer,
+        stack: &StatementStack,
+    ) -> Result<ResultSet, SqlError> {
+        self.interruptible(payer, stack, |db, budget, _, stop| {
+            let read = db.cursors.read(cursor, takes_all, budget);
+            read.map_err(|ended| ended.error(&db.connection, stop))
+        })
+    }
+
+    pub(crate) fn close_cursor(&mut self, cursor: u32) {
+        self.cursors.close(cursor);
+    }
+
+    pub(crate) fn close_cursors(&mut self) {
+        self.cursors.close_all();
+    }
+
+    /// Runs statements of a script on their stack, until the charged event has used up its CPU time.
+    fn interruptible(
+        &mut self,
         Payer { memory, cpu }: Payer,
         stack: &StatementStack,
+        run: impl FnOnce(&mut Self, &mut Budget, &MemoryLedger, &Stop) -> Result<ResultSet, SqlError>,
     ) -> Result<ResultSet, SqlError> {
         let mut stack = stack.0.borrow_mut();
         let stack = match &mut *stack {
@@ -110,7 +174,7 @@ impl LocalDatabase {
                 none.insert(made)
             }
         };
-        let mut budget = Budget::new(&self.config, memory);
+        let mut budget = Budget::new(&self.config, memory.clone());
         let (ending, interrupted) = (cpu.clone(), cpu.clone());
         // They run on the event's own thread, so the limit on the event's time applies.
         let stop = Stop::new(Instant::now() + FOREVER, CpuBudget::new(cpu, Duration::MAX));
@@ -127,18 +191,7 @@ impl LocalDatabase {
         let handle = self.connection.db.get_interrupt_handle();
         let result = interrupted.interruptible(
             move || handle.interrupt(),
-            || {
-                on_stack(stack, || {
-                    let mut result = ResultSet::default();
-                    let mut changes = 0;
-                    for work in checked.0 {
-                        result = self.one(work, &mut budget, &stop)?;
-                        changes += result.changes;
-                    }
-                    result.changes = changes;
-                    Ok(result)
-                })
-            },
+            || on_stack(stack, || run(self, &mut budget, &memory, &stop)),
         );
         stop.end();
         // The owner's own statements are short.
@@ -147,7 +200,62 @@ impl LocalDatabase {
         result
     }
 
+    fn query(
+        &mut self,
+        work: Work,
+        budget: &mut Budget,
+        memory: &MemoryLedger,
+        stop: &Stop,
+    ) -> Result<ResultSet, SqlError> {
+        let sql = work.statement.sql.clone();
+        let begun = (|| -> Result<_, Ended> {
+            let (mut cursor, columns) = Cursor::open(&self.connection.db, work, memory)?;
+            let mut result = ResultSet {
+                columns,
+                ..ResultSet::default()
+            };
+            cursor.read(PageSize::FIRST, budget, &mut result)?;
+            if cursor.is_done() {
+                return Ok((result, None));
+            }
+            if !self.holds_rows(&sql)? {
+                return Ok((result, Some(cursor)));
+            }
+            while !cursor.is_done() {
+                cursor.read(PageSize::WHOLE, budget, &mut result)?;
+            }
+            Ok((result, None))
+        })();
+        let (mut result, cursor) = begun.map_err(|ended| ended.error(&self.connection, stop))?;
+        result.cursor = cursor.map(|cursor| self.cursors.keep(cursor));
+        Ok(result)
+    }
+
+    /// Returns whether SQLite keeps rows of a query in memory while it is open: to sort them, to know which there were, or for a
+    /// virtual table.
+    fn holds_rows(&mut self, sql: &str) -> rusqlite::Result<bool> {
+        if let Some(known) = self.queries.get(sql) {
+            return Ok(*known);
+        }
+        let mut explain = self.connection.db.prepare(&format!("EXPLAIN {sql}"))?;
+        let mut instructions = explain.raw_query();
+        let mut holds_rows = false;
+        while let Some(instruction) = instructions.next()? {
+            let code = instruction.get_ref(1)?.as_str()?;
+            holds_rows |= matches!(code, "SorterOpen" | "OpenEphemeral" | "OpenAutoindex" | "VOpen");
+        }
+        if self.queries.len() >= QUERIES_MAX {
+            self.queries.clear();
+        }
+        self.queries.insert(sql.to_owned(), holds_rows);
+        Ok(holds_rows)
+    }
+
     fn one(&mut self, work: Work, budget: &mut Budget, stop: &Stop) -> Result<ResultSet, SqlError> {
+        // Another plan may be better afterwards.
+        if work.statement.kind == Kind::Schema || work.statement.is_pragma() {
+            self.queries.clear();
+        }
         if work.statement.kind != Kind::Schema {
             return execute::one(&mut self.connection, work, budget, stop);
         }
@@ -157,7 +265,9 @@ impl LocalDatabase {
         if self.is_autocommit() {
             return result;
         }
-        if result.is_err() {
+        // The cursor of a table that was not dropped for its sake goes on.
+        let is_locked = matches!(&result, Err(SqlError::Database { code, .. }) if code == "SQLITE_LOCKED");
+        if result.is_err() && !is_locked {
             self.connection.nesting = None;
             self.own(|db| db.execute_batch("ROLLBACK TO isopod_schema"))?;
         }

@@ -6,6 +6,7 @@
 
 mod authorize;
 mod connection;
+mod cursor;
 mod execute;
 mod functions;
 mod local;
@@ -21,7 +22,7 @@ use futures::channel::oneshot;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::connection::Place;
-pub(crate) use self::local::{LocalDatabase, StatementStack};
+pub(crate) use self::local::{LocalDatabase, ROW_BYTES_MAX, StatementStack};
 pub use self::stop::is_call_stopped;
 use self::stop::{Stop, StopOnDrop};
 use super::call::{Call, SqlError};
