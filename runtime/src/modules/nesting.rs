@@ -60,8 +60,9 @@ fn levels(source: &str) -> usize {
     let bytes = source.as_bytes();
     let mut groups = vec![Group::default()];
     let (mut total, mut deepest) = (0_usize, 0);
-    // The last byte of code, to tell a regular expression from a division.
+    // The last byte of code, to tell a regular expression from a division, and the last word.
     let mut last = b';';
+    let mut last_word: &[u8] = b"";
     let mut line_is_new = true;
     // The open brackets, by what closes them.
     let mut open = [0_usize; 256];
@@ -129,12 +130,14 @@ fn levels(source: &str) -> usize {
             }
             _ if is_word(byte) => {
                 length = rest.iter().take_while(|byte| is_word(**byte)).count();
-                match &rest[..length] {
+                let word = &rest[..length];
+                match word {
                     b"if" | b"else" | b"for" | b"while" | b"do" | b"with" => group.kept += 1,
-                    b"const" | b"let" | b"var" | b"export" | b"import" if line_is_new => group.chain = 0,
+                    _ if line_is_new && begins_statement(word, last, last_word) => group.chain = 0,
                     // A name by itself does not nest; a word before another one does.
                     _ => group.chain += usize::from(is_word(last)),
                 }
+                last_word = word;
             }
             _ => group.chain += 1,
         }
@@ -147,6 +150,35 @@ fn levels(source: &str) -> usize {
         at += length;
     }
     deepest
+}
+
+/// Returns whether a word at the beginning of a line begins a statement, after this byte of code and this word.
+fn begins_statement(word: &[u8], last: u8, last_word: &[u8]) -> bool {
+    /// Words that an operand follows, and `as const`.
+    const OPERATORS: [&[u8]; 13] = [
+        b"as",
+        b"await",
+        b"case",
+        b"delete",
+        b"extends",
+        b"in",
+        b"instanceof",
+        b"keyof",
+        b"new",
+        b"of",
+        b"typeof",
+        b"void",
+        b"yield",
+    ];
+    let follows_operator = is_word(last) && OPERATORS.contains(&last_word);
+    match word {
+        b"const" | b"var" | b"export" => !follows_operator,
+        // `import.meta` and, in scripts, `let` may be operands.
+        b"let" | b"import" => !follows_operator && (is_word(last) || b";{})]\"'`".contains(&last)),
+        // Each begins an operand as well, but none after a bracket that closes another.
+        b"function" | b"class" | b"async" => b";{}".contains(&last),
+        _ => false,
+    }
 }
 
 /// The length up to and including `end`, or the whole length without it.
@@ -217,10 +249,16 @@ mod tests {
             ("class extends ", "{}"),
             ("{a:", "}"),
             ("function(){return ", "}"),
+            ("import.meta+\n", ""),
+            ("import.meta+typeof\n", ""),
+            ("!\nfunction(){}+\n", ""),
+            ("class extends\n", "{}"),
         ] {
             let code = format!("x = {}1{}", before.repeat(1000), after.repeat(1000));
             assert!(levels(&code) >= 1000, "{before}: {}", levels(&code));
         }
+        let assertions = format!("x = 1 {}", "as\nconst ".repeat(1000));
+        assert!(levels(&assertions) >= 1000, "{}", levels(&assertions));
     }
 
     #[test]
@@ -247,6 +285,15 @@ mod tests {
             "a(\"((((\", '\\'((', /\\((/);\n",
         ] {
             let code = format!("const x = [\n{}];", line.repeat(1000));
+            assert!(levels(&code) < 50, "{line}: {}", levels(&code));
+        }
+        // As in the compiler of TypeScript, one of whose functions has thousands without a semicolon between them.
+        for line in [
+            "function a(b, c) {\n  return b + c;\n}\n",
+            "async function a(b) {\n  await b;\n}\n",
+            "class A extends B {\n  c() {}\n}\n",
+        ] {
+            let code = format!("function outer() {{\n{}}}", line.repeat(3000));
             assert!(levels(&code) < 50, "{line}: {}", levels(&code));
         }
     }
