@@ -304,6 +304,42 @@ fn a_process_without_heartbeats_is_killed() {
     });
 }
 
+#[test]
+fn a_process_that_computes_for_longer_gives_heartbeats() {
+    let builder = one_thread().cells(cells().silence_max(Duration::from_millis(400)));
+    let pool = builder.build().expect("a pool");
+    let source =
+        "export const compute = () => { const until = Date.now() + 1500; while (Date.now() < until); return 1; };";
+    let script = Script::builder("s").source(source).build().expect("a script");
+    pool.deploy("s", script, &Options::default()).expect("deployed");
+    assert_eq!(call::<u32>(&pool, "compute").expect("an answer"), 1);
+}
+
+#[test]
+fn an_event_wakes_only_the_thread_of_the_worker() {
+    const EVENTS: u64 = 400;
+    let switches = || -> u64 {
+        let main_thread = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/status")).ok();
+        let of_one = |status: String| -> Option<u64> {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            line.trim().parse().ok()
+        };
+        children().iter().filter_map(main_thread).filter_map(of_one).sum()
+    };
+    let pool = pool_of("export const fine = () => 1;", vec![]);
+    let fine = || assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
+    (0..10).for_each(|_| fine());
+    until("there is a spare", || (children().len() >= 2).then_some(()));
+    // The spare starts meanwhile.
+    until("the other threads sleep", || {
+        let before = switches();
+        (0..EVENTS).for_each(|_| fine());
+        (switches() - before < EVENTS / 10).then_some(())
+    });
+}
+
 // row 53
 #[test]
 fn no_process_outlives_its_pool() {

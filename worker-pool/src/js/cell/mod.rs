@@ -18,6 +18,7 @@ mod process;
 mod serve;
 mod sockets;
 mod spares;
+mod stream;
 mod wire;
 pub(super) mod worker;
 

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use h2::PingPong;
 use isopod_runtime::Begun;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::keeper::Keeper;
@@ -32,6 +33,8 @@ const CHUNK_BYTES: usize = 8 << 10;
 pub(super) struct Launched {
     /// The connection for events, until the worker takes it.
     pub(super) down: Option<UnixStream>,
+    /// Pings the cell's main thread, once it runs. Until the worker takes it.
+    pub(super) pings: Option<oneshot::Receiver<PingPong>>,
     /// The objects that the cell may request or call.
     pub(super) served: Arc<Served>,
     pub(super) life: Arc<Life>,
@@ -164,13 +167,15 @@ pub(super) fn launch(cells: &Cells, keeper: &Keeper, in_sandbox: bool) -> io::Re
     if let Some(errors) = child.stderr.take() {
         keeper.handle.spawn(log_errors(errors, pid, Arc::clone(&served)));
     }
-    keeper.handle.spawn(serve(up, Arc::clone(&served)));
+    let (to, pings) = oneshot::channel();
+    keeper.handle.spawn(serve(up, Arc::clone(&served), to));
     keeper
         .handle
         .spawn(look_after(child, Arc::clone(&life), keeper.clone()));
     tracing::debug!(pid, "started a cell");
     Ok(Launched {
         down: Some(down),
+        pings: Some(pings),
         served,
         life,
         in_sandbox,

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use h2::PingPong;
 use h2::server::SendResponse;
 use http::Request;
 use isopod_runtime::Script;
@@ -15,11 +16,12 @@ use isopod_runtime::network::{Broker, Brokered};
 use isopod_runtime::remote::{Lent, Parcel, ParcelFuture, Target, serve_cache, serve_function, serve_own};
 use isopod_runtime::sandbox::Confinement;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::line::Line;
 use super::offers::{Brought, Offers};
+use super::stream::Stream;
 use super::wire::{ASK, Broken, CONNECTION_BYTES, HEADER_BYTES_MAX, LogLine, Messages};
 use super::{bodies, sockets};
 
@@ -149,17 +151,17 @@ impl Served {
     }
 }
 
-/// Answers the requests of a cell until it closes the connection.
-pub(super) async fn serve(up: UnixStream, served: Arc<Served>) {
-    let ended = answer(up, Arc::clone(&served)).await;
+/// Answers the requests of a cell until it closes the connection. Sends what pings it, once it has opened the connection.
+pub(super) async fn serve(up: UnixStream, served: Arc<Served>, pings: oneshot::Sender<PingPong>) {
+    let ended = answer(up, Arc::clone(&served), pings).await;
     served.offers.close();
     if let Err(error) = ended {
         tracing::debug!(%error, "a cell's connection ended");
     }
 }
 
-async fn answer(up: UnixStream, served: Arc<Served>) -> Result<(), Broken> {
-    let up = tokio::net::UnixStream::from_std(up)?;
+async fn answer(up: UnixStream, served: Arc<Served>, pings: oneshot::Sender<PingPong>) -> Result<(), Broken> {
+    let up = Stream::new(up)?;
     let mut connection = h2::server::Builder::new()
         .initial_window_size(ASKED_WINDOW_BYTES)
         .max_send_buffer_size(ASKED_WINDOW_BYTES as usize)
@@ -168,6 +170,10 @@ async fn answer(up: UnixStream, served: Arc<Served>) -> Result<(), Broken> {
         .max_concurrent_streams(REQUESTS_MAX)
         .handshake(up)
         .await?;
+    if let Some(own) = connection.ping_pong() {
+        // Fails if the worker has ended.
+        let _ = pings.send(own);
+    }
     // Ends with the connection.
     let mut tasks = JoinSet::new();
     while let Some(accepted) = connection.accept().await {

@@ -44,7 +44,7 @@ impl Depot {
         &self.cells
     }
 
-    /// Takes a spare process, or starts one if there is none or a new one is required. Then starts another spare.
+    /// Takes a spare process, or starts one if there is none or a new one is required.
     pub(super) async fn take(&self, is_new: bool, in_sandbox: bool) -> io::Result<Launched> {
         let keeper = self.keeper()?;
         let spare = match is_new {
@@ -63,8 +63,15 @@ impl Depot {
                 launched.map_err(|_| io::Error::other("the pool is shutting down"))??
             }
         };
+        Ok(cell)
+    }
+
+    /// Starts spare processes where some are missing.
+    fn refill(&self, in_sandbox: bool) {
+        let Ok(keeper) = self.keeper() else { return };
         let (cells, own, spares) = (self.cells.clone(), keeper.clone(), Arc::clone(&self.spares));
         keeper.handle.spawn(async move {
+            lock(&spares).retain(Launched::lives);
             while of_kind(&lock(&spares), in_sandbox) < cells.spares && !*own.ends.borrow() {
                 match launch(&cells, &own, in_sandbox) {
                     Ok(launched) => lock(&spares).push(launched),
@@ -72,7 +79,6 @@ impl Depot {
                 }
             }
         });
-        Ok(cell)
     }
 
     /// Takes a spare process.
@@ -155,6 +161,19 @@ impl Depot {
         };
         *keeper = Some(started.clone());
         Ok(started)
+    }
+}
+
+/// Starts spare processes for the next workers when it is dropped: after the start of a worker, which may lack the processor time
+/// otherwise.
+pub(super) struct Refills<'a> {
+    pub(super) depot: &'a Depot,
+    pub(super) in_sandbox: bool,
+}
+
+impl Drop for Refills<'_> {
+    fn drop(&mut self) {
+        self.depot.refill(self.in_sandbox);
     }
 }
 

@@ -89,6 +89,8 @@ pub(super) enum FromCell {
 pub(super) enum Order {
     /// The first message.
     Begin {
+        /// The number of the event, by which its parts are requested.
+        number: u64,
         /// Index and generation.
         slot: (u32, u32),
         event: Box<WrittenEvent>,
@@ -124,6 +126,9 @@ pub(super) enum Report {
         memory_bytes: u64,
     },
 }
+
+/// The path of the streams of events.
+pub(super) const EVENT: &str = "/event";
 
 /// The first number of a call of a cell. The numbers of events are below.
 pub(super) const ASK: u64 = 1 << 63;

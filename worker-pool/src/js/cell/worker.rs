@@ -24,7 +24,7 @@ use tokio::time::sleep;
 use super::line::Line;
 use super::process::{Launched, Life};
 use super::serve::Served;
-use super::wire::{Broken, Order, STUBS_MAX, ToCell, encode, say};
+use super::wire::{Broken, EVENT, Order, STUBS_MAX, ToCell, encode, say};
 use crate::engine::{SlotId, Trim, Turn};
 use crate::js::fault::fault;
 
@@ -263,6 +263,7 @@ impl CellWorker {
         // Also if the process ends before it begins the event.
         offers.keep(number);
         let begin = encode(&Order::Begin {
+            number,
             slot: (slot.index, slot.generation),
             event: Box::new(event),
             stubs: offers.lend(number, stubs),
@@ -278,7 +279,7 @@ impl CellWorker {
         };
         offers.add(number, bodies);
         self.cell.served.add_functions(number, functions);
-        let (response, orders) = match self.ask(number, begin.clone()) {
+        let (response, orders) = match self.ask(begin.clone()) {
             Ok(asked) => asked,
             Err(error) => {
                 // Nothing of the event has left this process.
@@ -333,8 +334,8 @@ impl CellWorker {
         self.state.push(Turn::Ended { slot, outcome });
     }
 
-    fn ask(&self, number: u64, begin: Bytes) -> Result<(h2::client::ResponseFuture, SendStream<Bytes>), Broken> {
-        let request = http::Request::post(format!("http://cell/event/{number}")).body(());
+    fn ask(&self, begin: Bytes) -> Result<(h2::client::ResponseFuture, SendStream<Bytes>), Broken> {
+        let request = http::Request::post(format!("http://cell{EVENT}")).body(());
         let request = request.map_err(|error| Broken(error.to_string()))?;
         let (response, mut orders) = self.line.requests().clone().send_request(request, false)?;
         orders.send_data(begin, false)?;

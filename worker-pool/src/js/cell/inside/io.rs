@@ -1,20 +1,25 @@
 //! The connections of a cell.
 
+use std::future::poll_fn;
 use std::os::unix::net::UnixStream;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use h2::server::SendResponse;
 use http::{Request, Response};
 use isopod_runtime::remote::{ParcelFuture, Transit, loopback_of};
 use isopod_runtime::sandbox::Confinement;
-use isopod_runtime::{Begun, WorkerTemplate};
+use isopod_runtime::{Begun, Image, WorkerTemplate};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::asks::Asks;
+use super::driven::{Driven, Side};
 use super::log::{self, Log};
 use super::shared::Inside;
 use super::waiting::Waiting;
@@ -22,8 +27,10 @@ use super::worker::{Booting, Mail};
 use super::{event, worker};
 use crate::js::cell::line::{Limits, Line};
 use crate::js::cell::offers::Offers;
+use crate::js::cell::stream::Stream;
 use crate::js::cell::wire::{
-    ASK, Boot, Broken, CONNECTION_BYTES, FromCell, HEADER_BYTES_MAX, Messages, ToCell, WINDOW_BYTES, encode, write,
+    ASK, Boot, Broken, CONNECTION_BYTES, EVENT, FromCell, HEADER_BYTES_MAX, Messages, ToCell, WINDOW_BYTES, encode,
+    write,
 };
 use crate::js::cell::{bodies, sockets};
 
@@ -41,16 +48,18 @@ pub(super) fn run(
     down: UnixStream,
     up: UnixStream,
     template: WorkerTemplate,
+    image: Image,
     confinement: Option<Confinement>,
     begun: Begun,
 ) -> Result<(), Broken> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mail, mailbox) = mpsc::channel(MAIL_WAITING_MAX);
     let waiting = Arc::new(Waiting::new(begun));
+    let driven = Arc::new(Driven::new());
     // Started early, so that V8 is ready when the script arrives.
-    worker::spawn(mailbox, Arc::clone(&waiting), template)?;
+    worker::spawn(mailbox, Arc::clone(&waiting), Arc::clone(&driven), template, image)?;
     let handle = runtime.handle().clone();
-    runtime.block_on(serve(down, up, mail, waiting, handle, confinement))
+    runtime.block_on(serve(down, up, mail, waiting, &driven, handle, confinement))
 }
 
 async fn serve(
@@ -58,11 +67,12 @@ async fn serve(
     up: UnixStream,
     mail: mpsc::Sender<Mail>,
     waiting: Arc<Waiting>,
+    driven: &Arc<Driven>,
     handle: Handle,
     confinement: Option<Confinement>,
 ) -> Result<(), Broken> {
-    let down = tokio::net::UnixStream::from_std(down)?;
-    let up = tokio::net::UnixStream::from_std(up)?;
+    let down = driven.stream(down)?;
+    let up = Stream::new(up)?;
     let (up, connection) = h2::client::Builder::new()
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_BYTES)
@@ -70,7 +80,7 @@ async fn serve(
         .enable_push(false)
         .handshake(up)
         .await?;
-    handle.spawn(connection);
+    let up_ends = handle.spawn(connection);
     let in_sandbox = confinement.is_some();
     if let Some(confinement) = confinement {
         let request = Request::post("http://cell/confinement").body(());
@@ -82,13 +92,15 @@ async fn serve(
     }
     let (log, lines) = Log::install();
     let mut logging = handle.spawn(log::send(Arc::clone(&log), up.clone(), lines));
-    let mut connection = h2::server::Builder::new()
+    let connection = h2::server::Builder::new()
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_BYTES)
         .max_header_list_size(HEADER_BYTES_MAX)
         .max_concurrent_streams(u32::MAX)
         // Any number of events may be canceled.
         .max_pending_accept_reset_streams(usize::MAX >> 8)
+        // An order may arrive after the end of its event.
+        .max_local_error_reset_streams(None)
         .handshake(down)
         .await?;
     let offers = Offers::default();
@@ -102,16 +114,40 @@ async fn serve(
         log: Arc::clone(&log),
         in_sandbox,
     });
-    while let Some(accepted) = connection.accept().await {
-        let Ok((request, respond)) = accepted else { break };
-        handle.spawn(one(Arc::clone(&inside), request, respond));
+    driven.carry(accept(connection, inside));
+    tokio::select! {
+        () = poll_fn(|cx| driven.poll(Side::Main, cx)) => {}
+        // The worker's thread may be stuck, and not read the other one.
+        _ = up_ends => {}
     }
     log.close();
     drop(timeout(FAREWELL, &mut logging).await);
     Ok(())
 }
 
+/// Answers the streams of the pool until it closes the connection. All of it moves between threads with the connection.
+async fn accept(mut connection: h2::server::Connection<Stream, Bytes>, inside: Arc<Inside>) {
+    let mut streams = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    // A panic ends one stream.
+                    streams.push(AssertUnwindSafe(one(Arc::clone(&inside), request, respond)).catch_unwind());
+                }
+                Some(Err(_)) | None => return,
+            },
+            Some(_) = streams.next() => {}
+        }
+    }
+}
+
 async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) {
+    if request.uri().path() == EVENT {
+        // Without its end, the stream tells the pool.
+        return drop(event::handle(&inside, request.into_body(), respond).await);
+    }
     let path = request.uri().path().to_owned();
     if path.starts_with("/body/") {
         bodies::serve(inside.line.offers().take(&path), respond).await;
@@ -125,14 +161,6 @@ async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, mut respond:
         // The pool calls only what this side has lent.
         let find = |_, _| -> ParcelFuture { Box::pin(std::future::ready(Err("it is not lent".to_owned()))) };
         drop(inside.line.answer(number, heard, respond, find).await);
-    } else if let Some(number) = path.strip_prefix("/event/").and_then(|number| number.parse().ok()) {
-        if event::handle(&inside, number, request.into_body(), respond)
-            .await
-            .is_err()
-        {
-            inside.line.offers().withdraw(number);
-            inside.line.offers().take_back(number);
-        }
     } else if path == "/control" {
         drop(control(&inside, request.into_body(), respond).await);
     } else {

@@ -1,13 +1,16 @@
 //! The inside of a cell: a process that runs one worker for the pool that started it.
 //!
-//! The main thread drives the two connections and gives signs of life; the worker has a thread of its own.
+//! The worker has a thread of its own, which also drives the connection for events while no code runs for long. The main thread drives
+//! the other connection, and gives signs of life on it.
 
 mod asks;
+mod driven;
 mod event;
 mod io;
 mod log;
 mod shared;
 mod waiting;
+mod warm;
 mod worker;
 
 use std::os::fd::AsFd as _;
@@ -82,7 +85,7 @@ impl CellProgram {
             };
             look_at(parent)?;
             let template = WorkerTemplate::new(self.image, self.extends)?;
-            Ok(io::run(down, up, template, confinement, begun)?)
+            Ok(io::run(down, up, template, self.image, confinement, begun)?)
         };
         match run() {
             Ok(()) => platform::exit_now(0),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -12,11 +12,17 @@ use isopod_outcome::{Failure, Outcome};
 use isopod_runtime::fetcher::Loopback;
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::modules::ModulesLoaded;
-use isopod_runtime::{OsScheduling, Script, Watchdog, WorkerTemplate, WorkerThread, platform, run_in_short_slices};
+use isopod_runtime::{
+    Image, OsScheduling, Script, Watchdog, WorkerTemplate, WorkerThread, platform, run_in_short_slices,
+};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::timeout;
 
+use super::driven::{Driven, OnWorker, Side};
 use super::waiting::{Begin, Waiting};
+use super::warm::{self, warm_up};
 use crate::engine::{BootContext, BootError, Noticed, SlotId, Trim, Turn, Worker as _, WorkerId, WorkerNotice};
 use crate::js::cell::wire::{FromCell, Report};
 use crate::js::fault::fault;
@@ -58,14 +64,28 @@ pub(super) const TURNS_MAX: usize = 4;
 pub(super) fn spawn(
     mut mailbox: mpsc::Receiver<Mail>,
     waiting: Arc<Waiting>,
+    driven: Arc<Driven>,
     template: WorkerTemplate,
+    image: Image,
 ) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_name("isopod-crypto")
+        .build()?;
     let body = move || {
-        let Some(Mail::Boot(booting)) = mailbox.blocking_recv() else {
+        let first = match runtime.block_on(async { timeout(warm::AFTER, mailbox.recv()).await }) {
+            Ok(first) => first,
+            Err(_waits) => {
+                warm_up(&runtime, image);
+                mailbox.blocking_recv()
+            }
+        };
+        let Some(Mail::Boot(booting)) = first else {
             return;
         };
         let said = booting.said.clone();
-        let run = || run(*booting, mailbox, waiting, template);
+        let run = || run(*booting, &runtime, mailbox, waiting, driven, template);
         if let Ok(Err(failure)) = catch_unwind(AssertUnwindSafe(run)) {
             drop(said.blocking_send(FromCell::BootFailed((&fault(failure)).into())));
         } else {
@@ -80,8 +100,10 @@ pub(super) fn spawn(
 
 fn run(
     booting: Booting,
+    runtime: &Runtime,
     mailbox: mpsc::Receiver<Mail>,
     waiting: Arc<Waiting>,
+    driven: Arc<Driven>,
     template: WorkerTemplate,
 ) -> Result<(), Failure> {
     let lost = |error: String| Failure::new(Outcome::BootFailed, "the cell cannot start a worker").with_detail(error);
@@ -96,14 +118,8 @@ fn run(
     let watchdog = Watchdog::start(scheduling).map_err(|error| lost(error.to_string()))?;
     let io = IoOptions::default().threads(booting.io_threads).name("isopod-0-io");
     let thread = WorkerThread::new(io, Arc::new(watchdog)).with_template(template);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(4)
-        .thread_name("isopod-crypto")
-        .build()
-        .map_err(|error| lost(error.to_string()))?;
     let local = LocalSet::new();
-    local.block_on(&runtime, async {
+    local.block_on(runtime, async {
         let watched = Arc::new(Watched::default());
         let ctx = BootContext {
             worker: WorkerId::new(booting.worker),
@@ -113,7 +129,12 @@ fn run(
             events_max: None,
             deadline: None,
             stop_at: booting.stop_in.and_then(|after| Instant::now().checked_add(after)),
-            notice: notice(booting.said.clone(), Arc::clone(&watched), Arc::clone(&waiting)),
+            notice: notice(
+                booting.said.clone(),
+                Arc::clone(&watched),
+                Arc::clone(&waiting),
+                Arc::clone(&driven),
+            ),
         };
         let modules = booting.script.modules_loaded();
         let booted = ThreadWorker::boot(&thread, &booting.script, ctx, Some(booting.loopback)).await;
@@ -122,10 +143,13 @@ fn run(
         let mut worker = booted.map_err(|BootError(failure)| failure)?;
         let memory_bytes = worker.memory_bytes() as u64;
         drop(booting.said.send(FromCell::Booted { memory_bytes }).await);
+        // The connection comes here after the first turn.
+        drop(spawn_local(OnWorker(Arc::clone(&driven))));
         let mut running = Running {
             worker,
             mailbox,
             waiting,
+            driven,
             turns: HashMap::new(),
             said: booting.said,
             watched,
@@ -133,7 +157,11 @@ fn run(
             modules,
             is_condemned: false,
         };
-        poll_fn(|cx| running.poll(cx)).await;
+        // A task beside that of the connection: they wake each other without a system call.
+        let running = spawn_local(poll_fn(move |cx| running.poll(cx)));
+        if let Err(panicked) = running.await {
+            resume_unwind(panicked.into_panic());
+        }
         // The process ends now. Dropping the worker first would only take time.
         std::future::pending().await
     })
@@ -155,7 +183,12 @@ impl Watched {
 }
 
 /// Reports the observations of the watchdog to the pool.
-fn notice(said: mpsc::Sender<FromCell>, watched: Arc<Watched>, waiting: Arc<Waiting>) -> WorkerNotice {
+fn notice(
+    said: mpsc::Sender<FromCell>,
+    watched: Arc<Watched>,
+    waiting: Arc<Waiting>,
+    driven: Arc<Driven>,
+) -> WorkerNotice {
     WorkerNotice::new(move |noticed| {
         let is_long = matches!(noticed, Noticed::LongTurn);
         let message = match noticed {
@@ -170,6 +203,8 @@ fn notice(said: mpsc::Sender<FromCell>, watched: Arc<Watched>, waiting: Arc<Wait
         if is_said && is_long {
             waiting.long_turn();
         }
+        // The worker's thread moves it back after the turn.
+        driven.move_to(Side::Main);
         watched.waker.wake();
     })
 }
@@ -182,6 +217,7 @@ struct Running {
     worker: ThreadWorker,
     mailbox: mpsc::Receiver<Mail>,
     waiting: Arc<Waiting>,
+    driven: Arc<Driven>,
     turns: HashMap<SlotId, mpsc::Sender<Report>>,
     said: mpsc::Sender<FromCell>,
     watched: Arc<Watched>,
@@ -204,6 +240,7 @@ impl Running {
                 }
             }
             let polled = self.worker.poll(cx);
+            self.driven.move_to(Side::Worker);
             {
                 let mut is_told = self.watched.is_told();
                 if *is_told {

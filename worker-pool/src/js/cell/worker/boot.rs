@@ -4,13 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use h2::Ping;
 use isopod_outcome::Failure;
 use isopod_runtime::fetch::WrittenServers;
 use isopod_runtime::remote::{Crossing, SandboxLimits, Transit};
 use isopod_runtime::{Isolation, OsScheduling, Script};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
 
 use super::control::{heartbeat, listen};
 use super::{CellWorker, State};
@@ -19,6 +17,8 @@ use crate::js::cell::Depot;
 use crate::js::cell::line::{Limits, Line};
 use crate::js::cell::process::Launched;
 use crate::js::cell::serve::MakeFetcher;
+use crate::js::cell::spares::Refills;
+use crate::js::cell::stream::Stream;
 use crate::js::cell::wire::{
     Boot, Broken, CALL, CONNECTION_BYTES, FromCell, HEADER_BYTES_MAX, Messages, ToCell, WINDOW_BYTES, say,
 };
@@ -60,6 +60,7 @@ pub(in crate::js) async fn boot(
         false => script.fetch().servers.written(),
     };
     let mut is_new = false;
+    let _refills = Refills { depot, in_sandbox };
     loop {
         let cell = depot.take(is_new, in_sandbox).await.map_err(|error| {
             BootError::new("cannot start a process for the worker: is there a limit on processes?")
@@ -136,7 +137,7 @@ async fn start(
     conditions: &Conditions,
 ) -> Result<CellWorker, Refused> {
     let taken = || Broken("the process has a worker already".to_owned());
-    let down = tokio::net::UnixStream::from_std(cell.down.take().ok_or_else(taken)?)?;
+    let down = Stream::new(cell.down.take().ok_or_else(taken)?)?;
     let memory_max = script.limits().memory_bytes;
     let private_max = memory_max.saturating_add(memory_max / 2).saturating_add(MEMORY_BESIDE);
     cell.life.set_memory_max(private_max);
@@ -144,14 +145,14 @@ async fn start(
         cell.life
             .limit_address_space(private_max.saturating_mul(2).saturating_add(UNUSED_BYTES));
     }
-    let (requests, mut connection) = h2::client::Builder::new()
+    let pings = cell.pings.take().ok_or_else(taken)?;
+    let (requests, connection) = h2::client::Builder::new()
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_BYTES)
         .max_header_list_size(HEADER_BYTES_MAX)
         .enable_push(false)
         .handshake(down)
         .await?;
-    let pings = connection.ping_pong();
     let name = Arc::clone(&ctx.script_name);
     #[expect(
         clippy::disallowed_methods,
@@ -173,11 +174,9 @@ async fn start(
         ..State::default()
     });
     let silence_max = depot.options().silence_max.max(Duration::from_millis(100));
-    if let Some(mut pings) = pings {
-        let alive = timeout(silence_max, pings.ping(Ping::opaque())).await;
-        alive.map_err(|_| Broken("it gives no sign of life".to_owned()))??;
-        tokio::task::spawn_local(heartbeat(pings, Rc::clone(&state), Arc::clone(&cell.life), silence_max));
-    }
+    // If there are none, the process is killed, so that its connection ends.
+    let life = Arc::clone(&cell.life);
+    tokio::task::spawn_local(heartbeat(pings, Rc::clone(&state), life, silence_max));
     let request = http::Request::post("http://cell/control").body(());
     let request = request.map_err(|error| Broken(error.to_string()))?;
     let (response, mut control) = requests.clone().send_request(request, false)?;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use h2::{Ping, PingPong};
 use isopod_outcome::Outcome;
 use isopod_runtime::modules::ModulesLoaded;
+use tokio::sync::oneshot;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{State, Verdict};
@@ -126,22 +128,29 @@ async fn end_of(life: &Life) -> String {
 
 /// Pings the cell, whose main thread answers, not that of the worker. A process that does not answer is stopped, or gets no CPU
 /// time.
-pub(super) async fn heartbeat(mut pings: PingPong, state: Rc<State>, life: Arc<Life>, silence_max: Duration) {
-    loop {
-        sleep(silence_max / 4).await;
-        match timeout(silence_max, pings.ping(Ping::opaque())).await {
-            Ok(Ok(_)) => {}
-            // The connection has ended, which `listen` observes too.
-            Ok(Err(_)) => return,
-            Err(_) => {
-                let reason = format!("the worker's process gave no sign of life for {silence_max:?}: it was killed");
-                let verdict = Verdict {
-                    outcome: Outcome::ExceededWall,
-                    reason,
-                    is_for_one: false,
-                };
-                return state.kill(&life, verdict).await;
-            }
+pub(super) async fn heartbeat(
+    pings: oneshot::Receiver<PingPong>,
+    state: Rc<State>,
+    life: Arc<Life>,
+    silence_max: Duration,
+) {
+    let beats = async {
+        let mut pings = timeout(silence_max, pings).await?;
+        while let Ok(pings) = &mut pings
+            // An error means that the connection has ended, which `listen` observes too.
+            && timeout(silence_max, pings.ping(Ping::opaque())).await?.is_ok()
+        {
+            sleep(silence_max / 4).await;
         }
+        Ok::<_, Elapsed>(())
+    };
+    if beats.await.is_err() {
+        let reason = format!("the worker's process gave no sign of life for {silence_max:?}: it was killed");
+        let verdict = Verdict {
+            outcome: Outcome::ExceededWall,
+            reason,
+            is_for_one: false,
+        };
+        state.kill(&life, verdict).await;
     }
 }
