@@ -90,6 +90,10 @@ impl Ticket {
         }
     }
 
+    pub(crate) const fn started(&self) -> Instant {
+        self.started
+    }
+
     /// Records the end of the WebSocket that the request became.
     pub(crate) fn socket_ended(&mut self, report: &Report) {
         self.outcome = Some(report.outcome);

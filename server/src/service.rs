@@ -133,6 +133,7 @@ async fn respond<D: Dispatch>(
                         target,
                         id: &id,
                         opens_websocket: opens.is_some(),
+                        started: ticket.started(),
                     };
                     dispatch(&origin, worker, request, info, alarm).await
                 }
@@ -214,6 +215,7 @@ struct RequestInfo<'a> {
     target: Target,
     id: &'a RequestId,
     opens_websocket: bool,
+    started: Instant,
 }
 
 async fn dispatch<D: Dispatch>(
@@ -242,17 +244,17 @@ async fn dispatch<D: Dispatch>(
         Ok(depth) => depth,
         Err(refusal) => return Verdict::Refused(refusal),
     };
-    let (body, fault) = match incoming.is_end_stream() {
-        true => (ServerBody::empty(), None),
+    let (body, fault, received) = match incoming.is_end_stream() {
+        true => (ServerBody::empty(), None, info.started),
         // Boxed, so that requests without a body need no room for it.
         false => match Box::pin(ingress::receive(incoming, limits, &origin.connection, alarm)).await {
-            Ok(received) => received,
+            Ok((body, fault)) => (body, fault, Instant::now()),
             Err(refusal) => return Verdict::Refused(refusal),
         },
     };
     let meta = RequestMeta {
         id: info.id.clone(),
-        deadline: Instant::now().checked_add(limits.request_timeout),
+        deadline: received.checked_add(limits.request_timeout),
         peer: origin.address,
         client: info.client.address,
         scheme: info.client.scheme,

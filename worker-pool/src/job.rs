@@ -35,19 +35,13 @@ impl fmt::Display for EventId {
 #[derive(Debug)]
 pub(crate) struct Tally {
     script: Arc<Counters>,
-    pool: Arc<Counters>,
     open: bool,
 }
 
 impl Tally {
-    pub(crate) fn accept(script: Arc<Counters>, pool: Arc<Counters>) -> Self {
+    pub(crate) fn accept(script: Arc<Counters>) -> Self {
         script.accepted();
-        pool.accepted();
-        Self {
-            script,
-            pool,
-            open: true,
-        }
+        Self { script, open: true }
     }
 
     pub(crate) fn finish(mut self, outcome: Outcome) {
@@ -57,7 +51,6 @@ impl Tally {
     fn count(&mut self, outcome: Outcome) {
         if std::mem::take(&mut self.open) {
             self.script.ended(outcome);
-            self.pool.ended(outcome);
         }
     }
 }

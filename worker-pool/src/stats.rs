@@ -1,7 +1,8 @@
 //! Statistics: atomic counters, and histograms per thread that are combined on request.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -127,20 +128,49 @@ impl Percentiles {
     }
 }
 
+/// Number of parts that events are counted in.
+const PARTS: usize = 8;
+
 /// Counters of a script or the pool.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    accepted: AtomicU64,
+    /// Split into parts, because a counter that several processors change at the same time is slow.
+    events: [Events; PARTS],
     refused: AtomicU64,
-    outcomes: [AtomicU64; Outcome::ALL.len()],
     boots: AtomicU64,
     boots_failed: AtomicU64,
     retired: [AtomicU64; RetireReason::ALL.len()],
+    /// The pool's counters, which count the events of its scripts too.
+    pool: Option<Arc<Counters>>,
+}
+
+/// The events counted by some of the threads, aligned so that parts share no cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Events {
+    accepted: AtomicU64,
+    outcomes: [AtomicU64; Outcome::ALL.len()],
+}
+
+/// Returns the part that the current thread counts in.
+fn part() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static PART: usize = THREADS.fetch_add(1, Ordering::Relaxed) % PARTS);
+    // While the thread ends, it may still drop events.
+    PART.try_with(|part| *part).unwrap_or(0)
 }
 
 impl Counters {
+    /// Creates the counters of a script of this pool.
+    pub(crate) fn of_script(pool: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self {
+            pool: Some(Arc::clone(pool)),
+            ..Self::default()
+        })
+    }
+
     pub(crate) fn accepted(&self) {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.count(|events| &events.accepted);
     }
 
     pub(crate) fn refused(&self) {
@@ -148,7 +178,20 @@ impl Counters {
     }
 
     pub(crate) fn ended(&self, outcome: Outcome) {
-        self.outcomes[outcome.index()].fetch_add(1, Ordering::Relaxed);
+        self.count(|events| &events.outcomes[outcome.index()]);
+    }
+
+    /// Counts an event here and in the pool.
+    fn count(&self, which: impl Fn(&Events) -> &AtomicU64) {
+        let part = part();
+        for counters in [Some(self), self.pool.as_deref()].into_iter().flatten() {
+            which(&counters.events[part]).fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn sum(&self, which: impl Fn(&Events) -> &AtomicU64) -> u64 {
+        let counts = self.events.iter().map(|events| which(events).load(Ordering::Relaxed));
+        counts.sum()
     }
 
     pub(crate) fn booted(&self) {
@@ -164,7 +207,7 @@ impl Counters {
     }
 
     pub(crate) fn accepted_count(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
+        self.sum(|events| &events.accepted)
     }
 
     pub(crate) fn refused_count(&self) -> u64 {
@@ -181,7 +224,7 @@ impl Counters {
     pub(crate) fn outcome_counts(&self) -> BTreeMap<&'static str, u64> {
         Outcome::ALL
             .iter()
-            .map(|o| (o.as_str(), self.outcomes[o.index()].load(Ordering::Relaxed)))
+            .map(|o| (o.as_str(), self.sum(|events| &events.outcomes[o.index()])))
             .collect()
     }
 

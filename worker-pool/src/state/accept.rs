@@ -53,8 +53,7 @@ impl<E: Engine> State<E> {
         let known = self.scripts.remove(&name);
         let counters = known
             .as_ref()
-            .map(|known| Arc::clone(&known.current.counters))
-            .unwrap_or_default();
+            .map_or_else(|| Counters::of_script(&self.totals), |known| Arc::clone(&known.current.counters));
         let current = Arc::new(Version {
             name: Arc::clone(&name),
             number,
@@ -217,9 +216,9 @@ impl<E: Engine> State<E> {
             return Err(Rejected { event, reason });
         };
         script.leaving |= script.current.limits.policy == Policy::Oneshot;
-        let (name, counters) = (Arc::clone(&script.current.name), Arc::clone(&script.current.counters));
-        let (job, mut accepted) = self.admit(&name, counters, session, event, meta, now);
-        let (id, Some(script)) = (job.id, self.scripts.get_mut(&name)) else {
+        let (owned_name, counters) = (Arc::clone(&script.current.name), Arc::clone(&script.current.counters));
+        let (job, mut accepted) = self.admit(owned_name, counters, session, event, meta, now);
+        let (id, Some(script)) = (job.id, self.scripts.get_mut(name)) else {
             return Ok(accepted);
         };
         match placement.seat {
@@ -237,14 +236,14 @@ impl<E: Engine> State<E> {
                     // The latest event with a lower priority is shed.
                     let retry_after = script.queue.retry_after(self.settings.retry_after, id.get());
                     self.shed(
-                        &name,
+                        &accepted.script,
                         [job],
                         retry_after,
                         "an event of higher priority took its place",
                         fx,
                     );
                 }
-                let Some(script) = self.scripts.get_mut(&name) else {
+                let Some(script) = self.scripts.get_mut(name) else {
                     return Ok(accepted);
                 };
                 // The supervisor expires events that wait too long.
@@ -254,9 +253,9 @@ impl<E: Engine> State<E> {
             }
         }
         match placement.grow {
-            Grow::Keep if !matches!(placement.seat, Seat::Worker(_)) => self.enlist(&name, now, fx),
+            Grow::Keep if !matches!(placement.seat, Seat::Worker(_)) => self.enlist(&accepted.script, now, fx),
             Grow::Keep => {}
-            grow => self.boot_at(grow, &name, now, fx),
+            grow => self.boot_at(grow, &accepted.script, now, fx),
         }
         Ok(accepted)
     }
@@ -270,7 +269,7 @@ impl<E: Engine> State<E> {
     /// Numbers and counts an accepted event.
     pub(super) fn admit(
         &mut self,
-        name: &Arc<str>,
+        name: Arc<str>,
         counters: Arc<Counters>,
         session: Option<SessionId>,
         event: E::Event,
@@ -286,11 +285,11 @@ impl<E: Engine> State<E> {
         if let Some(session) = session {
             self.sessions.begin(session, id);
         }
-        let tally = Tally::accept(counters, Arc::clone(&self.totals));
+        let tally = Tally::accept(counters);
         let job = Job::new(id, session, event, now, meta, tally);
         let accepted = Accepted {
             event: id,
-            script: Arc::clone(name),
+            script: name,
             line: Arc::clone(&job.line),
             worker: None,
         };
@@ -330,15 +329,15 @@ impl<E: Engine> State<E> {
         if !E::suits(&script.current.script, event) {
             return Err(RejectReason::Unsuited { name: name.to_owned() });
         }
-        let version = Arc::clone(&script.current);
         let depth = meta.depth;
         let goes_first = meta.priority == Priority::High || depth > 0;
         let sheds = !goes_first && self.pressure() == Pressure::Shed;
         // The common case of an event whose caller is attached to a worker: it goes there without further decisions.
         let ask = Ask { depth, opens };
-        if !sheds && let Some(placement) = meta.near.and_then(|near| self.placement_near(&version, ask, near)) {
+        if !sheds && let Some(placement) = meta.near.and_then(|near| self.placement_near(script, ask, near)) {
             return Ok(placement);
         }
+        let version = Arc::clone(&script.current);
         let admit = script.breaker.admit(now);
         let placement = self.placement(&version, ask, meta.near, now);
         let census = self.census(&version);

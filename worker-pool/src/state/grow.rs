@@ -16,7 +16,7 @@ use crate::placement::{
 use crate::state::memory::Gauge;
 use crate::state::queue::LINE_MIN;
 use crate::state::slots::Table;
-use crate::state::{Assignment, Effects, Hosted, Life, Phase, Pins, State, Version};
+use crate::state::{Assignment, Effects, Hosted, Life, Phase, Pins, Script, State, Version};
 use crate::time::after;
 
 /// Numbers of workers of a version.
@@ -64,9 +64,9 @@ impl<E: Engine> State<E> {
 
     /// Places an event with the worker `near`, to which its caller is attached, unless that worker is busy. The script then
     /// needs no other worker.
-    pub(super) fn placement_near(&self, version: &Version<E>, ask: Ask, near: WorkerId) -> Option<Placement> {
-        let (thread, near) = self.near(version, ask, near)?;
-        (near.in_flight < version.limits.spread_at).then_some(Placement {
+    pub(super) fn placement_near(&self, script: &Script<E>, ask: Ask, near: WorkerId) -> Option<Placement> {
+        let (thread, near) = self.near(script, ask, near)?;
+        (near.in_flight < script.current.limits.spread_at).then_some(Placement {
             seat: Seat::Worker(thread),
             grow: Grow::Keep,
         })
@@ -80,7 +80,8 @@ impl<E: Engine> State<E> {
         near: Option<WorkerId>,
         now: Instant,
     ) -> Placement {
-        let Some((thread, near)) = near.and_then(|near| self.near(version, ask, near)) else {
+        let found = near.and_then(|near| self.near(self.scripts.get(&version.name)?, ask, near));
+        let Some((thread, near)) = found else {
             return self.placement_anywhere(version, ask, now);
         };
         let seat = Seat::Worker(thread);
@@ -96,11 +97,10 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Finds the worker `near` an event, if it has room.
-    fn near(&self, version: &Version<E>, ask: Ask, near: WorkerId) -> Option<(usize, Near)> {
-        let homes = &self.scripts.get(&version.name)?.homes;
-        let is_near = |hosted: &&Hosted<E>| hosted.id == near && hosted.version.number == version.number;
-        let mut found = homes.iter().filter_map(|home| {
+    /// Finds the worker `near` an event of the script's current version, if it has room.
+    fn near(&self, script: &Script<E>, ask: Ask, near: WorkerId) -> Option<(usize, Near)> {
+        let is_near = |hosted: &&Hosted<E>| hosted.id == near && hosted.version.number == script.current.number;
+        let mut found = script.homes.iter().filter_map(|home| {
             let thread = &self.threads[*home];
             let hosted = thread.hosted.as_ref().filter(is_near)?;
             (thread.is_alive() && !ask.opens && hosted.has_room(ask.depth)).then_some((*home, hosted))

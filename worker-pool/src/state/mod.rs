@@ -61,7 +61,7 @@ use crate::sync::thread::JoinHandle;
 
 /// State protected by the lock.
 pub(crate) struct State<E: Engine> {
-    pub(crate) scripts: HashMap<Arc<str>, Script<E>>,
+    pub(crate) scripts: HashMap<Arc<str>, Script<E>, foldhash::fast::RandomState>,
     pub(crate) threads: Vec<Thread<E>>,
     /// Scripts that lack a worker, the longest waiting first.
     waiting: VecDeque<Arc<str>>,
@@ -212,7 +212,7 @@ pub(crate) struct Assignment<E: Engine> {
 impl<E: Engine> State<E> {
     pub(crate) fn new(settings: Arc<Settings>, totals: Arc<Counters>, now: Instant) -> Self {
         let mut state = Self {
-            scripts: HashMap::new(),
+            scripts: HashMap::default(),
             threads: Vec::new(),
             waiting: VecDeque::new(),
             queued: Arc::default(),

@@ -62,9 +62,8 @@ impl<E: Engine> State<E> {
             return Next::Leave(RetireReason::Lost);
         };
         (hosted.nudged, hosted.in_long_turn) = (false, false);
-        let version = Arc::clone(&hosted.version);
-        let takes_sessions = hosted.pins.has_room(&version.limits);
-        let script = self.scripts.get(&version.name);
+        let takes_sessions = hosted.pins.has_room(&hosted.version.limits);
+        let script = self.scripts.get(&hosted.version.name);
         let first = script.and_then(|script| script.queue.first_for(takes_sessions));
         if !hosted.has_room(first.unwrap_or(0)) {
             return self.may_leave(thread);
@@ -72,6 +71,7 @@ impl<E: Engine> State<E> {
         if script.is_none_or(|script| script.queue.is_empty()) {
             return self.rest(thread, now, fx);
         }
+        let version = Arc::clone(&hosted.version);
         let fill_to = self.fill_to(&version);
         let (mut nearest, mut given, mut stale) = (None, 0, Vec::new());
         if let Some(hosted) = self.threads[thread].hosted.as_mut()
@@ -157,17 +157,17 @@ impl<E: Engine> State<E> {
         if hosted.held.is_empty() {
             hosted.idle_since = now;
         }
-        let version = Arc::clone(&hosted.version);
-        let mut last = false;
-        if let Some(script) = self.scripts.get_mut(&version.name) {
+        // Reference counts shared with other threads are slow to change, so names are cloned only if necessary.
+        let mut leaving = None;
+        if let Some(script) = self.scripts.get_mut(&hosted.version.name) {
             script.in_flight -= ended;
-            last = script.leaving;
+            leaving = script.leaving.then(|| Arc::clone(&hosted.version.name));
         }
         self.ended(ended, fx);
         self.session_events_ended(thread, events, now, fx);
         self.relieve(fx);
-        if last {
-            self.remove_if_done(&version.name, fx);
+        if let Some(name) = leaving {
+            self.remove_if_done(&name, fx);
         }
         self.pull(thread, now, fx)
     }

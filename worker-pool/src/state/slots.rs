@@ -196,7 +196,7 @@ mod tests {
     use crate::options::Meta;
 
     fn running() -> Running {
-        let tally = || Tally::accept(Default::default(), Default::default());
+        let tally = || Tally::accept(Default::default());
         let meta = Meta::default();
         let job = Job::new(EventId(1), None, Call::echo(1).0, Instant::now(), meta, tally());
         Running {

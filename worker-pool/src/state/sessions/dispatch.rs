@@ -158,7 +158,7 @@ impl<E: Engine> State<E> {
             return Err(Rejected { event, reason });
         };
         let counters = Arc::clone(&script.current.counters);
-        let (job, accepted) = self.admit(&name, counters, Some(id), event, meta, now);
+        let (job, accepted) = self.admit(Arc::clone(&name), counters, Some(id), event, meta, now);
         if let Some(hosted) = self.threads[thread].hosted.as_mut()
             && let Some(script) = self.scripts.get_mut(&name)
         {
