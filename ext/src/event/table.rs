@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use deno_core::ResourceId;
 use http::HeaderValue;
-use http::request::Parts;
 use tokio::sync::mpsc;
 
 use super::body::Body;
@@ -64,10 +63,11 @@ pub struct Borrowed {
 
 struct Entry<V> {
     waiting: Waiting<V>,
-    head: Option<Parts>,
+    request: Option<Box<http::Request<Body>>>,
     id: Option<HeaderValue>,
     cf: Option<RequestCf>,
-    body: Option<Body>,
+    /// True if the request's body has not been taken.
+    has_body: bool,
     /// The resources lent for the event.
     lent: Borrowed,
     /// The first failure, which determines the outcome even if the answer was sent before.
@@ -174,10 +174,10 @@ impl<V: ValueReply> OpenEvents<V> {
         let sender = opening.items;
         let entry = Entry {
             waiting: opening.waiting,
-            head: opening.head,
+            request: opening.request,
             id: opening.id,
             cf: opening.cf,
-            body: opening.body,
+            has_body: opening.has_body,
             lent: Borrowed::default(),
             failed: None,
             pass_through: false,
@@ -223,7 +223,11 @@ impl<V: ValueReply> OpenEvents<V> {
 
     /// Takes the body of an event's request.
     pub(crate) fn take_body(&mut self, key: EventKey) -> Option<Body> {
-        self.entries.get_mut(&key)?.body.take()
+        let entry = self.entries.get_mut(&key)?;
+        if !std::mem::take(&mut entry.has_body) {
+            return None;
+        }
+        Some(std::mem::take(entry.request.as_mut()?.body_mut()))
     }
 
     /// The resources lent to the script until the event ends. `None` if it has ended.

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::event::{Event, EventKind};
-use crate::event::{CallDepth, Caller, EventKey, Opening, RequestUrl, Waiting};
+use crate::event::{Body, CallDepth, Caller, EventKey, Opening, RequestUrl, Waiting};
 use crate::values::{Arguments, Events};
 
 /// The header with the id of a request, for logs.
@@ -55,28 +54,34 @@ impl Events {
     /// Opens an event. Returns its key, its entry point, and the call of the JavaScript side.
     pub fn accept(&mut self, event: Event) -> (EventKey, Option<String>, Begin) {
         let (opening, begin) = match event.kind {
-            EventKind::Fetch { request, info, reply } => {
-                let (mut head, body) = request.into_parts();
-                let has_body = !http_body::Body::is_end_stream(&body);
-                let length = match body.as_bytes() {
+            EventKind::Fetch {
+                mut request,
+                info,
+                reply,
+            } => {
+                let has_body = !http_body::Body::is_end_stream(request.body());
+                let length = match request.body().as_bytes() {
                     #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "it is small")]
                     Some(bytes) if bytes.len() <= WHOLE_BYTES_MAX => bytes.len() as i32,
                     _ if has_body => -1,
                     _ => 0,
                 };
-                let url = info.url.or_else(|| Some(head.extensions.remove::<RequestUrl>()?.0));
-                let url = url.unwrap_or_else(|| head.uri.to_string());
+                let url = info
+                    .url
+                    .or_else(|| Some(request.extensions_mut().remove::<RequestUrl>()?.0));
+                let url = url.unwrap_or_else(|| request.uri().to_string());
                 let begin = Begin::Fetch {
-                    method: head.method.clone(),
+                    method: request.method().clone(),
                     url,
                     length,
                 };
                 let mut opening = Opening::new(Waiting::Response(reply));
-                opening.origin.depth = head.extensions.remove::<CallDepth>().map_or(0, |depth| depth.0);
-                opening.head = Some(head);
+                let depth = request.extensions_mut().remove::<CallDepth>();
+                opening.origin.depth = depth.map_or(0, |depth| depth.0);
+                opening.request = Some(request);
                 opening.id = info.id;
                 opening.cf = info.cf;
-                opening.body = has_body.then_some(body);
+                opening.has_body = has_body;
                 (opening, begin)
             }
             EventKind::Call {
@@ -94,7 +99,7 @@ impl Events {
                     items: input.items,
                     data: input.data,
                     origin: input.origin,
-                    head: input.caller.map(|caller| head_of(*caller)),
+                    request: input.caller.map(|caller| request_of(*caller)),
                     attachment: input.attachment,
                     ..Opening::new(Waiting::Value(reply))
                 };
@@ -110,16 +115,16 @@ impl Events {
     }
 }
 
-/// The request head that identifies the caller of an event that is not a request, for logs, limits and further calls.
-fn head_of(caller: Caller) -> Parts {
-    let (mut head, ()) = http::Request::new(()).into_parts();
+/// The request that identifies the caller of an event that is not one itself, for logs, limits and further calls.
+fn request_of(caller: Caller) -> Box<http::Request<Body>> {
+    let mut request = Box::new(http::Request::new(Body::empty()));
     let id = caller
         .request_id
         .as_deref()
         .and_then(|id| HeaderValue::from_str(id).ok());
     if let Some(id) = id {
-        head.headers.insert(REQUEST_ID, id);
+        request.headers_mut().insert(REQUEST_ID, id);
     }
-    head.extensions.insert(caller);
-    head
+    request.extensions_mut().insert(caller);
+    request
 }

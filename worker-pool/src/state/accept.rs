@@ -51,9 +51,10 @@ impl<E: Engine> State<E> {
         let number = self.next_version();
         let limits = Limits::new(options, &self.settings);
         let known = self.scripts.remove(&name);
-        let counters = known
-            .as_ref()
-            .map_or_else(|| Counters::of_script(&self.totals), |known| Arc::clone(&known.current.counters));
+        let counters = known.as_ref().map_or_else(
+            || Counters::of_script(&self.totals),
+            |known| Arc::clone(&known.current.counters),
+        );
         let current = Arc::new(Version {
             name: Arc::clone(&name),
             number,

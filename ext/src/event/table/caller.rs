@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use http::{HeaderMap, HeaderName};
 
+use super::super::body::Body;
 use super::super::keys::EventKey;
 use super::super::request::{Caller, RequestCf};
 use super::OpenEvents;
@@ -14,7 +15,7 @@ impl<V> OpenEvents<V> {
     /// Returns the request headers of an event as its script sees them.
     pub(crate) fn headers(&mut self, key: EventKey) -> Option<&HeaderMap> {
         let entry = self.entries.get_mut(&key)?;
-        let headers = &mut entry.head.as_mut()?.headers;
+        let headers = entry.request.as_mut()?.headers_mut();
         if let Some(id) = entry.id.take() {
             headers.insert(REQUEST_ID, id);
         }
@@ -23,7 +24,7 @@ impl<V> OpenEvents<V> {
 
     /// Returns the request headers of an event as the client sent them, which say what it accepts.
     pub(crate) fn sent_headers(&self, key: EventKey) -> Option<&HeaderMap> {
-        Some(&self.head(key)?.headers)
+        Some(self.request(key)?.headers())
     }
 
     /// Returns the properties of the connection of an event's request, as far as they are known.
@@ -32,7 +33,7 @@ impl<V> OpenEvents<V> {
         entry
             .cf
             .clone()
-            .or_else(|| entry.head.as_ref()?.extensions.get().cloned())
+            .or_else(|| entry.request.as_ref()?.extensions().get().cloned())
     }
 
     /// Returns the request id that the server gave an event, for logs.
@@ -40,18 +41,18 @@ impl<V> OpenEvents<V> {
         let entry = self.entries.get(&key)?;
         let id = match &entry.id {
             Some(id) => id,
-            None => entry.head.as_ref()?.headers.get(REQUEST_ID)?,
+            None => entry.request.as_ref()?.headers().get(REQUEST_ID)?,
         };
         id.to_str().ok()
     }
 
     /// Returns the worker that made an event's request, if it came by a service binding.
     pub fn caller(&self, key: EventKey) -> Option<&Caller> {
-        self.head(key)?.extensions.get()
+        self.request(key)?.extensions().get()
     }
 
-    fn head(&self, key: EventKey) -> Option<&http::request::Parts> {
-        self.entries.get(&key)?.head.as_ref()
+    fn request(&self, key: EventKey) -> Option<&http::Request<Body>> {
+        self.entries.get(&key)?.request.as_deref()
     }
 
     /// Sets the time after which the caller of an event no longer waits.

@@ -3,7 +3,6 @@
 use std::any::Any;
 
 use http::HeaderValue;
-use http::request::Parts;
 use tokio::sync::mpsc;
 
 use super::super::body::Body;
@@ -27,14 +26,14 @@ pub(crate) enum Waiting<V> {
 /// The initial state of an event.
 pub(crate) struct Opening<V> {
     pub(crate) waiting: Waiting<V>,
-    /// The head of a request.
-    pub(crate) head: Option<Parts>,
+    /// A request. Boxed as it arrived, because moving it costs more than an event otherwise does here.
+    pub(crate) request: Option<Box<http::Request<Body>>>,
     /// The id of a request, if the head does not have it.
     pub(crate) id: Option<HeaderValue>,
     /// The properties of a request's connection, if the head does not have them.
     pub(crate) cf: Option<RequestCf>,
-    /// The body of a request.
-    pub(crate) body: Option<Body>,
+    /// True if the request has a body that can be read.
+    pub(crate) has_body: bool,
     /// The channel for a task's progress and partial results.
     pub(crate) items: Option<mpsc::Sender<TaskItem>>,
     /// The content of a message.
@@ -50,10 +49,10 @@ impl<V> Opening<V> {
     pub(crate) fn new(waiting: Waiting<V>) -> Self {
         Self {
             waiting,
-            head: None,
+            request: None,
             id: None,
             cf: None,
-            body: None,
+            has_body: false,
             items: None,
             data: Data::Empty,
             origin: Origin::default(),
