@@ -253,6 +253,18 @@ impl EventLoopIo {
         (uses >= Self::USES_BEFORE).then_some(&self.own)
     }
 
+    /// Returns what the worker keeps for `key`, until the clients of its event loop are dropped. `None` during its first uses.
+    #[cfg_attr(not(feature = "sql"), allow(dead_code, reason = "used by bindings that need SQLite"))]
+    pub(crate) fn kept<K, C>(&self, key: &K, build: impl FnOnce(&K) -> C) -> Option<C>
+    where
+        K: Clone + PartialEq + 'static,
+        C: Clone + 'static,
+    {
+        let build = |key: &K| Ok::<_, std::convert::Infallible>(build(key));
+        let kept = || clients::get_or_build(&self.own.id, key, build).ok();
+        (self.uses.get() >= Self::USES_BEFORE).then(kept)?
+    }
+
     /// Counts a use. Returns the `Io` to use: that of the worker's event loop or of its thread.
     #[cfg_attr(not(feature = "sql"), allow(dead_code, reason = "used by bindings that need SQLite"))]
     pub(crate) fn or_of_thread(state: &OpState) -> Option<Rc<Io>> {

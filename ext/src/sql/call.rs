@@ -132,7 +132,11 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(config: &SqlConfig, ledger: MemoryLedger) -> Self {
-        let (rows_max, bytes_max) = (config.rows_max, config.result_bytes_max);
+        Self::up_to(config.rows_max, config.result_bytes_max, ledger)
+    }
+
+    /// Creates the budget of a call with other limits than its database's.
+    pub(super) fn up_to(rows_max: usize, bytes_max: usize, ledger: MemoryLedger) -> Self {
         Self {
             ledger,
             rows: rows_max,

@@ -19,6 +19,7 @@ mod postgres_flow;
 mod postgres_pool;
 #[cfg(feature = "postgres")]
 mod postgres_types;
+mod read;
 mod remote;
 mod service;
 mod sqlite;
@@ -55,7 +56,7 @@ pub use self::statement::StatementError;
 deno_core::extension!(
     isopod_sql,
     deps = [deno_webidl, deno_web],
-    ops = [op_sql_run, op_sql_exec, op_sql_dump],
+    ops = [read::op_sql_read, op_sql_run, op_sql_exec, op_sql_dump],
     lazy_loaded_js = [dir "src/sql", "sql.js"],
 );
 
@@ -134,7 +135,7 @@ async fn call(
         let usage = Usage::of(&state.borrow());
         let _slot = usage.begin_op()?;
         let ended = CancelHandle::new_rc();
-        let cpu = begin(&state.borrow(), event, &ended)?;
+        let cpu = begun(&state.borrow(), event, Some(&ended))?;
         let payer = Payer {
             memory: usage.ledger().clone(),
             cpu,
@@ -146,14 +147,16 @@ async fn call(
     .await?
 }
 
-/// Ties a call to its event. Returns the event's meter, or one for code that belongs to no event.
-fn begin(state: &OpState, event: EventKey, ended: &Rc<CancelHandle>) -> Result<CpuMeter, EventEnded> {
+/// Ties a call to its event, unless it ends at once. Returns the event's meter, or one for code that belongs to no event.
+fn begun(state: &OpState, event: EventKey, ended: Option<&Rc<CancelHandle>>) -> Result<CpuMeter, EventEnded> {
     let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0) else {
         return Ok(cpu_of(state, 0));
     };
     let mut events = events.borrow_mut();
     let lent = events.lent(event).ok_or(EventEnded)?;
-    lent.under_way.add(ended);
+    if let Some(ended) = ended {
+        lent.under_way.add(ended);
+    }
     Ok(events.cpu(event))
 }
 
@@ -163,10 +166,11 @@ fn service(state: &OpState, binding: String, payer: Payer) -> Result<Database, S
     }
     let config = Installed::<SqlConfig>::get(state, &binding).cloned();
     let config = config.ok_or(SqlOpError::NoBinding(binding))?;
+    let near = read::near(state, &config).and_then(|near| near.asks());
     let io = match sqlite::is_file(&config.url) {
         true => EventLoopIo::or_of_thread(state),
         false => state.try_borrow::<Rc<Io>>().cloned(),
     };
     let io = io.ok_or(SqlOpError::NoIo)?;
-    Ok(Database::Here(SqlService::new(io, config, payer)?))
+    Ok(Database::Here(SqlService::new(io, config, payer)?.near(near)))
 }

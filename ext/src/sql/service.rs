@@ -8,6 +8,7 @@ use super::config::SqlConfig;
 use super::lexer::Dialect;
 #[cfg(feature = "postgres")]
 use super::postgres;
+use super::sqlite::Offered;
 use super::value::ResultSet;
 use super::{sqlite, statement};
 use crate::event::CpuBudget;
@@ -28,6 +29,7 @@ pub(super) struct SqlService {
     cpu_max: Duration,
     dialect: Dialect,
     payer: Payer,
+    near: Option<Offered>,
 }
 
 impl SqlService {
@@ -46,7 +48,15 @@ impl SqlService {
             cpu_max,
             dialect,
             payer,
+            near: None,
         })
+    }
+
+    /// Has a thread open a connection for short reads.
+    #[must_use]
+    pub(super) fn near(mut self, near: Option<Offered>) -> Self {
+        self.near = near;
+        self
     }
 
     /// Runs prepared statements.
@@ -112,6 +122,7 @@ impl SqlService {
     async fn execute(&self, work: Vec<Work>, mode: Mode) -> Result<Vec<ResultSet>, SqlError> {
         let pool = self.io.client(&self.config, build)?;
         let timeout = self.config.timeout;
+        let near = self.near.clone();
         let call = Call {
             work,
             mode,
@@ -123,7 +134,7 @@ impl SqlService {
             let deadline = call.deadline;
             let run = async {
                 match pool {
-                    Pool::Sqlite(pool) => pool.run(call).await,
+                    Pool::Sqlite(pool) => pool.run(call, near).await,
                     #[cfg(feature = "postgres")]
                     Pool::Postgres(pool) => pool.run(call).await,
                 }

@@ -2,7 +2,7 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_sql_dump, op_sql_exec, op_sql_run } = core.ops;
+const { op_sql_dump, op_sql_exec, op_sql_read, op_sql_run } = core.ops;
 const { currentEvent, saysEnded, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { bytesOfView } = core.loadExtScript("ext:isopod_web/bytes.js");
 const {
@@ -28,7 +28,7 @@ const {
   TypedArrayPrototypeGetBuffer,
   Uint8Array,
 } = primordials;
-const { isAnyArrayBuffer } = core;
+const { isAnyArrayBuffer, isPromise } = core;
 
 const construct = Symbol("construct");
 
@@ -128,7 +128,16 @@ class D1PreparedStatement {
     return new D1PreparedStatement(construct, this.#database, this.#query[0], parameters, this.#session);
   }
 
-  async #run() {
+  /** The result of a short read, which is there at once; otherwise a promise of the result. */
+  #run(isSized) {
+    const read = op_sql_read(this.#database, this.#query[0], this.#query[1], isSized, currentEvent());
+    if (read === null) return this.#runElsewhere();
+    const { 0: columns, 1: rows, 2: duration, 3: sizeAfter } = read;
+    this.#session?.queried();
+    return { __proto__: null, columns, rows, duration, sizeAfter, changes: 0, lastRowId: 0, changedDb: false };
+  }
+
+  async #runElsewhere() {
     try {
       const sets = await run(this.#database, [this.#query], false);
       this.#session?.queried();
@@ -139,15 +148,18 @@ class D1PreparedStatement {
   }
 
   async all() {
-    return result(await this.#run());
+    const set = this.#run(true);
+    return result(isPromise(set) ? await set : set);
   }
 
   async run() {
-    return result(await this.#run());
+    const set = this.#run(true);
+    return result(isPromise(set) ? await set : set);
   }
 
   async first(column) {
-    const { columns, rows } = await this.#run();
+    const set = this.#run(false);
+    const { columns, rows } = isPromise(set) ? await set : set;
     if (rows.length === 0) return null;
     const row = rowObject(columns, rows[0]);
     if (column === undefined) return row;
@@ -158,7 +170,8 @@ class D1PreparedStatement {
   }
 
   async raw(options = undefined) {
-    const { columns, rows } = await this.#run();
+    const set = this.#run(false);
+    const { columns, rows } = isPromise(set) ? await set : set;
     const values = ArrayPrototypeMap(rows, (row) => ArrayPrototypeMap(row, shown));
     if (!options?.columnNames) return values;
     const all = [columns];

@@ -11,6 +11,7 @@ mod sockets;
 mod sockets_tls;
 mod sqlite;
 mod sqlite_hostile;
+mod sqlite_near;
 mod stores;
 mod stores_nats;
 mod stores_r2;

@@ -69,8 +69,9 @@ impl Place {
     }
 }
 
-pub(super) struct Connection {
-    pub(super) db: Rc<rusqlite::Connection>,
+/// `Connection<rusqlite::Connection>` may go to another thread, which [keeps](Connection::kept_here) it.
+pub(super) struct Connection<D = Rc<rusqlite::Connection>> {
+    pub(super) db: D,
     pub(super) guard: Guard,
     /// It has its file to itself. Numbers are always bound as floating point, as in Durable Objects.
     pub(super) is_own: bool,
@@ -84,8 +85,23 @@ pub(super) struct Connection {
     pub(super) used_pragma: bool,
 }
 
-impl Connection {
-    pub(super) fn open(place: &Place, config: &SqlConfig, busy: fn(i32) -> bool) -> Result<Self, SqlError> {
+impl Connection<rusqlite::Connection> {
+    /// Makes it one of this thread.
+    pub(super) fn kept_here(self) -> Connection {
+        Connection {
+            db: Rc::new(self.db),
+            guard: self.guard,
+            is_own: self.is_own,
+            timeout: self.timeout,
+            page_size: self.page_size,
+            nesting: self.nesting,
+            changes: self.changes,
+            used_pragma: self.used_pragma,
+        }
+    }
+
+    /// Opens one for another thread.
+    pub(super) fn open_to_pass(place: &Place, config: &SqlConfig, busy: fn(i32) -> bool) -> Result<Self, SqlError> {
         let opened = || -> rusqlite::Result<Self> {
             let db = match place {
                 Place::Memory => rusqlite::Connection::open_in_memory()?,
@@ -118,7 +134,7 @@ impl Connection {
             }))?;
             Ok(Self {
                 changes: db.total_changes(),
-                db: Rc::new(db),
+                db,
                 guard,
                 is_own,
                 page_size: page_size.into(),
@@ -129,6 +145,12 @@ impl Connection {
         };
         // Others may create the file at the same time.
         patiently(opened).map_err(|error| failed(&error))
+    }
+}
+
+impl Connection {
+    pub(super) fn open(place: &Place, config: &SqlConfig, busy: fn(i32) -> bool) -> Result<Self, SqlError> {
+        Connection::open_to_pass(place, config, busy).map(Connection::kept_here)
     }
 
     /// Size of the database in bytes.

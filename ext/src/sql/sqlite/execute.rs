@@ -11,7 +11,7 @@ use super::connection::{Connection, failed};
 use super::nesting;
 use super::stop::Stop;
 use crate::sql::call::{Budget, Call, Mode, SqlError, Work};
-use crate::sql::statement::{Kind, StatementError};
+use crate::sql::statement::{Kind, Statement, StatementError};
 use crate::sql::value::{Param, ResultSet, Value, integer};
 
 /// Instructions of SQLite's virtual machine between checks for a stop; some tens of microseconds.
@@ -115,7 +115,8 @@ pub(super) fn one(
     let before = before.map_err(|error| sql_error(connection, &error, stop))?;
     let schema = (kind == Kind::Schema).then(|| work.statement.sql.clone());
     let mut result = ResultSet::default();
-    rows(connection, work, budget, &mut result).map_err(|ended| ended.error(connection, stop))?;
+    rows(connection, &work.statement, work.params, budget, &mut result)
+        .map_err(|ended| ended.error(connection, stop))?;
     if is_pragma {
         hide_own_table(&mut result);
     }
@@ -205,11 +206,18 @@ impl From<rusqlite::Error> for Ended {
     }
 }
 
-fn rows(connection: &Connection, work: Work, budget: &mut Budget, result: &mut ResultSet) -> Result<(), Ended> {
-    let sql = &work.statement.sql;
+/// Runs a statement, and collects its rows.
+pub(super) fn rows(
+    connection: &Connection,
+    statement: &Statement,
+    params: Vec<Param>,
+    budget: &mut Budget,
+    result: &mut ResultSet,
+) -> Result<(), Ended> {
+    let sql = &statement.sql;
     // A statement that changes the schema is run once.
     let (mut kept, mut once);
-    let statement: &mut Prepared<'_> = match work.statement.kind {
+    let prepared: &mut Prepared<'_> = match statement.kind {
         Kind::Schema => {
             once = connection.db.prepare(sql)?;
             &mut once
@@ -219,9 +227,9 @@ fn rows(connection: &Connection, work: Work, budget: &mut Budget, result: &mut R
             &mut kept
         }
     };
-    bind(statement, work.params, connection.is_own)?;
-    result.columns = names(statement);
-    let mut rows = statement.raw_query();
+    bind(prepared, params, connection.is_own)?;
+    result.columns = names(prepared);
+    let mut rows = prepared.raw_query();
     while let Some(row) = rows.next()? {
         if result.rows.is_empty() {
             // The schema may have changed since it was compiled, in which case it is compiled again.

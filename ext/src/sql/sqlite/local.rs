@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use corosensei::on_stack;
-use corosensei::stack::DefaultStack;
+use corosensei::stack::{DefaultStack, Stack as _};
 
 use super::connection::{Connection, Place, failed};
 use super::cursor::{Cursor, Cursors, PageSize};
 use super::execute::{self, Ended};
 use super::stop::Stop;
-use super::thread::stack_bytes;
 use crate::event::CpuBudget;
 use crate::ledger::MemoryLedger;
 use crate::sql::call::{Budget, Payer, SqlError, Work};
@@ -34,9 +33,37 @@ pub(crate) const ROW_BYTES_MAX: usize = 2_200_000;
 /// A time limit that no statement reaches.
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 
+/// Stack for SQLite's work on statements and schemas: up to 2 KB for each level that `nesting.rs` permits.
+const STACK_BYTES: usize = 32 << 20;
+/// Stack per byte of the maximum value length: SQLite's JSON functions recurse into binary JSON, in which a level has
+/// five bytes, and use up to 650 bytes per level (`json_extract` with an equally deep path, compiled without
+/// optimization).
+const STACK_BYTES_PER_VALUE_BYTE: usize = 160;
+
+/// The stack that statements need. Only the part in use takes memory.
+pub(super) fn stack_bytes(config: &SqlConfig) -> usize {
+    STACK_BYTES + config.value_len_max.saturating_mul(STACK_BYTES_PER_VALUE_BYTE)
+}
+
 /// The stack on which the databases of a thread run statements. Created on first use.
 #[derive(Default)]
 pub(crate) struct StatementStack(RefCell<Option<DefaultStack>>);
+
+impl StatementStack {
+    /// Runs statements of a database with these limits.
+    pub(super) fn run<T>(&self, config: &SqlConfig, run: impl FnOnce() -> T) -> Result<T, SqlError> {
+        let mut stack = self.0.borrow_mut();
+        let stack = match &mut *stack {
+            Some(stack) if stack.base().get() - stack.limit().get() >= stack_bytes(config) => stack,
+            other => {
+                let made = DefaultStack::new(stack_bytes(config));
+                let made = made.map_err(|error| SqlError::Connection(format!("no room for its stack: {error}")))?;
+                other.insert(made)
+            }
+        };
+        Ok(on_stack(stack, run))
+    }
+}
 
 /// A database of one owner.
 pub(crate) struct LocalDatabase {
@@ -165,16 +192,8 @@ impl LocalDatabase {
         stack: &StatementStack,
         run: impl FnOnce(&mut Self, &mut Budget, &MemoryLedger, &Stop) -> Result<ResultSet, SqlError>,
     ) -> Result<ResultSet, SqlError> {
-        let mut stack = stack.0.borrow_mut();
-        let stack = match &mut *stack {
-            Some(stack) => stack,
-            none => {
-                let made = DefaultStack::new(stack_bytes(&self.config));
-                let made = made.map_err(|error| SqlError::Connection(format!("no room for its stack: {error}")))?;
-                none.insert(made)
-            }
-        };
-        let mut budget = Budget::new(&self.config, memory.clone());
+        let config = self.config.clone();
+        let mut budget = Budget::new(&config, memory.clone());
         let (ending, interrupted) = (cpu.clone(), cpu.clone());
         // They run on the event's own thread, so the limit on the event's time applies.
         let stop = Stop::new(Instant::now() + FOREVER, CpuBudget::new(cpu, Duration::MAX));
@@ -191,13 +210,13 @@ impl LocalDatabase {
         let handle = self.connection.db.get_interrupt_handle();
         let result = interrupted.interruptible(
             move || handle.interrupt(),
-            || on_stack(stack, || run(self, &mut budget, &memory, &stop)),
+            || stack.run(&config, || run(self, &mut budget, &memory, &stop)),
         );
         stop.end();
         // The owner's own statements are short.
         let cleared = self.connection.db.progress_handler(0, None::<fn() -> bool>);
         cleared.map_err(|error| failed(&error))?;
-        result
+        result?
     }
 
     fn query(

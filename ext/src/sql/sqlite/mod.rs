@@ -10,6 +10,7 @@ mod cursor;
 mod execute;
 mod functions;
 mod local;
+mod near;
 mod nesting;
 mod stop;
 mod thread;
@@ -23,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::connection::Place;
 pub(crate) use self::local::{LocalDatabase, ROW_BYTES_MAX, StatementStack};
+pub(crate) use self::near::{Near, Offered};
 pub use self::stop::is_call_stopped;
 use self::stop::{Stop, StopOnDrop};
 use super::call::{Call, SqlError};
@@ -61,6 +63,8 @@ struct Job {
     stop: Arc<Stop>,
     reply: oneshot::Sender<Result<Vec<ResultSet>, SqlError>>,
     permit: OwnedSemaphorePermit,
+    /// The place for a connection for short reads.
+    near: Option<Offered>,
 }
 
 /// Returns whether a URL is that of a file, whose connections need no runtime and may end with the worker.
@@ -86,8 +90,8 @@ impl Pool {
         })))
     }
 
-    /// Runs a call. Dropping the future stops it.
-    pub(super) async fn run(&self, call: Call) -> Result<Vec<ResultSet>, SqlError> {
+    /// Runs a call. Dropping the future stops it. `near` gets a connection afterwards.
+    pub(super) async fn run(&self, call: Call, near: Option<Offered>) -> Result<Vec<ResultSet>, SqlError> {
         let ended = || SqlError::Connection("the connection has ended".to_owned());
         let permit = self.0.permits.clone().acquire_owned().await.map_err(|_| ended())?;
         let stop = Arc::new(Stop::new(call.deadline, call.cpu.clone()));
@@ -98,6 +102,7 @@ impl Pool {
             stop,
             reply,
             permit,
+            near,
         })?;
         answer.await.unwrap_or_else(|_| Err(ended()))
     }

@@ -3,33 +3,22 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::thread::Builder;
 use std::time::Duration;
 
 use super::connection::{Connection, Place};
+use super::local::stack_bytes;
+use super::near::Opened;
 use super::stop::Stop;
 use super::{Handed, Idle, Job, Shared, execute};
 use crate::sql::call::SqlError;
-use crate::sql::config::SqlConfig;
 use crate::sql::value::ResultSet;
 use crate::unwind;
-
-/// Stack for SQLite's work on statements and schemas: up to 2 KB for each level that `nesting.rs` permits.
-const STACK_BYTES: usize = 32 << 20;
-/// Stack per byte of the maximum value length: SQLite's JSON functions recurse into binary JSON, in which a level has
-/// five bytes, and use up to 650 bytes per level (`json_extract` with an equally deep path, compiled without
-/// optimization).
-const STACK_BYTES_PER_VALUE_BYTE: usize = 160;
 
 thread_local! {
     /// The call that runs on this thread, for SQLite's busy handler, which is a plain function.
     static RUNNING: RefCell<Option<Arc<Stop>>> = const { RefCell::new(None) };
-}
-
-/// The stack that statements need. Only the part in use takes memory.
-pub(super) fn stack_bytes(config: &SqlConfig) -> usize {
-    STACK_BYTES + config.value_len_max.saturating_mul(STACK_BYTES_PER_VALUE_BYTE)
 }
 
 /// Starts a connection's thread with its first call.
@@ -64,6 +53,7 @@ fn serve(shared: &Weak<Shared>, thread: u64, received: &Receiver<Handed>, first:
             stop,
             reply,
             permit,
+            near,
         } = job;
         RUNNING.set(Some(stop.clone()));
         let run = || -> Result<Vec<ResultSet>, SqlError> {
@@ -82,6 +72,11 @@ fn serve(shared: &Weak<Shared>, thread: u64, received: &Receiver<Handed>, first:
         drop(reply.send(result));
         if !stays {
             return;
+        }
+        if let Some(near) = near
+            && let Some(opened) = Opened::new(&place, &config)
+        {
+            near.lock().unwrap_or_else(PoisonError::into_inner).replace(opened);
         }
         next = wait(shared, thread, received, idle_timeout);
     }
