@@ -24,6 +24,28 @@ const WORKER: &str = "export default { async fetch(request, env) {
             const settled = await Promise.allSettled(Array.from({ length: 900 }, () => kv.get('big', 'arrayBuffer')));
             return settled.map(({ reason }) => reason?.name ?? 'ok');
         },
+        async forms(kv) {
+            await kv.put('json', '{\"a\":[1,\"é\"]}');
+            await kv.put('bytes', new Uint8Array([0xef, 0xbb, 0xbf, 0x61, 0xff, 0x62]));
+            const form = async (key, type) => {
+                try {
+                    const value = await kv.get(key, type);
+                    if (value instanceof ArrayBuffer) return [...new Uint8Array(value)];
+                    return value instanceof ReadableStream ? [...await new Response(value).bytes()] : value;
+                } catch (error) { return error.name; }
+            };
+            const all = async () => [
+                await form('json', 'json'), await form('json'), await form('bytes', { type: 'text' }), await form('bytes', 'json'),
+                await form('bytes', 'arrayBuffer'), await form('bytes', 'stream'), await form('bytes', 'other'), await form('none', 'json'),
+            ];
+            // The first by another thread, later ones by this one.
+            const found = new Set();
+            for (let i = 0; i < 40; i++) {
+                found.add(JSON.stringify(await all()));
+                await new Promise((resolve) => setTimeout(resolve, 1));
+            }
+            return [...found].map((one) => JSON.parse(one));
+        },
         async later(kv) { kv.put('later', 'x'); return kv.get('later'); },
         list: async (kv) => (await kv.list()).keys,
         put: async (kv) => { await kv.put('served', 'by the worker', { metadata: { by: 'worker' } }); return 'done'; },
@@ -74,6 +96,18 @@ fn a_namespace_behaves_as_on_workerd() {
     let server = Serving::start(project.path());
     let steps = transcript::compare(&server.get("/").body, "kv.json", &differences());
     assert!(steps > 100);
+}
+
+#[test]
+fn a_value_has_the_same_forms_whichever_thread_reads_it() {
+    let project = Project::new(&[("wrangler.json", CONFIGURATION), ("worker.js", WORKER)]);
+    let server = Serving::start(project.path());
+    let bytes = json!([0xef, 0xbb, 0xbf, 0x61, 0xff, 0x62]);
+    let expected = json!([[
+        { "a": [1, "é"] }, "{\"a\":[1,\"é\"]}", "\u{feff}a\u{fffd}b", "SyntaxError", bytes, bytes, "TypeError", null
+    ]]);
+    let (status, body) = ask(&server, "forms");
+    assert_eq!((status, serde_json::from_str::<Json>(&body).unwrap()), (200, expected));
 }
 
 /// Source: https://developers.cloudflare.com/kv/platform/limits/, 1,000 operations for each invocation.

@@ -8,11 +8,12 @@ const {
   op_encoding_decode_utf8,
   op_isopod_kv_delete,
   op_isopod_kv_get,
+  op_isopod_kv_get_now,
   op_isopod_kv_list,
   op_isopod_kv_put,
   op_isopod_room_for_memory,
 } = core.ops;
-const { currentEvent, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { currentEvent, hasEnded, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { bytesOfView } = core.loadExtScript("ext:isopod_web/bytes.js");
 const { askForText, COPY, LARGE_BYTES } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
@@ -30,6 +31,7 @@ const {
   MapPrototypeSet,
   NumberIsNaN,
   ObjectPrototypeIsPrototypeOf,
+  Promise,
   PromisePrototypeThen,
   ReflectApply,
   SafeArrayIterator,
@@ -98,9 +100,8 @@ const decoded = (bytes) => op_encoding_decode_utf8(bytes, true);
 
 const metadataOf = ({ metadata }) => metadata === null ? null : JSONParse(metadata);
 
-async function getOne(name, key, options) {
-  const keys = [text(key)];
-  const { 0: entry } = await op_isopod_kv_get(name, keys, false, cacheTtlOf(options), currentEvent());
+async function getOne(name, key, cacheTtl) {
+  const { 0: entry } = await op_isopod_kv_get(name, [key], false, cacheTtl, currentEvent());
   return entry;
 }
 
@@ -137,8 +138,15 @@ function checkKeyOf(method, key) {
 async function get(name, key, options) {
   checkKeyOf("get", key);
   if (ArrayIsArray(key)) return getMany(name, key, options, valueOf);
-  const entry = await getOne(name, key, options);
-  return entry === null ? null : valueOf(entry, typeOf(options));
+  const keyText = text(key);
+  const cacheTtl = cacheTtlOf(options);
+  const type = typeOf(options);
+  const isText = type === "text" || type === "json";
+  const now = op_isopod_kv_get_now(name, keyText, cacheTtl, isText, currentEvent());
+  if (now === null) return null;
+  if (now !== undefined) return !isText ? converted(now, type) : type === "text" ? now : JSONParse(now);
+  const entry = await getOne(name, keyText, cacheTtl);
+  return entry === null ? null : valueOf(entry, type);
 }
 
 async function getWithMetadata(name, key, options) {
@@ -146,7 +154,7 @@ async function getWithMetadata(name, key, options) {
   if (ArrayIsArray(key)) {
     return getMany(name, key, options, (entry, type) => ({ value: valueOf(entry, type), metadata: metadataOf(entry) }));
   }
-  const entry = await getOne(name, key, options);
+  const entry = await getOne(name, text(key), cacheTtlOf(options));
   if (entry === null) return { value: null, metadata: null, cacheStatus: null };
   return { value: await valueOf(entry, typeOf(options)), metadata: metadataOf(entry), cacheStatus: null };
 }
@@ -262,7 +270,7 @@ class KvNamespace {
   }
   /** Reads the value of a key, or a `Map` of those of several keys. */
   get(key, options = undefined) {
-    return unlessEnded(get, undefined, [this.#name, key, options]);
+    return hasEnded() ? new Promise(() => {}) : get(this.#name, key, options);
   }
   getWithMetadata(key, options = undefined) {
     return unlessEnded(getWithMetadata, undefined, [this.#name, key, options]);

@@ -21,11 +21,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use deno_core::convert::Uint8Array;
-use deno_core::{OpState, ResourceId, ToV8, op2};
+use deno_core::{OpState, ResourceId, ToV8, op2, v8};
 use serde_json::Value;
 
 use super::operation::operate;
 use super::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding};
+use crate::context::{begin_operation, is_open};
 use crate::event::{EventEnded, EventKey};
 use crate::fetch::{FetchError, body_of};
 use crate::quotas::{QuotaError, Usage};
@@ -214,6 +215,44 @@ async fn op_isopod_kv_get(
     .await?
 }
 
+/// Returns the value of a key if the store has it at hand: as text, if that is asked for. `undefined`: `op_isopod_kv_get` has to be asked,
+/// which also reports errors.
+#[op2]
+fn op_isopod_kv_get_now<'s>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[string] binding: &str,
+    #[string] key: &str,
+    cache_ttl: f64,
+    is_text: bool,
+    #[smi] event: EventKey,
+) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    let value = unwind::catch(|| get_now(state, binding, key, cache_ttl, event))?;
+    Ok(match value {
+        Some(Some(value)) if is_text => {
+            let text = v8::String::new_from_utf8(scope, &value, v8::NewStringType::Normal);
+            text.map_or_else(|| v8::undefined(scope).into(), Into::into)
+        }
+        Some(Some(value)) => {
+            let value = Uint8Array(value.to_vec().into()).to_v8(scope);
+            value.unwrap_or_else(|_| v8::undefined(scope).into())
+        }
+        Some(None) => v8::null(scope).into(),
+        None => v8::undefined(scope).into(),
+    })
+}
+
+fn get_now(state: &OpState, binding: &str, key: &str, cache_ttl: f64, event: EventKey) -> Option<Option<Bytes>> {
+    if check_key(key).is_err() || cache_ttl < rules::CACHE_TTL_SECONDS || !is_open(state, event) {
+        return None;
+    }
+    let usage = Usage::of(state);
+    let room = ReadRoom::of(usage.ledger().clone(), usage.quotas.native_bytes);
+    let entry = Installed::<Arc<dyn KvStore>>::get(state, binding)?.get_now(key, &room)?;
+    begin_operation(state, event, &usage).ok()?;
+    Some(entry.map(|entry| entry.value))
+}
+
 fn found(state: &mut OpState, event: EventKey, entry: KvEntry, inline: bool) -> Result<Found, KvError> {
     let (value, body) = match inline || entry.value.len() <= INLINE_BYTES {
         true => (Some(Uint8Array(entry.value.to_vec().into())), None),
@@ -342,12 +381,18 @@ fn shown(page: KvPage) -> Page {
 
 /// A module of its own, because the macro creates a public type.
 pub(crate) mod extension {
-    use super::{op_isopod_kv_delete, op_isopod_kv_get, op_isopod_kv_list, op_isopod_kv_put};
+    use super::{op_isopod_kv_delete, op_isopod_kv_get, op_isopod_kv_get_now, op_isopod_kv_list, op_isopod_kv_put};
 
     deno_core::extension!(
         isopod_kv,
         deps = [isopod_context, isopod_fetch],
-        ops = [op_isopod_kv_delete, op_isopod_kv_get, op_isopod_kv_list, op_isopod_kv_put],
+        ops = [
+            op_isopod_kv_delete,
+            op_isopod_kv_get,
+            op_isopod_kv_get_now,
+            op_isopod_kv_list,
+            op_isopod_kv_put
+        ],
         lazy_loaded_js = [dir "src/bindings/kv", "kv.js"],
     );
 }

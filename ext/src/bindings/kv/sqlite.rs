@@ -116,9 +116,13 @@ impl KvStore for SqliteKv {
         vec![self.options.path.clone()]
     }
 
+    fn get_now(&self, key: &str, room: &ReadRoom) -> Option<Option<KvEntry>> {
+        self.database.read_near(|db| find_small(db, key, room))
+    }
+
     fn get(&self, keys: Vec<String>, room: ReadRoom) -> StorageFuture<Vec<Option<KvEntry>>> {
         if let [key] = &keys[..]
-            && let Some(found) = self.database.read_near(|db| find_small(db, key, &room))
+            && let Some(found) = self.get_now(key, &room)
         {
             return Box::pin(std::future::ready(Ok(vec![found])));
         }

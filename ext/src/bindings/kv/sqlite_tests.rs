@@ -51,7 +51,7 @@ fn large_values_are_read_as_they_were_put() {
 #[test]
 fn a_read_on_the_callers_thread_gives_what_the_readers_give() {
     let (_folder, store) = store();
-    let near = |store: &SqliteKv, key: &str| store.database.read_near(|db| find_small(db, key, &room()));
+    let near = |store: &SqliteKv, key: &str| store.get_now(key, &room());
     put(&store, "a", KvEntry::new("one")).unwrap();
     assert_eq!(near(&store, "a"), None, "no connection is open yet");
     let begun = std::time::Instant::now();

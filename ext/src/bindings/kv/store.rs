@@ -69,6 +69,13 @@ pub trait KvStore: Send + Sync + 'static {
     /// Memory for a value should be taken from `room` before it is read.
     fn get(&self, keys: Vec<String>, room: ReadRoom) -> StorageFuture<Vec<Option<KvEntry>>>;
 
+    /// Returns the entry of a key if that takes microseconds, on the calling worker's own thread. `None`: [`get`](Self::get) has to be
+    /// asked. Default: always.
+    fn get_now(&self, key: &str, room: &ReadRoom) -> Option<Option<KvEntry>> {
+        let (_, _) = (key, room);
+        None
+    }
+
     /// Stores an entry, and replaces the one that the key has.
     fn put(&self, key: String, entry: KvEntry) -> StorageFuture<()>;
 
@@ -86,6 +93,10 @@ impl<S: KvStore + ?Sized> KvStore for Arc<S> {
 
     fn get(&self, keys: Vec<String>, room: ReadRoom) -> StorageFuture<Vec<Option<KvEntry>>> {
         (**self).get(keys, room)
+    }
+
+    fn get_now(&self, key: &str, room: &ReadRoom) -> Option<Option<KvEntry>> {
+        (**self).get_now(key, room)
     }
 
     fn put(&self, key: String, entry: KvEntry) -> StorageFuture<()> {
