@@ -177,7 +177,7 @@ fn turn(route: Route, server: Server, served: &Served, programs: &Programs, effo
     let post = programs.peer_file("echo.lua");
     let script = (route == Route::Echo).then_some::<&OsStr>(Path::as_os_str(&post));
     wrk::measure(&running, WARM_UP, effort.load, |time| {
-        wrk::load(&url, time, script, &[])
+        wrk::load(&url, wrk::CONNECTIONS, time, script, &[])
     })
 }
 

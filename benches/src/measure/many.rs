@@ -155,7 +155,13 @@ fn turn(scripts: Scripts, server: Server, served: &Served, programs: &Programs, 
     let script = programs.peer_file("many.lua");
     let count = scripts.count().to_string();
     wrk::measure(&running, WARM_UP, effort.load, |time| {
-        wrk::load(&url, time, Some(script.as_os_str()), &[&count, scripts.order()])
+        wrk::load(
+            &url,
+            wrk::CONNECTIONS,
+            time,
+            Some(script.as_os_str()),
+            &[&count, scripts.order()],
+        )
     })
 }
 

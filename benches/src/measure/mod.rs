@@ -1,5 +1,6 @@
 //! The measurements. In each, several subjects do the same work in turn, for several rounds; the result is the median.
 
+mod calls;
 mod dispatch;
 mod enforce;
 mod events;
@@ -77,6 +78,8 @@ pub(crate) enum Name {
     Queue,
     /// Calls of another worker's method
     Service,
+    /// Calls of another worker of a server
+    Calls,
     /// A large object, put and read
     Object,
 }
@@ -113,6 +116,7 @@ impl Name {
             Self::Assets => served::measure(served::Needs::File, programs, effort),
             Self::Queue => stores::queue(programs, effort),
             Self::Service => stores::service(programs, effort),
+            Self::Calls => calls::measure(programs, effort),
             Self::Object => stores::object(programs, effort),
         }
     }

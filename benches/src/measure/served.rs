@@ -55,6 +55,10 @@ impl Needs {
             Self::File => &[
                 ("Isopod, `isopod serve`", Server::Isopod),
                 ("workerd, a disk service", Server::Workerd),
+                (
+                    "hyper and `tower_http::services::ServeDir`, no JavaScript",
+                    Server::Plain,
+                ),
             ],
         }
     }
@@ -108,6 +112,11 @@ impl Folders {
                 node
             }
             Server::Workerd => programs.workerd(&folder("workerd.capnp"), &address)?,
+            Server::Plain if needs == Needs::File => {
+                let mut own = programs.own(["files", &port_text]);
+                own.arg(folder("site"));
+                own
+            }
             Server::Plain => {
                 let mut own = programs.own(["rows", &port_text]);
                 own.arg(tempfile::tempdir_in(folder("plain"))?.keep());
@@ -129,7 +138,9 @@ pub(super) fn measure(needs: Needs, programs: &Programs, effort: &Effort) -> Res
             filled?;
         }
         let url = format!("http://127.0.0.1:{port}{}", needs.path());
-        wrk::measure(&running, WARM_UP, effort.load, |time| wrk::load(&url, time, None, &[]))
+        wrk::measure(&running, WARM_UP, effort.load, |time| {
+            wrk::load(&url, wrk::CONNECTIONS, time, None, &[])
+        })
     })?;
     Ok(Table {
         title: needs.title().to_owned(),

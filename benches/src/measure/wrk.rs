@@ -62,13 +62,19 @@ pub(super) fn once(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Requests a URL for this long, as fast as it is answered. `script`: a Lua script of wrk's that defines the requests, and its
+/// Requests a URL for this long on these connections, as fast as it is answered. `script`: a Lua script of wrk's that defines the requests, and its
 /// arguments.
-pub(super) fn load(url: &str, time: Duration, script: Option<&OsStr>, arguments: &[&str]) -> Result<Load> {
+pub(super) fn load(
+    url: &str,
+    connections: u32,
+    time: Duration,
+    script: Option<&OsStr>,
+    arguments: &[&str],
+) -> Result<Load> {
     let mut command = Command::new("wrk");
     command.args([
         "-t1",
-        &format!("-c{CONNECTIONS}"),
+        &format!("-c{connections}"),
         &format!("-d{}s", time.as_secs().max(1)),
         "--latency",
     ]);

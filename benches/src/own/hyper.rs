@@ -1,12 +1,13 @@
 //! A minimal server on hyper for each route: an upper bound for anything built on hyper.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,9 +18,11 @@ pub(super) fn run(port: u16) -> Result<()> {
 }
 
 /// Serves HTTP/1 with this handler, on as many threads as there are processors.
-pub(super) fn serve<A>(port: u16, answer: impl Fn(Request<Incoming>) -> A + Copy + Send + 'static) -> Result<()>
+pub(super) fn serve<A, B, E>(port: u16, answer: impl Fn(Request<Incoming>) -> A + Clone + Send + 'static) -> Result<()>
 where
-    A: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+    A: Future<Output = Result<Response<B>, E>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>> + 'static,
 {
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let runtime = tokio.handle().clone();
@@ -30,7 +33,7 @@ where
             stream.set_nodelay(true)?;
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service_fn(answer));
+                .serve_connection(TokioIo::new(stream), service_fn(answer.clone()));
             runtime.spawn(connection);
         }
     })

@@ -72,6 +72,8 @@ pub(crate) enum Subject {
     Object { megabytes: usize },
     /// A server of rows of SQLite, on hyper and rusqlite
     Rows { port: u16, folder: PathBuf },
+    /// A server of the files of a folder, on hyper and tower-http
+    Files { port: u16, folder: PathBuf },
 }
 
 /// The called function.
@@ -124,6 +126,7 @@ pub(crate) fn run(subject: Subject) -> Result<()> {
         Subject::Service { calls } => print(&stores::service(calls)?),
         Subject::Object { megabytes } => print(&stores::object(megabytes)?),
         Subject::Rows { port, folder } => plain::rows(port, &folder),
+        Subject::Files { port, folder } => plain::files(port, &folder),
     }
 }
 

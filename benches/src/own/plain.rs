@@ -1,6 +1,7 @@
-//! A server in plain Rust: a point query on SQLite.
+//! Servers in plain Rust: a point query on SQLite, and the files of a folder.
 
 use std::cell::OnceCell;
+use std::convert::Infallible;
 use std::path::Path;
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
 use rusqlite::{Connection, OpenFlags};
+use tower_http::services::ServeDir;
 
 use super::hyper::serve;
 
@@ -29,7 +31,16 @@ pub(super) fn rows(port: u16, folder: &Path) -> Result<()> {
     let file: &'static Path = Box::leak(file.into_boxed_path());
     serve(port, move |_| {
         let name = row(file);
-        async move { Ok(Response::new(Full::new(Bytes::from(name)))) }
+        async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(name)))) }
+    })
+}
+
+/// Serves the files of a folder.
+pub(super) fn files(port: u16, folder: &Path) -> Result<()> {
+    let files = ServeDir::new(folder);
+    serve(port, move |request| {
+        let mut files = files.clone();
+        async move { files.try_call(request).await }
     })
 }
 
