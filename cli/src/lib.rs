@@ -3,6 +3,7 @@
 //! No other crate reads environment variables or sets exit codes.
 
 mod check;
+mod choice;
 pub mod cli;
 pub mod config;
 mod cron;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use rusqlite::Connection;
 
+use crate::choice::{choose, names};
 use crate::config::{BoundAs, SqlDatabase};
 use crate::project::ProjectArguments;
 
@@ -38,45 +39,26 @@ impl Target {
     /// Finds the database.
     pub(super) fn find(self, environment: &BTreeMap<String, String>) -> Result<Found> {
         let config = self.project.read(environment)?;
-        let all = config.bound();
-        let is_asked_for = |found: &&BoundAs<'_, SqlDatabase>| {
-            let is_named = |wanted: &str| wanted == found.name || found.binding.name.as_deref() == Some(wanted);
-            self.worker.as_deref().is_none_or(|worker| worker == found.worker)
-                && self.database.as_deref().is_none_or(is_named)
-        };
-        let found: Vec<_> = all.iter().filter(is_asked_for).collect();
-        let names = || {
-            let names = all.iter().map(|found| format!("{}.{}", found.worker, found.name));
-            names.collect::<Vec<_>>().join(", ")
-        };
-        let Some(BoundAs {
-            name,
-            binding: database,
-            ..
-        }) = found.first()
-        else {
-            match all.is_empty() {
-                true => bail!(
-                    "the configuration has no database; add one to `databases`, or to `d1_databases` of a wrangler file"
-                ),
-                false => bail!("there is no such database; the configuration has {}", names()),
-            }
-        };
+        let all = config.bound::<SqlDatabase>();
+        let keys = "`databases`, or to `d1_databases` of a wrangler file";
+        let (BoundAs { name, binding, .. }, others) =
+            choose(&all, ("database", keys), self.worker.as_deref(), |found| {
+                let is_named = |wanted: &str| wanted == found.name || found.binding.name.as_deref() == Some(wanted);
+                self.database.as_deref().is_none_or(is_named)
+            })?;
+        let database = *binding;
         // Workers may share a database.
-        if found
-            .iter()
-            .any(|other| other.binding.config.url != database.config.url)
-        {
+        if others.iter().any(|other| other.config.url != database.config.url) {
             bail!(
                 "there are several databases: {}; name one with --database or --worker",
-                names()
+                names(&all)
             );
         }
         if database.file.is_none() {
             bail!("the database {name} is not a SQLite file; for PostgreSQL, use its own tools, such as psql");
         }
         Ok(Found {
-            database: (*database).clone(),
+            database: database.clone(),
             name: database.name.clone().unwrap_or_else(|| (*name).to_owned()),
         })
     }

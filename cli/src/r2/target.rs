@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use isopod::bindings::r2::R2Store;
 
-use crate::config::{BoundAs, R2Bucket};
+use crate::choice::choose;
+use crate::config::R2Bucket;
 use crate::project::ProjectArguments;
 
 /// Arguments that name a bucket. None are needed if the configuration has one.
@@ -36,39 +37,22 @@ impl Target {
             project,
         } = self;
         let config = project.read(environment)?;
-        let all = config.bound();
-        let found = all.iter().filter(|found: &&BoundAs<'_, R2Bucket>| {
-            worker.as_deref().is_none_or(|worker| worker == found.worker)
-                && binding.as_deref().is_none_or(|binding| binding == found.name)
+        let all = config.bound::<R2Bucket>();
+        let (first, others) = choose(&all, ("R2 bucket", "`r2_buckets`"), worker.as_deref(), |found| {
+            binding.as_deref().is_none_or(|binding| binding == found.name)
                 && bucket.as_deref().is_none_or(|name| name == found.binding.name)
-        });
-        let found: Vec<_> = found.map(|found| found.binding).collect();
-        let Some(first) = found.first() else {
-            return Err(missing(&all));
-        };
+        })?;
+        let first = first.binding;
         // Workers may share a bucket.
-        if let Some(other) = found.iter().find(|other| !other.is_same(first)) {
+        if let Some(other) = others.iter().find(|other| !other.is_same(first)) {
             let other = &other.name;
             bail!("there are several buckets, such as \"{other}\"; name one with --binding, --bucket or --worker");
         }
-        Ok((*first).clone())
+        Ok(first.clone())
     }
 
     /// Opens the bucket.
     pub(super) fn open(self, environment: &BTreeMap<String, String>) -> Result<Arc<dyn R2Store>> {
         Ok(self.find(environment)?.store())
-    }
-}
-
-fn missing(all: &[BoundAs<'_, R2Bucket>]) -> anyhow::Error {
-    match all {
-        [] => anyhow!("the configuration has no R2 bucket; add one to `r2_buckets`"),
-        all => {
-            let names: Vec<_> = all
-                .iter()
-                .map(|found| format!("{}.{}", found.worker, found.name))
-                .collect();
-            anyhow!("there is no such R2 bucket; the configuration has {}", names.join(", "))
-        }
     }
 }
