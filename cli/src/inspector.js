@@ -1,6 +1,6 @@
 // Runs in the place of a worker's main module when `isopod check` starts the worker, and reports its handlers.
 
-import { heard } from "./LISTENERS";
+import { listened } from "./LISTENERS";
 import * as exported from "./MAIN";
 
 const EVENTS = ["fetch", "scheduled", "queue", "message", "task"];
@@ -10,6 +10,6 @@ const isClass = (value) => typeof value === "function" && /^class\b/.test(Functi
 
 export const found = () => ({
   handles: isClass(exported.default) ||
-    EVENTS.some((event) => heard.has(event) || typeof exported.default?.[event] === "function"),
+    EVENTS.some((event) => listened.has(event) || typeof exported.default?.[event] === "function"),
   exports: Object.keys(exported),
 });

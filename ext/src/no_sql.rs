@@ -20,14 +20,14 @@ pub(crate) fn remote_binding(_asks: Asks) -> Text {
 pub(crate) async fn serve_remote(
     _io: Rc<Io>,
     _config: SqlConfig,
-    _asked: Parcel,
+    _request: Parcel,
     _held: Held,
 ) -> Result<Parcel, String> {
     Err("this build has no SQL".to_owned())
 }
 
 /// The room for a call.
-pub(crate) fn question_bytes(_asked: &Parcel) -> usize {
+pub(crate) fn question_bytes(_request: &Parcel) -> usize {
     0
 }
 

@@ -116,18 +116,18 @@ pub fn cache_of(limits: CacheLimits, remote: &Arc<dyn Remote>) -> ResponseCache 
 
 /// Answers an operation on `caches` of a worker in another process.
 #[must_use]
-pub fn serve_cache(cache: ResponseCache, script: &str, asked: Parcel) -> ParcelFuture {
-    cache::serve_remote(cache, script, asked)
+pub fn serve_cache(cache: ResponseCache, script: &str, request: Parcel) -> ParcelFuture {
+    cache::serve_remote(cache, script, request)
 }
 
 /// Answers a request or a call of a worker in another process to one of its own entry points, with its `fetcher`.
 #[must_use]
-pub fn serve_own(fetcher: Arc<dyn Fetcher>, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-    fetcher::serve_remote(fetcher, script, None, asked, bytes_max)
+pub fn serve_own(fetcher: Arc<dyn Fetcher>, script: &str, request: Parcel, bytes_max: usize) -> ParcelFuture {
+    fetcher::serve_remote(fetcher, script, None, request, bytes_max)
 }
 
 /// Calls a function that an event brought, for a worker in another process.
 #[must_use]
-pub fn serve_function(function: Option<&NativeFunction>, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-    native::serve_remote(|_| function, asked, bytes_max)
+pub fn serve_function(function: Option<&NativeFunction>, request: Parcel, bytes_max: usize) -> ParcelFuture {
+    native::serve_remote(|_| function, request, bytes_max)
 }

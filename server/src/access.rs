@@ -85,7 +85,7 @@ fn host<B>(request: &Request<B>) -> Option<Authority> {
 
 /// Returns whether a request is same-origin, by the headers that browsers send.
 fn is_same_origin(headers: &HeaderMap, host: &Authority) -> bool {
-    let says = |name: &str, fits: &dyn Fn(&str) -> bool| {
+    let header_fits = |name: &str, fits: &dyn Fn(&str) -> bool| {
         headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(fits))
     };
     let is_ours = |origin: &str| {
@@ -93,7 +93,7 @@ fn is_same_origin(headers: &HeaderMap, host: &Authority) -> bool {
             .strip_prefix("http://")
             .is_some_and(|origin| origin.eq_ignore_ascii_case(host.as_str()))
     };
-    says("origin", &is_ours) && says("sec-fetch-site", &|site| matches!(site, "same-origin" | "none"))
+    header_fits("origin", &is_ours) && header_fits("sec-fetch-site", &|site| matches!(site, "same-origin" | "none"))
 }
 
 fn has_token(headers: &HeaderMap, token: &str) -> bool {

@@ -185,8 +185,8 @@ fn proxy_headers(headers: &HeaderMap, trusted: &[TrustedProxy]) -> ProxyHeaders 
             })
             .flatten(),
         scheme: match scheme.map(str::trim) {
-            Some(said) if said.eq_ignore_ascii_case("https") => Some(Scheme::Https),
-            Some(said) if said.eq_ignore_ascii_case("http") => Some(Scheme::Http),
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => Some(Scheme::Https),
+            Some(scheme) if scheme.eq_ignore_ascii_case("http") => Some(Scheme::Http),
             _ => None,
         },
     }
@@ -219,11 +219,11 @@ mod tests {
     }
 
     /// Returns the client as scripts see it: its address, `x-forwarded-for` and `x-forwarded-proto`.
-    fn seen(peer: Option<&str>, trusted: &[TrustedProxy], said: &[(&'static str, &str)]) -> (String, String, String) {
+    fn seen(peer: Option<&str>, trusted: &[TrustedProxy], lines: &[(&'static str, &str)]) -> (String, String, String) {
         let line = |(name, value): &(&'static str, &str)| {
             (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         };
-        let mut headers: HeaderMap = said.iter().map(line).collect();
+        let mut headers: HeaderMap = lines.iter().map(line).collect();
         let peer = Peer::new(peer.map(|peer| peer.parse().unwrap()), Scheme::Http, trusted);
         let client = peer.client(&mut headers, trusted);
         let all = |name: HeaderName| {
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn an_untrusted_peer_is_the_client_despite_its_headers() {
-        let said = [
+        let lines = [
             ("x-forwarded-for", "1.1.1.1"),
             ("x-forwarded-for", "2.2.2.2"),
             ("x-real-ip", "1.1.1.1"),
@@ -252,18 +252,18 @@ mod tests {
             ("x-forwarded-proto", "https"),
         ];
         is(
-            seen(Some("203.0.113.7"), &[], &said),
+            seen(Some("203.0.113.7"), &[], &lines),
             ("203.0.113.7", "203.0.113.7", "http"),
         );
         is(
-            seen(Some("203.0.113.7"), &proxies(), &said),
+            seen(Some("203.0.113.7"), &proxies(), &lines),
             ("203.0.113.7", "203.0.113.7", "http"),
         );
         is(
             seen(Some("::ffff:203.0.113.7"), &[], &[]),
             ("203.0.113.7", "203.0.113.7", "http"),
         );
-        is(seen(None, &proxies(), &said), ("", "", "http"));
+        is(seen(None, &proxies(), &lines), ("", "", "http"));
         let names = [
             "cf-visitor",
             "cf-ipcountry",
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn only_entries_of_trusted_proxies_count() {
-        let seen = |said: &[(&'static str, &str)]| seen(Some("10.0.0.1"), &proxies(), said);
+        let seen = |lines: &[(&'static str, &str)]| seen(Some("10.0.0.1"), &proxies(), lines);
         is(seen(&[]), ("10.0.0.1", "10.0.0.1", "http"));
         is(
             seen(&[("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https")]),

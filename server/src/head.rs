@@ -22,12 +22,12 @@ const HOP: [HeaderName; 9] = [
 /// always the body's.
 pub(crate) fn frame(body: ServerBody, is_head: bool, status: StatusCode, headers: &mut HeaderMap) -> ServerBody {
     strip(headers);
-    let said = take_length(headers);
+    let declared = take_length(headers);
     if !has_one_date(headers) {
         headers.remove(header::DATE);
     }
     if is_head {
-        if let Some(length) = length_of_get(&body, said, status) {
+        if let Some(length) = length_of_get(&body, declared, status) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         return ServerBody::empty();
@@ -40,18 +40,18 @@ pub(crate) fn frame(body: ServerBody, is_head: bool, status: StatusCode, headers
 
 /// Returns the length that the response to a `GET` would have, if known (RFC 9110, section 8.6): the worker's, if it answers
 /// `HEAD` without a body, else the body's.
-fn length_of_get(body: &ServerBody, said: Option<u64>, status: StatusCode) -> Option<u64> {
+fn length_of_get(body: &ServerBody, declared: Option<u64>, status: StatusCode) -> Option<u64> {
     match (status, body.size_hint().exact()) {
         (StatusCode::NO_CONTENT, _) => None,
-        (_, Some(0)) => said,
+        (_, Some(0)) => declared,
         (_, own) => own,
     }
 }
 
 /// Removes and returns the worker's length, if it is valid (RFC 9112, section 6.3).
 fn take_length(headers: &mut HeaderMap) -> Option<u64> {
-    let mut said = headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = match (said.next(), said.next()) {
+    let mut declared = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = match (declared.next(), declared.next()) {
         (Some(length), None) => length.to_str().ok().and_then(decimal),
         _ => None,
     };
@@ -117,35 +117,35 @@ mod tests {
     }
 
     /// Returns the length sent with a response.
-    fn sent(body: ServerBody, is_head: bool, status: u16, said: &[(&'static str, &'static str)]) -> Option<String> {
-        let mut headers = headers(said);
+    fn sent(body: ServerBody, is_head: bool, status: u16, declared: &[(&'static str, &'static str)]) -> Option<String> {
+        let mut headers = headers(declared);
         let body = frame(body, is_head, StatusCode::from_u16(status).unwrap(), &mut headers);
-        let said = headers.get(header::CONTENT_LENGTH);
-        let said = said.map(|length| length.to_str().unwrap().to_owned());
+        let declared = headers.get(header::CONTENT_LENGTH);
+        let declared = declared.map(|length| length.to_str().unwrap().to_owned());
         if body.is_end_stream() {
-            return said;
+            return declared;
         }
-        assert_eq!(said, None, "the length of a body is hyper's to write");
+        assert_eq!(declared, None, "the length of a body is hyper's to write");
         body.size_hint().exact().map(|length| length.to_string())
     }
 
     #[test]
     fn the_length_is_the_body_s_regardless_of_headers() {
-        for said in ["3", "5", "30", "five", "5, 5", "+5", "-1", "", "99999999999999999999"] {
-            let said = [("content-length", said)];
-            assert_eq!(sent(full("hello"), false, 200, &said).as_deref(), Some("5"));
-            assert_eq!(sent(full("hello"), true, 200, &said).as_deref(), Some("5"));
-            assert_eq!(sent(stream(), false, 200, &said), None);
-            assert_eq!(sent(stream(), true, 200, &said), None);
+        for declared in ["3", "5", "30", "five", "5, 5", "+5", "-1", "", "99999999999999999999"] {
+            let declared = [("content-length", declared)];
+            assert_eq!(sent(full("hello"), false, 200, &declared).as_deref(), Some("5"));
+            assert_eq!(sent(full("hello"), true, 200, &declared).as_deref(), Some("5"));
+            assert_eq!(sent(stream(), false, 200, &declared), None);
+            assert_eq!(sent(stream(), true, 200, &declared), None);
             for status in [204, 205, 304] {
-                assert_eq!(sent(full("hello"), false, status, &said), None);
+                assert_eq!(sent(full("hello"), false, status, &declared), None);
             }
         }
     }
 
     #[test]
     fn a_head_without_a_body_keeps_the_length_it_would_have_had_if_it_is_one() {
-        let head = |said: &[(&'static str, &'static str)]| sent(full(""), true, 200, said);
+        let head = |declared: &[(&'static str, &'static str)]| sent(full(""), true, 200, declared);
         assert_eq!(head(&[("content-length", "1234")]).as_deref(), Some("1234"));
         for malformed in ["five", "5, 5", "+5", "0x5", "5 5", ""] {
             assert_eq!(head(&[("content-length", malformed)]), None, "{malformed:?}");

@@ -123,11 +123,11 @@ const DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");
 
 /// Removes and returns the depth of a request, which is 0 without the key.
 pub(crate) fn take_depth(headers: &mut HeaderMap, key: Option<&str>, limits: &Limits) -> Result<u32, Refusal> {
-    let Some(said) = headers.remove(DEPTH) else {
+    let Some(value) = headers.remove(DEPTH) else {
         return Ok(0);
     };
-    let depth = said.to_str().ok().and_then(|said| {
-        let (depth, given) = said.split_once(' ')?;
+    let depth = value.to_str().ok().and_then(|value| {
+        let (depth, given) = value.split_once(' ')?;
         let is_ours = key.is_some_and(|key| key.as_bytes().ct_eq(given.as_bytes()).into());
         is_ours.then(|| depth.parse().ok()).flatten()
     });

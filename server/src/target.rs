@@ -115,7 +115,7 @@ fn path<B>(request: &Request<B>, scheme: Scheme) -> Result<&str, Refusal> {
     let is_http_1 = request.version() <= Version::HTTP_11;
     match uri.scheme_str() {
         // The scheme is the client's claim, but a plain connection is never `https`.
-        Some(said) if is_http_1 && said != "http" && !(said == "https" && scheme == Scheme::Https) => {
+        Some(named) if is_http_1 && named != "http" && !(named == "https" && scheme == Scheme::Https) => {
             return Err(Refusal::BadTarget);
         }
         // Only CONNECT has an authority as its target.

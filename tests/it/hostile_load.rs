@@ -163,12 +163,12 @@ fn sleepers() -> Project {
 
 /// The responses that clients received, and their latencies.
 #[derive(Default)]
-struct Told {
+struct Load {
     answers: Vec<Duration>,
     refusals: Vec<Duration>,
 }
 
-impl Told {
+impl Load {
     /// Runs clients for this long. Each sends its next request after a response, but no sooner than after the pause.
     fn of(server: &Serving, clients: usize, time: Duration, pause: Duration) -> Self {
         let client = |_| {
@@ -209,9 +209,9 @@ fn tenfold_overload_keeps_the_goodput() {
     const TIME: Duration = Duration::from_secs(10);
     let project = sleepers();
     let server = Serving::start(project.path());
-    let peak = Told::of(&server, 4, TIME, Duration::ZERO);
+    let peak = Load::of(&server, 4, TIME, Duration::ZERO);
     // About 4,000 per second, if all were answered immediately.
-    let mut over = Told::of(&server, 400, TIME, Duration::from_millis(100));
+    let mut over = Load::of(&server, 400, TIME, Duration::from_millis(100));
     over.refusals.sort();
     let p99 = over.refusals.get(over.refusals.len() * 99 / 100).copied();
     eprintln!(
@@ -231,7 +231,7 @@ fn only_the_noisy_worker_is_refused() {
     let project = sleepers();
     let server = Serving::start(project.path());
     std::thread::scope(|scope| {
-        let noise = scope.spawn(|| Told::of(&server, 150, Duration::from_secs(4), Duration::from_millis(10)));
+        let noise = scope.spawn(|| Load::of(&server, 150, Duration::from_secs(4), Duration::from_millis(10)));
         let mut quiet = server.connect();
         let mut answered = 0;
         while !noise.is_finished() {

@@ -116,7 +116,7 @@ struct Run<S> {
     needs_flush: bool,
     /// Time since which the socket has accepted no data.
     stalled_since: Option<Instant>,
-    heard_at: Instant,
+    received_at: Instant,
     pinged: bool,
     opened_at: Instant,
     close_by: Instant,
@@ -144,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
             in_buffer: 0,
             needs_flush: false,
             stalled_since: None,
-            heard_at: now,
+            received_at: now,
             pinged: false,
             opened_at: now,
             close_by: now,
@@ -316,7 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
             ready!(self.poll_deliver(cx));
         }
         let frame = ready!(Pin::new(&mut self.socket).poll_next(cx));
-        (self.heard_at, self.pinged) = (Instant::now(), false);
+        (self.received_at, self.pinged) = (Instant::now(), false);
         match frame {
             Some(Ok(Frame::Text(text))) => self.receive(Message::Text(text)),
             Some(Ok(Frame::Binary(bytes))) => self.receive(Message::Binary(bytes)),
@@ -368,7 +368,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
             None => message,
         };
         // Time without reading does not count as silence of the peer.
-        self.heard_at = Instant::now();
+        self.received_at = Instant::now();
         // Fails only if the worker is gone, as above.
         let _ = self.receiver.send_item(Received::Message(message, room));
         Poll::Ready(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use isopod::host::bus::{Bus, BusLink, Delivery, Heard, LinkError, SubscribeOptions, Wire, WireFuture};
+use isopod::host::bus::{Bus, BusLink, Delivery, FrameHandler, LinkError, SubscribeOptions, Wire, WireFuture};
 use isopod::host::{Context, Module, PhaseResult, async_trait};
 use isopod::storage::NatsServer;
 use tokio::runtime::Handle;
@@ -29,9 +29,9 @@ impl Module for EventLog {
         if !tracing::enabled!(target: "isopod::events", tracing::Level::DEBUG) {
             return Ok(());
         }
-        let mut said = ctx.bus().subscribe("isopod.>", SubscribeOptions::default())?;
+        let mut events = ctx.bus().subscribe("isopod.>", SubscribeOptions::default())?;
         ctx.service(async move {
-            while let Some(delivery) = said.recv().await {
+            while let Some(delivery) = events.recv().await {
                 match delivery {
                     Delivery::Message(message) => {
                         let what = message.payload.as_json().map(ToString::to_string).unwrap_or_default();
@@ -124,8 +124,8 @@ impl Wire for NatsWire {
         Box::pin(async { sent.await.map_err(|error| error.to_string()) })
     }
 
-    fn receive(&self, heard: Heard) -> WireFuture {
-        let heard = self.0.subscribe(CHANNEL, heard);
-        Box::pin(async { heard.await.map_err(|error| error.to_string()) })
+    fn receive(&self, handler: FrameHandler) -> WireFuture {
+        let subscribed = self.0.subscribe(CHANNEL, handler);
+        Box::pin(async { subscribed.await.map_err(|error| error.to_string()) })
     }
 }

@@ -41,11 +41,11 @@ pub(super) struct Returns {
 
 impl Returns {
     pub(super) fn start() -> std::io::Result<Self> {
-        let (ended, hears) = sync_channel(1);
+        let (ended, ended_receiver) = sync_channel(1);
         let stops = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("isopod-memory".into());
         let stopped = Arc::clone(&stops);
-        let thread = thread.spawn(move || give_back_after(&hears, &stopped))?;
+        let thread = thread.spawn(move || give_back_after(&ended_receiver, &stopped))?;
         Ok(Self {
             ended,
             stops,

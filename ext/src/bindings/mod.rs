@@ -92,8 +92,8 @@ pub trait Binding: fmt::Debug + Send + Sync + 'static {
 
     /// Answers a request of a worker of this script in another process. The request may be any bytes; `bytes_max` is the
     /// maximum size of its values. Default: an error, for bindings that do not need the pool's process.
-    fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-        let (_, _, _) = (script, asked, bytes_max);
+    fn serve(&self, script: &str, request: Parcel, bytes_max: usize) -> ParcelFuture {
+        let (_, _, _) = (script, request, bytes_max);
         Box::pin(std::future::ready(Err(
             "the binding does not answer requests of other processes".to_owned(),
         )))
@@ -126,8 +126,8 @@ impl<B: Binding + ?Sized> Binding for Arc<B> {
         (**self).grants()
     }
 
-    fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-        (**self).serve(script, asked, bytes_max)
+    fn serve(&self, script: &str, request: Parcel, bytes_max: usize) -> ParcelFuture {
+        (**self).serve(script, request, bytes_max)
     }
 
     fn withheld(&self) -> Vec<PathBuf> {

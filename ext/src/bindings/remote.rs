@@ -31,7 +31,7 @@ pub struct Parcel {
 /// A function or an object that another process can call while this is held.
 pub trait Lent: Send + Sync + 'static {
     /// Calls it with a message of at most `bytes_max` bytes, and waits for the answer.
-    fn call(&self, asked: Parcel, bytes_max: usize) -> ParcelFuture;
+    fn call(&self, request: Parcel, bytes_max: usize) -> ParcelFuture;
 
     /// Returns true if a call waits for storage alone, and never for code of workers or of the embedder: it keeps the room of its
     /// question, and may wait for more. Default: false.

@@ -104,17 +104,17 @@ mod tests {
 
     #[test]
     fn the_end_notifies_running_operations() {
-        struct Told(Cell<bool>);
-        impl EndsWithEvent for Told {
+        struct Flag(Cell<bool>);
+        impl EndsWithEvent for Flag {
             fn event_ended(self: Rc<Self>) {
                 self.0.set(true);
             }
         }
         let mut under_way = UnderWay::default();
-        let lasting = Rc::new(Told(Cell::new(false)));
+        let lasting = Rc::new(Flag(Cell::new(false)));
         under_way.add(&lasting);
         for _ in 0..100 {
-            under_way.add(&Rc::new(Told(Cell::new(false))));
+            under_way.add(&Rc::new(Flag(Cell::new(false))));
         }
         assert!(under_way.0.len() < 10, "{}", under_way.0.len());
         under_way.end();

@@ -228,7 +228,7 @@ enum FetcherError {
     #[error(
         "the service responded with a WebSocket to a request that did not ask for one: send the header `Upgrade: websocket`"
     )]
-    NotAsked,
+    NotRequested,
     #[class(type)]
     #[error("the service responded with status 101, and without a WebSocket")]
     NoSocket,
@@ -350,14 +350,14 @@ async fn op_isopod_fetcher_send(state: Rc<RefCell<OpState>>, #[smi] rid: Resourc
 fn switched(
     state: &mut OpState,
     event: EventKey,
-    was_asked_for: bool,
+    was_requested: bool,
     response: http::Response<Body>,
 ) -> Result<Answered, FetcherError> {
     let (mut head, _) = response.into_parts();
     let accepted = head.extensions.remove::<Upgrade>();
     let accepted = accepted.and_then(|upgrade| upgrade.take());
-    if !was_asked_for {
-        return Err(FetcherError::NotAsked);
+    if !was_requested {
+        return Err(FetcherError::NotRequested);
     }
     let accepted = accepted.ok_or(FetcherError::NoSocket)?;
     check_head(state, &head)?;

@@ -172,10 +172,10 @@ pub(crate) fn serve(
         let stub = |number: u32| stubs.get_mut(number as usize)?.take();
         let (event, owed) = import(event, stream, |_| None, stub, bytes_max).map_err(|error| error.to_string())?;
         // The name of the worker is this side's, as are the properties if it knows them.
-        let caller_of = |said: Option<Caller>| -> Result<Caller, String> {
-            let said = said.ok_or("a request names its caller")?;
-            let props = props.unwrap_or_else(|| said.props.clone());
-            Ok(Caller { worker, props, ..said })
+        let caller_of = |named: Option<Caller>| -> Result<Caller, String> {
+            let named = named.ok_or("a request names its caller")?;
+            let props = props.unwrap_or_else(|| named.props.clone());
+            Ok(Caller { worker, props, ..named })
         };
         match event.kind {
             EventKind::Fetch { mut request, reply, .. } => {

@@ -59,8 +59,8 @@ impl Binding for NativeBinding {
         Some(WrittenBinding::Native { methods })
     }
 
-    fn serve(&self, _script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-        serve_remote(|method| self.get(method?), asked, bytes_max)
+    fn serve(&self, _script: &str, request: Parcel, bytes_max: usize) -> ParcelFuture {
+        serve_remote(|method| self.get(method?), request, bytes_max)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ObjectError;
-use super::asked::{AlarmCall, Asked, WrittenObject};
 use super::id::ObjectId;
+use super::messages::{AlarmCall, StorageRequest, WrittenObject};
 use super::stored::{AlarmStore, OnEnd, StoredObject};
 use crate::bindings::{Crossed, Lent, Parcel, pack, unpack};
 use crate::storage::{StorageError, StorageFuture, WrittenStorageError};
@@ -24,8 +24,9 @@ pub(super) enum Arrived {
 pub(super) struct RemoteAlarms(pub(super) Arc<dyn Lent>);
 
 impl RemoteAlarms {
-    fn ask(&self, asked: AlarmCall) -> StorageFuture<bool> {
-        let answer = pack(&Asked::Alarms(asked)).map(|bytes| self.0.call(Parcel::new(bytes), ANSWER_BYTES_MAX));
+    fn ask(&self, request: AlarmCall) -> StorageFuture<bool> {
+        let answer =
+            pack(&StorageRequest::Alarms(request)).map(|bytes| self.0.call(Parcel::new(bytes), ANSWER_BYTES_MAX));
         Box::pin(async move {
             let answer = async { unpack::<Result<bool, WrittenStorageError>>(&answer?.await?.bytes) };
             answer.await.map_err(StorageError::Failed)?.map_err(StorageError::from)

@@ -8,9 +8,9 @@ use futures::future::LocalBoxFuture;
 use serde_bytes::Bytes;
 
 use super::ObjectError;
-use super::asked::Asked;
 use super::database::{ObjectDatabase, Ran, Range};
 use super::elsewhere::Elsewhere;
+use super::messages::StorageRequest;
 use crate::sql::{Param, Payer, ResultSet, StatementStack};
 use crate::storage::files::FileThreads;
 
@@ -33,7 +33,7 @@ impl Backing {
     pub(super) fn open(&mut self) -> Result<(), ObjectError> {
         match self {
             Self::Here(here) => here.database.open(),
-            Self::Elsewhere(other) => other.ask(&Asked::Open).result,
+            Self::Elsewhere(other) => other.ask(&StorageRequest::Open).result,
         }
     }
 
@@ -42,7 +42,7 @@ impl Backing {
         match self {
             Self::Here(here) => here.database.rest(),
             // Without a connection, the other process has closed it.
-            Self::Elsewhere(other) => drop(other.ask::<()>(&Asked::Rest)),
+            Self::Elsewhere(other) => drop(other.ask::<()>(&StorageRequest::Rest)),
         }
     }
 
@@ -50,7 +50,7 @@ impl Backing {
     pub(super) fn close(&mut self, keeps: bool) {
         match self {
             Self::Here(here) => here.database.close(keeps),
-            Self::Elsewhere(other) => drop(other.ask::<()>(&Asked::Close { keeps })),
+            Self::Elsewhere(other) => drop(other.ask::<()>(&StorageRequest::Close { keeps })),
         }
     }
 
@@ -67,7 +67,7 @@ impl Backing {
             Self::Here(here) => here.database.put(entries),
             Self::Elsewhere(other) => {
                 let entries = entries.map(|(key, value)| (key, Bytes::new(value)));
-                other.ask(&Asked::Put(entries.collect()))
+                other.ask(&StorageRequest::Put(entries.collect()))
             }
         }
     }
@@ -76,7 +76,7 @@ impl Backing {
     pub(super) fn delete(&mut self, keys: Vec<&str>) -> Ran<usize> {
         match self {
             Self::Here(here) => here.database.delete(&keys),
-            Self::Elsewhere(other) => other.ask(&Asked::Delete(keys)),
+            Self::Elsewhere(other) => other.ask(&StorageRequest::Delete(keys)),
         }
     }
 
@@ -96,14 +96,14 @@ impl Backing {
     pub(super) fn clear(&mut self) -> Ran<()> {
         match self {
             Self::Here(here) => here.database.clear(),
-            Self::Elsewhere(other) => other.ask(&Asked::Clear),
+            Self::Elsewhere(other) => other.ask(&StorageRequest::Clear),
         }
     }
 
     pub(super) fn alarm(&mut self) -> Ran<Option<i64>> {
         match self {
             Self::Here(here) => here.database.alarm(),
-            Self::Elsewhere(other) => other.ask(&Asked::Alarm),
+            Self::Elsewhere(other) => other.ask(&StorageRequest::Alarm),
         }
     }
 
@@ -111,14 +111,14 @@ impl Backing {
     pub(super) fn set_alarm(&mut self, at_ms: Option<i64>) -> Ran<bool> {
         match self {
             Self::Here(here) => here.database.set_alarm(at_ms),
-            Self::Elsewhere(other) => other.ask(&Asked::SetAlarm(at_ms)),
+            Self::Elsewhere(other) => other.ask(&StorageRequest::SetAlarm(at_ms)),
         }
     }
 
     pub(super) fn sql(&mut self, text: &str, params: Vec<Param>, payer: Payer) -> Ran<ResultSet> {
         match self {
             Self::Here(here) => here.database.sql(text, params, payer, &here.stack),
-            Self::Elsewhere(other) => other.results(&Asked::Sql { text, params }, &payer),
+            Self::Elsewhere(other) => other.results(&StorageRequest::Sql { text, params }, &payer),
         }
     }
 
@@ -126,35 +126,35 @@ impl Backing {
     pub(super) fn rows(&mut self, cursor: u32, takes_all: bool, payer: Payer) -> Ran<ResultSet> {
         match self {
             Self::Here(here) => here.database.rows(cursor, takes_all, payer, &here.stack),
-            Self::Elsewhere(other) => other.results(&Asked::Rows { cursor, takes_all }, &payer),
+            Self::Elsewhere(other) => other.results(&StorageRequest::Rows { cursor, takes_all }, &payer),
         }
     }
 
     pub(super) fn close_cursor(&mut self, cursor: u32) {
         match self {
             Self::Here(here) => here.database.close_cursor(cursor),
-            Self::Elsewhere(other) => drop(other.ask::<()>(&Asked::CloseCursor(cursor))),
+            Self::Elsewhere(other) => drop(other.ask::<()>(&StorageRequest::CloseCursor(cursor))),
         }
     }
 
     pub(super) fn size(&mut self) -> Ran<u64> {
         match self {
             Self::Here(here) => here.database.size(),
-            Self::Elsewhere(other) => other.ask(&Asked::Size),
+            Self::Elsewhere(other) => other.ask(&StorageRequest::Size),
         }
     }
 
     pub(super) fn begin(&mut self) -> Ran<()> {
         match self {
             Self::Here(here) => here.database.begin(),
-            Self::Elsewhere(other) => other.ask(&Asked::Begin),
+            Self::Elsewhere(other) => other.ask(&StorageRequest::Begin),
         }
     }
 
     pub(super) fn finish(&mut self, keeps: bool) -> Ran<()> {
         match self {
             Self::Here(here) => here.database.finish(keeps),
-            Self::Elsewhere(other) => other.ask(&Asked::Finish { keeps }),
+            Self::Elsewhere(other) => other.ask(&StorageRequest::Finish { keeps }),
         }
     }
 
@@ -170,7 +170,7 @@ impl Backing {
                 }))
             }
             Self::Elsewhere(other) => {
-                other.ask::<()>(&Asked::Commit).result?;
+                other.ask::<()>(&StorageRequest::Commit).result?;
                 Ok(other.sync())
             }
         }

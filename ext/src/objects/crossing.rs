@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::asked::{AlarmCall, Asked, WrittenFile, WrittenObject};
 use super::hosted::{Hosted, SandboxStorage};
 use super::id::ObjectId;
+use super::messages::{AlarmCall, StorageRequest, WrittenFile, WrittenObject};
 use super::stored::{AlarmStore, OnEnd, StoredObject};
 use crate::bindings::{Crossed, Crossing, Lent, Parcel, ParcelFuture, pack, unpack};
 use crate::event::Attachment;
@@ -78,9 +78,9 @@ impl Home {
         self.storage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn call_alarms(&self, asked: AlarmCall) -> ParcelFuture {
+    fn call_alarms(&self, request: AlarmCall) -> ParcelFuture {
         // Started at once, because calls take effect in order.
-        let done: StorageFuture<bool> = match asked {
+        let done: StorageFuture<bool> = match request {
             AlarmCall::Set(at_ms) => {
                 let set = self.alarms.set(&self.id, at_ms);
                 Box::pin(async move { set.await.map(|()| true) })
@@ -92,10 +92,10 @@ impl Home {
 }
 
 impl Lent for Home {
-    fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
-        let error = match (unpack::<Asked<'_>>(&asked.bytes), &*self.storage()) {
-            (Ok(Asked::Alarms(call)), _) => return self.call_alarms(call),
-            (Ok(_), Some(Storage::Here(hosted))) => return Arc::clone(hosted).serve(asked),
+    fn call(&self, request: Parcel, _bytes_max: usize) -> ParcelFuture {
+        let error = match (unpack::<StorageRequest<'_>>(&request.bytes), &*self.storage()) {
+            (Ok(StorageRequest::Alarms(call)), _) => return self.call_alarms(call),
+            (Ok(_), Some(Storage::Here(hosted))) => return Arc::clone(hosted).serve(request),
             (Ok(_), _) => "the process of the object's worker has its storage".to_owned(),
             (Err(error), _) => error,
         };
@@ -145,8 +145,8 @@ mod tests {
     use serde::de::DeserializeOwned;
     use serde_bytes::ByteBuf;
 
-    use super::super::asked::{Told, entries};
     use super::super::database::{ENTRY_BYTES_MAX, KEY_BYTES_MAX, Range};
+    use super::super::messages::{StorageReply, entries};
     use super::*;
     use crate::bindings::{SandboxLimits, Transit};
     use crate::sql::WrittenResult;
@@ -184,33 +184,35 @@ mod tests {
     impl Object {
         fn begin(folder: &Path, id: &str, crossing: &Crossing) -> Self {
             let object = Self(cross(stored(folder, id, || {}), crossing).unwrap().lent);
-            object.ask::<bool>(&Asked::Lock).unwrap();
+            object.ask::<bool>(&StorageRequest::Lock).unwrap();
             object
         }
 
-        fn call(&self, asked: &Asked<'_>, transit: &Transit) -> ParcelFuture {
+        fn call(&self, request: &StorageRequest<'_>, transit: &Transit) -> ParcelFuture {
             let parcel = Parcel {
                 transit: transit.clone(),
-                ..Parcel::new(pack(asked).unwrap())
+                ..Parcel::new(pack(request).unwrap())
             };
             self.0.call(parcel, 0)
         }
 
-        fn ask<T: DeserializeOwned>(&self, asked: &Asked<'_>) -> Result<T, String> {
-            let answer = block_on(self.call(asked, &Transit::default()))?;
-            let told: Told<T> = unpack(&answer.bytes)?;
-            told.result
+        fn ask<T: DeserializeOwned>(&self, request: &StorageRequest<'_>) -> Result<T, String> {
+            let answer = block_on(self.call(request, &Transit::default()))?;
+            let reply: StorageReply<T> = unpack(&answer.bytes)?;
+            reply
+                .result
                 .map_err(|error| super::super::ObjectError::from(error).to_string())
         }
 
         fn sql(&self, text: &str) -> Result<(), String> {
             let params = Vec::new();
-            self.ask::<WrittenResult>(&Asked::Sql { text, params }).map(drop)
+            self.ask::<WrittenResult>(&StorageRequest::Sql { text, params })
+                .map(drop)
         }
     }
 
-    fn put<'a>(key: &'a str, value: &'a [u8]) -> Asked<'a> {
-        Asked::Put(vec![(key, serde_bytes::Bytes::new(value))])
+    fn put<'a>(key: &'a str, value: &'a [u8]) -> StorageRequest<'a> {
+        StorageRequest::Put(vec![(key, serde_bytes::Bytes::new(value))])
     }
 
     /// An entry whose value is its key.
@@ -222,14 +224,14 @@ mod tests {
     fn a_sandbox_is_told_no_folder_and_another_process_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_string_lossy().into_owned();
-        let told = |crossing: &Crossing| {
+        let names_folder = |crossing: &Crossing| {
             let crossed = cross(stored(folder.path(), "a", || {}), crossing).unwrap();
             String::from_utf8_lossy(&crossed.bytes).contains(&path)
         };
-        assert!(!told(&sandbox(1, Duration::MAX)));
-        assert!(told(&Crossing::default()));
+        assert!(!names_folder(&sandbox(1, Duration::MAX)));
+        assert!(names_folder(&Crossing::default()));
         let elsewhere = cross(stored(folder.path(), "a", || {}), &Crossing::default()).unwrap();
-        let refused = Object(elsewhere.lent).ask::<bool>(&Asked::Lock).unwrap_err();
+        let refused = Object(elsewhere.lent).ask::<bool>(&StorageRequest::Lock).unwrap_err();
         assert!(refused.contains("the process of the object's worker"), "{refused}");
     }
 
@@ -243,26 +245,29 @@ mod tests {
             &crossing,
         );
         let object = Object(object.unwrap().lent);
-        assert!(object.ask::<()>(&Asked::Open).is_err(), "it is not locked");
-        object.ask::<bool>(&Asked::Lock).unwrap();
+        assert!(object.ask::<()>(&StorageRequest::Open).is_err(), "it is not locked");
+        object.ask::<bool>(&StorageRequest::Lock).unwrap();
         assert!(object.ask::<()>(&put("k", b"v")).is_err(), "it is not open");
-        object.ask::<()>(&Asked::Open).unwrap();
+        object.ask::<()>(&StorageRequest::Open).unwrap();
         object.ask::<()>(&put("k", b"v")).unwrap();
-        object.ask::<()>(&Asked::Begin).unwrap();
-        assert!(object.ask::<()>(&Asked::Commit).is_err(), "a transaction is open");
+        object.ask::<()>(&StorageRequest::Begin).unwrap();
+        assert!(
+            object.ask::<()>(&StorageRequest::Commit).is_err(),
+            "a transaction is open"
+        );
         object.ask::<()>(&put("k", b"w")).unwrap();
-        object.ask::<()>(&Asked::Finish { keeps: false }).unwrap();
-        assert!(object.ask::<()>(&Asked::Finish { keeps: true }).is_err());
-        object.ask::<()>(&Asked::Commit).unwrap();
-        object.ask::<()>(&Asked::Sync).unwrap();
+        object.ask::<()>(&StorageRequest::Finish { keeps: false }).unwrap();
+        assert!(object.ask::<()>(&StorageRequest::Finish { keeps: true }).is_err());
+        object.ask::<()>(&StorageRequest::Commit).unwrap();
+        object.ask::<()>(&StorageRequest::Sync).unwrap();
         object.ask::<()>(&put("lost", b"x")).unwrap();
         drop(object);
         // Others may have it once its end is told.
         end.recv_timeout(Duration::from_secs(10)).unwrap();
         let object = Object(cross(stored(folder.path(), "a", || {}), &crossing).unwrap().lent);
-        let is_empty = object.ask::<bool>(&Asked::Lock).unwrap();
+        let is_empty = object.ask::<bool>(&StorageRequest::Lock).unwrap();
         assert!(!is_empty);
-        object.ask::<()>(&Asked::Open).unwrap();
+        object.ask::<()>(&StorageRequest::Open).unwrap();
         let range = Range {
             start: None,
             after: None,
@@ -272,10 +277,10 @@ mod tests {
             limit: f64::INFINITY,
             bytes_max: usize::MAX,
         };
-        let list = object.ask::<ByteBuf>(&Asked::List(range)).unwrap();
+        let list = object.ask::<ByteBuf>(&StorageRequest::List(range)).unwrap();
         assert_eq!(entries(&list).unwrap(), [("k".to_owned(), b"v".to_vec())]);
-        object.ask::<()>(&Asked::Close { keeps: true }).unwrap();
-        assert!(object.ask::<()>(&Asked::Open).is_err(), "it has ended");
+        object.ask::<()>(&StorageRequest::Close { keeps: true }).unwrap();
+        assert!(object.ask::<()>(&StorageRequest::Open).is_err(), "it has ended");
     }
 
     #[test]
@@ -283,7 +288,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let crossing = sandbox(1, Duration::from_millis(50));
         let object = Object::begin(folder.path(), "a", &crossing);
-        object.ask::<()>(&Asked::Open).unwrap();
+        object.ask::<()>(&StorageRequest::Open).unwrap();
         let long = "k".repeat(2049);
         assert!(object.ask::<()>(&put(&long, b"v")).is_err());
         let large = vec![0; ENTRY_BYTES_MAX];
@@ -298,9 +303,14 @@ mod tests {
         assert!(object.sql(fills).unwrap_err().contains("SQLITE_FULL"));
         // More files than its memory permits.
         let other = Object::begin(folder.path(), "b", &crossing);
-        assert!(other.ask::<()>(&Asked::Open).unwrap_err().contains("too many files"));
-        object.ask::<()>(&Asked::Rest).unwrap();
-        other.ask::<()>(&Asked::Open).unwrap();
+        assert!(
+            other
+                .ask::<()>(&StorageRequest::Open)
+                .unwrap_err()
+                .contains("too many files")
+        );
+        object.ask::<()>(&StorageRequest::Rest).unwrap();
+        other.ask::<()>(&StorageRequest::Open).unwrap();
         // Bytes that are no question.
         assert!(block_on(other.0.call(Parcel::new(vec![255; 9]), 0)).is_err());
     }
@@ -309,19 +319,31 @@ mod tests {
     fn a_list_of_keys_is_one_request() {
         let folder = tempfile::tempdir().unwrap();
         let object = Object::begin(folder.path(), "a", &sandbox(1, Duration::MAX));
-        object.ask::<()>(&Asked::Open).unwrap();
-        object.ask::<()>(&Asked::Put(vec![entry("a"), entry("b")])).unwrap();
+        object.ask::<()>(&StorageRequest::Open).unwrap();
+        object
+            .ask::<()>(&StorageRequest::Put(vec![entry("a"), entry("b")]))
+            .unwrap();
         // All or none: the second is too large.
         let long = "k".repeat(2049);
-        assert!(object.ask::<()>(&Asked::Put(vec![entry("c"), entry(&long)])).is_err());
+        assert!(
+            object
+                .ask::<()>(&StorageRequest::Put(vec![entry("c"), entry(&long)]))
+                .is_err()
+        );
         type Values = Vec<Option<ByteBuf>>;
-        let values: Values = object.ask(&Asked::Get(vec!["b", "c", "a"])).unwrap();
+        let values: Values = object.ask(&StorageRequest::Get(vec!["b", "c", "a"])).unwrap();
         let value = |key: &str| Some(ByteBuf::from(key));
         assert_eq!(values, [value("b"), None, value("a")]);
-        assert_eq!(object.ask::<usize>(&Asked::Delete(vec!["a", "c", "b", "a"])), Ok(2));
-        assert_eq!(object.ask::<Values>(&Asked::Get(vec!["a", "b"])).unwrap(), [None, None]);
+        assert_eq!(
+            object.ask::<usize>(&StorageRequest::Delete(vec!["a", "c", "b", "a"])),
+            Ok(2)
+        );
+        assert_eq!(
+            object.ask::<Values>(&StorageRequest::Get(vec!["a", "b"])).unwrap(),
+            [None, None]
+        );
         assert!(
-            object.ask::<Values>(&Asked::Get(vec!["a"; 129])).is_err(),
+            object.ask::<Values>(&StorageRequest::Get(vec!["a"; 129])).is_err(),
             "more than a call may have"
         );
     }
@@ -335,19 +357,19 @@ mod tests {
             ..*stored(folder.path(), "a", || {}).downcast::<StoredObject>().unwrap()
         };
         let object = Object(cross(Box::new(stored), &crossing).unwrap().lent);
-        object.ask::<bool>(&Asked::Lock).unwrap();
-        object.ask::<()>(&Asked::Open).unwrap();
+        object.ask::<bool>(&StorageRequest::Lock).unwrap();
+        object.ask::<()>(&StorageRequest::Open).unwrap();
         let value = vec![7; 1_500_000];
         for key in ["a", "b", "c", "d"] {
             object.ask::<()>(&put(key, &value)).unwrap();
         }
-        let values: Vec<Option<ByteBuf>> = object.ask(&Asked::Get(vec!["a", "b", "c", "d"])).unwrap();
+        let values: Vec<Option<ByteBuf>> = object.ask(&StorageRequest::Get(vec!["a", "b", "c", "d"])).unwrap();
         assert_eq!(values.len(), 3);
         // The largest entry, and one that is larger.
         let key = "k".repeat(KEY_BYTES_MAX);
         let largest = vec![7; ENTRY_BYTES_MAX - KEY_BYTES_MAX];
         object.ask::<()>(&put(&key, &largest)).unwrap();
-        let values: Vec<Option<ByteBuf>> = object.ask(&Asked::Get(vec![&key])).unwrap();
+        let values: Vec<Option<ByteBuf>> = object.ask(&StorageRequest::Get(vec![&key])).unwrap();
         assert_eq!(values[0].as_ref().map(|value| value.len()), Some(largest.len()));
         assert!(object.ask::<()>(&put(&key, &[&largest[..], &[7]].concat())).is_err());
     }
@@ -357,8 +379,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let crossing = sandbox(1, Duration::MAX);
         let object = Object::begin(folder.path(), "a", &crossing);
-        object.ask::<()>(&Asked::Open).unwrap();
-        let endless = Asked::Sql {
+        object.ask::<()>(&StorageRequest::Open).unwrap();
+        let endless = StorageRequest::Sql {
             text: "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c",
             params: Vec::new(),
         };
@@ -390,12 +412,12 @@ mod tests {
     fn an_answer_has_room_of_its_own_until_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let object = Object::begin(folder.path(), "a", &sandbox(1, Duration::MAX));
-        object.ask::<()>(&Asked::Open).unwrap();
+        object.ask::<()>(&StorageRequest::Open).unwrap();
         object.ask::<()>(&put("k", &vec![7; 800 << 10])).unwrap();
         let transit = Transit::new(1 << 20);
         let others = transit.answer(1 << 20).now_or_never();
-        let first = block_on(object.call(&Asked::Get(vec!["k"]), &transit)).unwrap();
-        let mut second = object.call(&Asked::Get(vec!["k"]), &transit);
+        let first = block_on(object.call(&StorageRequest::Get(vec!["k"]), &transit)).unwrap();
+        let mut second = object.call(&StorageRequest::Get(vec!["k"]), &transit);
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         assert!(block_on(second).is_ok());

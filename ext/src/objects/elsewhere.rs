@@ -10,15 +10,15 @@ use serde_bytes::ByteBuf;
 use tokio::task::unconstrained;
 
 use super::ObjectError;
-use super::asked::{Asked, Told, entries};
 use super::database::{Effect, Ran, Range};
+use super::messages::{StorageReply, StorageRequest, entries};
 use crate::bindings::{Lent, Parcel, pack, unpack};
 use crate::event::CpuMeter;
 use crate::sql::{Payer, ResultSet, WrittenResult};
 use crate::written::FRAME_BYTES_MAX;
 
 /// Maximum size of a request: that of a message, less its description.
-const ASKED_BYTES_MAX: usize = FRAME_BYTES_MAX - (64 << 10);
+const REQUEST_BYTES_MAX: usize = FRAME_BYTES_MAX - (64 << 10);
 
 /// The database of an object in another process.
 pub(super) struct Elsewhere {
@@ -31,36 +31,36 @@ impl Elsewhere {
     /// Locks the file. Returns whether it was never written, too.
     pub(super) fn lock(lent: Arc<dyn Lent>, cpu: CpuMeter) -> Result<(Self, bool), ObjectError> {
         let database = Self { lent, cpu };
-        let is_empty = database.ask(&Asked::Lock).result?;
+        let is_empty = database.ask(&StorageRequest::Lock).result?;
         Ok((database, is_empty))
     }
 
     /// Asks the other process, and waits for the answer until the code that runs in the worker is ended.
-    pub(super) fn ask<T: DeserializeOwned>(&self, asked: &Asked<'_>) -> Ran<T> {
-        let asked = match pack(asked) {
-            Ok(asked) if asked.len() > ASKED_BYTES_MAX => {
+    pub(super) fn ask<T: DeserializeOwned>(&self, request: &StorageRequest<'_>) -> Ran<T> {
+        let request = match pack(request) {
+            Ok(request) if request.len() > REQUEST_BYTES_MAX => {
                 let why = format!(
-                    "the values of a statement have {} bytes, and the limit in a sandbox is {ASKED_BYTES_MAX} bytes: bind fewer, or \
+                    "the values of a statement have {} bytes, and the limit in a sandbox is {REQUEST_BYTES_MAX} bytes: bind fewer, or \
                      smaller ones",
-                    asked.len()
+                    request.len()
                 );
                 return Ran::found(Err(ObjectError::Internal(why)));
             }
-            Ok(asked) => asked,
+            Ok(request) => request,
             Err(error) => return Ran::found(Err(ObjectError::Internal(error))),
         };
         let (ends, registration) = AbortHandle::new_pair();
-        let answer = Abortable::new(self.lent.call(Parcel::new(asked), FRAME_BYTES_MAX), registration);
+        let answer = Abortable::new(self.lent.call(Parcel::new(request), FRAME_BYTES_MAX), registration);
         // Unconstrained, because the task of the event loop that waits here does not yield.
         let answer = unconstrained(answer);
         let answer = self.cpu.interruptible(move || ends.abort(), || block_on(answer));
-        let told = match answer {
-            Ok(Ok(answer)) => unpack::<Told<T>>(&answer.bytes),
+        let reply = match answer {
+            Ok(Ok(answer)) => unpack::<StorageReply<T>>(&answer.bytes),
             Ok(Err(error)) => Err(error),
             Err(Aborted) => Err("the worker is being ended".to_owned()),
         };
-        match told {
-            Ok(Told { result, effect, cpu }) => {
+        match reply {
+            Ok(StorageReply { result, effect, cpu }) => {
                 let charged = self.cpu.charge_elsewhere(cpu);
                 let result = match (result, charged) {
                     (Err(_), Err(exceeded)) => Err(ObjectError::Internal(exceeded.to_string())),
@@ -79,27 +79,27 @@ impl Elsewhere {
     }
 
     pub(super) fn values(&self, keys: Vec<&str>) -> Ran<Vec<Option<Vec<u8>>>> {
-        let values = self.ask::<Vec<Option<ByteBuf>>>(&Asked::Get(keys));
+        let values = self.ask::<Vec<Option<ByteBuf>>>(&StorageRequest::Get(keys));
         values.map(|values| values.into_iter().map(|value| value.map(ByteBuf::into_vec)).collect())
     }
 
     pub(super) fn entries(&self, range: Range) -> Ran<Vec<(String, Vec<u8>)>> {
-        let Ran { result, effect } = self.ask::<ByteBuf>(&Asked::List(range));
+        let Ran { result, effect } = self.ask::<ByteBuf>(&StorageRequest::List(range));
         let result = result.and_then(|list| entries(&list).map_err(ObjectError::Internal));
         Ran { result, effect }
     }
 
-    pub(super) fn results(&self, asked: &Asked<'_>, payer: &Payer) -> Ran<ResultSet> {
-        let result = self.ask::<WrittenResult>(asked);
+    pub(super) fn results(&self, request: &StorageRequest<'_>, payer: &Payer) -> Ran<ResultSet> {
+        let result = self.ask::<WrittenResult>(request);
         result.map(|result| result.read(payer))
     }
 
     /// Waits until what was committed is on the disk, without blocking.
     pub(super) fn sync(&self) -> LocalBoxFuture<'static, Result<(), ObjectError>> {
-        let asked = pack(&Asked::Sync);
-        let answer = asked.map(|asked| self.lent.call(Parcel::new(asked), FRAME_BYTES_MAX));
+        let request = pack(&StorageRequest::Sync);
+        let answer = request.map(|request| self.lent.call(Parcel::new(request), FRAME_BYTES_MAX));
         Box::pin(async move {
-            let answer = async { unpack::<Told<()>>(&answer?.await?.bytes) };
+            let answer = async { unpack::<StorageReply<()>>(&answer?.await?.bytes) };
             Ok(answer.await.map_err(ObjectError::Failed)?.result?)
         })
     }

@@ -16,12 +16,12 @@ use serde_bytes::ByteBuf;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ObjectError;
-use super::asked::{Asked, Told, add_entry};
 use super::database::{
     ENTRY_BYTES_MAX, KEY_BYTES_MAX, LIST_BYTES_MAX, MEMORY_BYTES, ObjectDatabase, Ran, Range, SYNC_THREADS,
     VALUES_BYTES,
 };
 use super::id::ObjectId;
+use super::messages::{StorageReply, StorageRequest, add_entry};
 use super::stored::OnEnd;
 use crate::bindings::{Parcel, ParcelFuture, SandboxLimits, pack, unpack};
 use crate::event::{CpuAccount, CpuExceeded, CpuMeter, EventKey, thread_cpu};
@@ -131,8 +131,8 @@ impl Hosted {
     /// Answers a request, which may be any bytes. Dropping the future interrupts it.
     pub(super) fn serve(self: Arc<Self>, parcel: Parcel) -> ParcelFuture {
         self.is_begun.store(true, Ordering::Release);
-        let (is_sync, answer_bytes) = match unpack::<Asked<'_>>(&parcel.bytes) {
-            Ok(asked) => (matches!(asked, Asked::Sync), answer_bytes(&asked)),
+        let (is_sync, answer_bytes) = match unpack::<StorageRequest<'_>>(&parcel.bytes) {
+            Ok(request) => (matches!(request, StorageRequest::Sync), answer_bytes(&request)),
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         Box::pin(async move {
@@ -140,7 +140,7 @@ impl Hosted {
                 bytes, held, transit, ..
             } = parcel;
             if is_sync {
-                return Ok(Parcel::new(told(self.sync().await, Duration::ZERO)?));
+                return Ok(Parcel::new(reply(self.sync().await, Duration::ZERO)?));
             }
             let mut room = transit.awaited(answer_bytes).await;
             let running = Arc::new(Running::new(self.storage.cpu_max));
@@ -177,43 +177,43 @@ impl Hosted {
     }
 
     /// Answers a request on the thread of the databases.
-    fn answer(&self, asked: &[u8], running: &Arc<Running>, databases: &mut Databases) -> Result<Bytes, String> {
+    fn answer(&self, request: &[u8], running: &Arc<Running>, databases: &mut Databases) -> Result<Bytes, String> {
         if running.is_ending() {
             return Err("it is not waited for".to_owned());
         }
         let begun = thread_cpu();
         let used = || thread_cpu().saturating_sub(begun);
         let Databases { open, stack } = databases;
-        let asked = unpack::<Asked<'_>>(asked)?;
-        if matches!(asked, Asked::Lock) {
-            return told(self.lock(open), used());
+        let request = unpack::<StorageRequest<'_>>(request)?;
+        if matches!(request, StorageRequest::Lock) {
+            return reply(self.lock(open), used());
         }
         let Some(state) = open.get_mut(&self.number) else {
-            return told::<()>(Ran::found(Err(ObjectError::NoStorage)), used());
+            return reply::<()>(Ran::found(Err(ObjectError::NoStorage)), used());
         };
         let payer = Payer {
             cpu: CpuMeter::new(Some(Arc::clone(running) as Arc<dyn CpuAccount>), 0),
             ..Payer::default()
         };
         let database = &mut state.database;
-        match asked {
-            Asked::Open => told(self.open(state), used()),
-            Asked::Rest => {
+        match request {
+            StorageRequest::Open => reply(self.open(state), used()),
+            StorageRequest::Rest => {
                 database.rest();
                 state.file = None;
-                told(Ran::found(Ok(())), used())
+                reply(Ran::found(Ok(())), used())
             }
-            Asked::Close { keeps } => {
+            StorageRequest::Close { keeps } => {
                 database.close(keeps);
                 state.file = None;
-                told(Ran::found(Ok(())), used())
+                reply(Ran::found(Ok(())), used())
             }
-            Asked::Get(keys) => {
+            StorageRequest::Get(keys) => {
                 let values = database.get(&keys);
                 let written = |values: Vec<Option<Vec<u8>>>| values.into_iter().map(|value| value.map(ByteBuf::from));
-                told(values.map(|values| written(values).collect::<Vec<_>>()), used())
+                reply(values.map(|values| written(values).collect::<Vec<_>>()), used())
             }
-            Asked::Put(entries) => {
+            StorageRequest::Put(entries) => {
                 let entries = entries.into_iter().map(|(key, value)| (key, &**value));
                 let is_large = |(key, value): (&str, &[u8])| {
                     key.len() > KEY_BYTES_MAX || key.len() + value.len() > ENTRY_BYTES_MAX
@@ -222,24 +222,28 @@ impl Hosted {
                     true => Ran::found(Err(ObjectError::Internal("an entry is too large".to_owned()))),
                     false => database.put(entries),
                 };
-                told(put, used())
+                reply(put, used())
             }
-            Asked::Delete(keys) => told(database.delete(&keys), used()),
-            Asked::List(range) => told(list(database, range), used()),
-            Asked::Clear => told(database.clear(), used()),
-            Asked::Alarm => told(database.alarm(), used()),
-            Asked::SetAlarm(at_ms) => told(database.set_alarm(at_ms), used()),
-            Asked::Sql { text, params } => told(written(database.sql(text, params, payer, stack)), used()),
-            Asked::Rows { cursor, takes_all } => told(written(database.rows(cursor, takes_all, payer, stack)), used()),
-            Asked::CloseCursor(cursor) => {
+            StorageRequest::Delete(keys) => reply(database.delete(&keys), used()),
+            StorageRequest::List(range) => reply(list(database, range), used()),
+            StorageRequest::Clear => reply(database.clear(), used()),
+            StorageRequest::Alarm => reply(database.alarm(), used()),
+            StorageRequest::SetAlarm(at_ms) => reply(database.set_alarm(at_ms), used()),
+            StorageRequest::Sql { text, params } => reply(written(database.sql(text, params, payer, stack)), used()),
+            StorageRequest::Rows { cursor, takes_all } => {
+                reply(written(database.rows(cursor, takes_all, payer, stack)), used())
+            }
+            StorageRequest::CloseCursor(cursor) => {
                 database.close_cursor(cursor);
-                told(Ran::found(Ok(())), used())
+                reply(Ran::found(Ok(())), used())
             }
-            Asked::Size => told(database.size(), used()),
-            Asked::Begin => told(database.begin(), used()),
-            Asked::Finish { keeps } => told(database.finish(keeps), used()),
-            Asked::Commit => told(Ran::found(database.commit()), used()),
-            Asked::Alarms(_) | Asked::Lock | Asked::Sync => Err("it is answered elsewhere".to_owned()),
+            StorageRequest::Size => reply(database.size(), used()),
+            StorageRequest::Begin => reply(database.begin(), used()),
+            StorageRequest::Finish { keeps } => reply(database.finish(keeps), used()),
+            StorageRequest::Commit => reply(Ran::found(database.commit()), used()),
+            StorageRequest::Alarms(_) | StorageRequest::Lock | StorageRequest::Sync => {
+                Err("it is answered elsewhere".to_owned())
+            }
         }
     }
 
@@ -317,20 +321,20 @@ fn list(database: &mut ObjectDatabase, mut range: Range) -> Ran<ByteBuf> {
 }
 
 /// The room for an answer.
-fn answer_bytes(asked: &Asked<'_>) -> usize {
-    match asked {
-        Asked::Get(keys) => keys
+fn answer_bytes(request: &StorageRequest<'_>) -> usize {
+    match request {
+        StorageRequest::Get(keys) => keys
             .len()
             .saturating_mul(ENTRY_BYTES_MAX)
             .min(VALUES_BYTES + ENTRY_BYTES_MAX),
-        Asked::List(range) => range.bytes_max.min(LISTED_BYTES_MAX),
-        Asked::Sql { .. } | Asked::Rows { .. } => SqlConfig::new("").result_bytes_max,
+        StorageRequest::List(range) => range.bytes_max.min(LISTED_BYTES_MAX),
+        StorageRequest::Sql { .. } | StorageRequest::Rows { .. } => SqlConfig::new("").result_bytes_max,
         _ => 0,
     }
 }
 
-fn told<T: Serialize>(ran: Ran<T>, cpu: Duration) -> Result<Bytes, String> {
-    pack(&Told {
+fn reply<T: Serialize>(ran: Ran<T>, cpu: Duration) -> Result<Bytes, String> {
+    pack(&StorageReply {
         result: ran.result.map_err(Into::into),
         effect: ran.effect,
         cpu,

@@ -51,8 +51,8 @@ pub(super) enum AlarmCall {
 
 /// A request of an object's worker about the object. All but the first are for the storage of objects in sandboxes.
 #[derive(Serialize, Deserialize)]
-pub(super) enum Asked<'a> {
-    /// Answered with `Result<bool, WrittenStorageError>`, all others with a [`Told`].
+pub(super) enum StorageRequest<'a> {
+    /// Answered with `Result<bool, WrittenStorageError>`, all others with a [`StorageReply`].
     Alarms(AlarmCall),
     /// Locks the file. Answered with true if it was never written.
     Lock,
@@ -93,7 +93,7 @@ pub(super) enum Asked<'a> {
 
 /// The answer to a request.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Told<T> {
+pub(super) struct StorageReply<T> {
     pub(super) result: Result<T, WrittenError>,
     pub(super) effect: Effect,
     /// The CPU time that it took.

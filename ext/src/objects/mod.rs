@@ -12,7 +12,6 @@
 
 mod alarms;
 mod arrival;
-mod asked;
 mod backing;
 mod crossing;
 mod database;
@@ -20,6 +19,7 @@ mod elsewhere;
 mod events;
 mod hosted;
 mod id;
+mod messages;
 mod namespace;
 mod ops;
 mod place;

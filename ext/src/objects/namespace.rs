@@ -9,8 +9,8 @@ use deno_core::{OpState, op2};
 use serde_json::Value;
 
 use super::ObjectError;
-use super::asked::Addressed;
 use super::id::{Ids, ObjectId};
+use super::messages::Addressed;
 use crate::bindings::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding, unpack};
 use crate::event::Data;
 use crate::fetcher::{Fetcher, Stubs, serve_remote};
@@ -133,8 +133,8 @@ impl Binding for ObjectNamespace {
         })
     }
 
-    fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-        let object = unpack::<Addressed>(&asked.bytes).and_then(|Addressed { id, name, bytes }| {
+    fn serve(&self, script: &str, request: Parcel, bytes_max: usize) -> ParcelFuture {
+        let object = unpack::<Addressed>(&request.bytes).and_then(|Addressed { id, name, bytes }| {
             match Ids::new(&self.class.script, &self.class.key).check(&id) {
                 Some(true) => Ok((
                     self.host.object(&self.class, ObjectId::new(id, name.map(Arc::from))),
@@ -145,11 +145,11 @@ impl Binding for ObjectNamespace {
         });
         match object {
             Ok((object, bytes)) => {
-                let asked = Parcel {
+                let request = Parcel {
                     bytes: bytes.into_vec().into(),
-                    ..asked
+                    ..request
                 };
-                serve_remote(object, script, Some(Data::Empty), asked, bytes_max)
+                serve_remote(object, script, Some(Data::Empty), request, bytes_max)
             }
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }

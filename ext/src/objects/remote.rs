@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
 
-use super::asked::Addressed;
 use super::id::ObjectId;
+use super::messages::Addressed;
 use super::namespace::{ObjectClass, ObjectHost, ObjectNamespace};
 use crate::bindings::{Asks, Parcel, pack};
 use crate::fetcher::{Fetcher, remote_object};
@@ -17,12 +17,12 @@ struct RemoteObjects(Asks);
 impl ObjectHost for RemoteObjects {
     fn object(&self, _class: &Arc<ObjectClass>, id: ObjectId) -> Arc<dyn Fetcher> {
         let addressed = move |parcel: Parcel| {
-            let asked = Addressed {
+            let request = Addressed {
                 id: id.as_hex().to_owned(),
                 name: id.name().map(ToOwned::to_owned),
                 bytes: ByteBuf::from(Vec::from(parcel.bytes)),
             };
-            let bytes = pack(&asked)?;
+            let bytes = pack(&request)?;
             Ok(Parcel { bytes, ..parcel })
         };
         remote_object(self.0.clone(), addressed)

@@ -73,8 +73,8 @@ impl Binding for PublishBinding {
         Some(WrittenBinding::Events)
     }
 
-    fn serve(&self, _script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-        Box::pin(std::future::ready(remote::serve(&*self.0, &asked, bytes_max)))
+    fn serve(&self, _script: &str, request: Parcel, bytes_max: usize) -> ParcelFuture {
+        Box::pin(std::future::ready(remote::serve(&*self.0, &request, bytes_max)))
     }
 }
 

@@ -29,7 +29,7 @@ const PARAMS_MAX: usize = 1 << 20;
 
 /// A call of a database.
 #[derive(Serialize, Deserialize)]
-enum Asked {
+enum Request {
     Run {
         /// Each with the number of its parameters.
         #[serde(deserialize_with = "bounded_to::<_, _, STATEMENTS_MAX>")]
@@ -45,7 +45,7 @@ enum Asked {
 
 /// The answer to a call. Its results follow in a body.
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct Reply {
     result: Result<(), String>,
     /// The CPU time that it took.
     cpu: Duration,
@@ -121,12 +121,12 @@ impl Database {
                     statements.push((text, own.len()));
                     params.extend(own);
                 }
-                let asked = Asked::Run {
+                let request = Request::Run {
                     statements,
                     params,
                     is_transaction,
                 };
-                remote.ask(&asked, payer).await
+                remote.ask(&request, payer).await
             }
         }
     }
@@ -135,7 +135,7 @@ impl Database {
     pub(super) async fn exec(&self, sql: String) -> Result<Vec<ResultSet>, SqlError> {
         match self {
             Self::Here(service) => service.exec(sql).await,
-            Self::Elsewhere(remote, payer) => remote.ask(&Asked::Exec(sql), payer).await,
+            Self::Elsewhere(remote, payer) => remote.ask(&Request::Exec(sql), payer).await,
         }
     }
 
@@ -143,20 +143,20 @@ impl Database {
     pub(super) async fn dump(&self) -> Result<Vec<ResultSet>, SqlError> {
         match self {
             Self::Here(service) => service.dump().await,
-            Self::Elsewhere(remote, payer) => remote.ask(&Asked::Dump, payer).await,
+            Self::Elsewhere(remote, payer) => remote.ask(&Request::Dump, payer).await,
         }
     }
 }
 
 impl RemoteSql {
-    async fn ask(&self, asked: &Asked, payer: &Payer) -> Result<Vec<ResultSet>, SqlError> {
+    async fn ask(&self, request: &Request, payer: &Payer) -> Result<Vec<ResultSet>, SqlError> {
         let lost = |error: String| SqlError::Connection(error);
-        let asked = Parcel {
-            bodies: vec![Body::from(pack(asked).map_err(lost)?)],
+        let request = Parcel {
+            bodies: vec![Body::from(pack(request).map_err(lost)?)],
             ..Parcel::default()
         };
-        let Parcel { bytes, bodies, .. } = self.0.ask(asked).await.map_err(lost)?;
-        let Told { result, cpu } = unpack(&bytes).map_err(lost)?;
+        let Parcel { bytes, bodies, .. } = self.0.ask(request).await.map_err(lost)?;
+        let Reply { result, cpu } = unpack(&bytes).map_err(lost)?;
         // At the limit, the event is being ended, and its code sees no result.
         let charged = payer.cpu.charge_elsewhere(cpu);
         result.map_err(SqlError::Elsewhere)?;
@@ -169,8 +169,8 @@ impl RemoteSql {
 }
 
 /// The room for a call: the bytes that its body is announced to have.
-pub(crate) fn question_bytes(asked: &Parcel) -> usize {
-    let length = asked.bodies.first().and_then(|body| body.size_hint().exact());
+pub(crate) fn question_bytes(request: &Parcel) -> usize {
+    let length = request.bodies.first().and_then(|body| body.size_hint().exact());
     length.map_or(CALL_BYTES_MAX, |length| usize::try_from(length).unwrap_or(usize::MAX))
 }
 
@@ -183,10 +183,10 @@ pub(crate) fn answer_bytes(config: &SqlConfig, transit: &Transit) -> usize {
 }
 
 /// Answers a call of a worker in another process, for which there is room. Takes any bytes.
-pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held: Held) -> Result<Parcel, String> {
-    let body = asked.bodies.into_iter().next().ok_or("a call has a body")?;
+pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, request: Parcel, mut held: Held) -> Result<Parcel, String> {
+    let body = request.bodies.into_iter().next().ok_or("a call has a body")?;
     let bytes = Limited::new(body, CALL_BYTES_MAX).collect().await;
-    let asked = unpack(&bytes.map_err(|error| error.to_string())?.to_bytes())?;
+    let request = unpack(&bytes.map_err(|error| error.to_string())?.to_bytes())?;
     // Its memory is that of this process, within the limits of the binding. Its processor time is limited here, for the call, and
     // charged to the event there.
     let payer = Payer::default();
@@ -194,8 +194,8 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held
     let service = SqlService::new(io, config, payer);
     let results = async {
         let service = service?;
-        match asked {
-            Asked::Run {
+        match request {
+            Request::Run {
                 statements,
                 params,
                 is_transaction,
@@ -203,8 +203,8 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held
                 let mode = if is_transaction { Mode::Transaction } else { Mode::Each };
                 service.run(queries(statements, params), mode).await
             }
-            Asked::Exec(sql) => service.exec(sql).await,
-            Asked::Dump => service.dump().await,
+            Request::Exec(sql) => service.exec(sql).await,
+            Request::Dump => service.dump().await,
         }
     };
     let (result, bodies) = match results.await {
@@ -216,11 +216,11 @@ pub(crate) async fn serve(io: Rc<Io>, config: SqlConfig, asked: Parcel, mut held
         }
         Err(error) => (Err(error.to_string()), Vec::new()),
     };
-    let told = Told {
+    let reply = Reply {
         result,
         cpu: cpu.used(),
     };
-    Ok(Parcel::with_bodies(pack(&told)?, bodies))
+    Ok(Parcel::with_bodies(pack(&reply)?, bodies))
 }
 
 /// Gives each statement its parameters. One that would need more than there are gets the rest, and is refused for that.
@@ -296,11 +296,11 @@ mod tests {
 
     #[test]
     fn a_call_with_more_parameters_than_fit_into_memory_is_refused() {
-        let asked = Asked::Run {
+        let request = Request::Run {
             statements: Vec::new(),
             params: vec![Param::Null; PARAMS_MAX + 1],
             is_transaction: false,
         };
-        assert!(unpack::<Asked>(&pack(&asked).unwrap()).is_err());
+        assert!(unpack::<Request>(&pack(&request).unwrap()).is_err());
     }
 }

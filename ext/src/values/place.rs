@@ -8,18 +8,18 @@ use serde_path_to_error::{Path, Segment};
 const SHOWN_MAX: usize = 40;
 
 /// Describes the error of the part of a value at this path.
-pub(super) fn told<'s>(
+pub(super) fn describe_in<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
     path: &Path,
     error: &Error,
 ) -> String {
     let found = find(scope, value, path).map(|found| shown(scope, found));
-    said(path, error, found)
+    describe(path, error, found)
 }
 
 /// Describes the error of the part at this path, and the value found there.
-pub(super) fn said(path: &Path, error: &Error, found: Option<String>) -> String {
+pub(super) fn describe(path: &Path, error: &Error, found: Option<String>) -> String {
     let error = error.to_string();
     let error = error.strip_prefix("serde_v8 error: ").unwrap_or(&error);
     // The value found there is added below.

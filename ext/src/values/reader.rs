@@ -61,7 +61,7 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
     });
     let read = read.map_err(|error| {
         forget();
-        place::told(scope, value, &track.path(), &error)
+        place::describe_in(scope, value, &track.path(), &error)
     })?;
     if let Some(functions) = functions {
         (functions.lend)(scope).map_err(|error| error.to_string())?;

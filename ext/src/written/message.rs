@@ -111,10 +111,10 @@ fn read(parcel: Parcel, bytes_max: usize) -> Result<Result<RpcMessage, Fault>, S
 struct Lending(Stub);
 
 impl Lent for Lending {
-    fn call(&self, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-        let asked = asked.pass_on();
-        let message = asked
-            .and_then(|asked| read(asked, bytes_max))
+    fn call(&self, request: Parcel, bytes_max: usize) -> ParcelFuture {
+        let request = request.pass_on();
+        let message = request
+            .and_then(|request| read(request, bytes_max))
             .and_then(|message| message.map_err(|fault| fault.message));
         let running = message.map(|message| self.0.begin(message));
         Box::pin(async move {

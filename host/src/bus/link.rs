@@ -25,15 +25,15 @@ const CAPACITY: usize = 4096;
 pub type WireFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// The function that is called for each frame of another process.
-pub type Heard = Box<dyn Fn(Bytes) + Send + Sync>;
+pub type FrameHandler = Box<dyn Fn(Bytes) + Send + Sync>;
 
 /// A transport on which processes send frames to all others, such as a subject of NATS. A frame arrives at most once.
 pub trait Wire: Send + Sync + 'static {
     /// Sends a frame to all processes that [receive](Self::receive). This process may receive it too.
     fn send(&self, frame: Bytes) -> WireFuture;
 
-    /// Resolves once `heard` is called for frames that processes send.
-    fn receive(&self, heard: Heard) -> WireFuture;
+    /// Resolves once `handler` is called for frames that processes send.
+    fn receive(&self, handler: FrameHandler) -> WireFuture;
 }
 
 /// An error from linking a bus.
@@ -73,12 +73,12 @@ impl Bus {
         let process: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
         let subscription = self.subscribe(">", SubscribeOptions::default().capacity(CAPACITY))?;
         let (broker, own) = (Arc::downgrade(self.broker()), Arc::clone(&process));
-        let heard = move |frame: Bytes| {
+        let handler = move |frame: Bytes| {
             if let Some(broker) = broker.upgrade() {
                 deliver(&broker, &own, &frame);
             }
         };
-        wire.receive(Box::new(heard)).await.map_err(LinkError::Wire)?;
+        wire.receive(Box::new(handler)).await.map_err(LinkError::Wire)?;
         let sends = handle.spawn(send_all(subscription, wire, process));
         Ok(BusLink {
             _sends: AbortOnDropHandle::new(sends),
@@ -198,16 +198,16 @@ mod tests {
 
     /// A wire within one process, which delivers each frame to all.
     #[derive(Clone, Default)]
-    struct Loop(Arc<Mutex<Vec<Heard>>>);
+    struct Loop(Arc<Mutex<Vec<FrameHandler>>>);
 
     impl Wire for Loop {
         fn send(&self, frame: Bytes) -> WireFuture {
-            self.0.lock().unwrap().iter().for_each(|heard| heard(frame.clone()));
+            self.0.lock().unwrap().iter().for_each(|handler| handler(frame.clone()));
             Box::pin(async { Ok(()) })
         }
 
-        fn receive(&self, heard: Heard) -> WireFuture {
-            self.0.lock().unwrap().push(heard);
+        fn receive(&self, handler: FrameHandler) -> WireFuture {
+            self.0.lock().unwrap().push(handler);
             Box::pin(async { Ok(()) })
         }
     }
@@ -235,14 +235,14 @@ mod tests {
             let linked = bus.link(runtime.handle(), wire.clone());
             futures::executor::block_on(linked).unwrap()
         });
-        let mut heard = buses
+        let mut subscriptions = buses
             .each_ref()
             .map(|bus| bus.subscribe("orders.>", SubscribeOptions::default()).unwrap());
         let cause = message("orders.new", ());
         let sent = message("orders.paid", json!({ "id": 7 })).by(Source::worker("shop"));
         buses[1].publish(sent.caused_by(&cause)).unwrap();
         buses[1].publish(message("orders.end", Bytes::from("x\ny"))).unwrap();
-        for subscription in &mut heard {
+        for subscription in &mut subscriptions {
             let first = next(subscription);
             assert_eq!((first.source.clone(), first.depth), (Source::worker("shop"), 1));
             assert_eq!(first.payload, json!({ "id": 7 }).into());

@@ -52,7 +52,7 @@ pub use error::{PublishError, SubscribeError};
 pub(crate) use handle::WeakBus;
 pub use handle::{Bus, BusBuilder};
 pub use handler::{Handler, HandlerContext, HandlerOptions, HandlerStats};
-pub use link::{BusLink, Heard, LinkError, Wire, WireFuture};
+pub use link::{BusLink, FrameHandler, LinkError, Wire, WireFuture};
 pub use message::{Message, NotJson, Payload, Source};
 pub use queue::{End, Slow};
 pub use results::{AnnounceError, ResultError, ResultRef, Results, ResultsBuilder, ResultsStats};

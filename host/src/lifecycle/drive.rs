@@ -33,7 +33,7 @@ pub(super) async fn drive(members: &mut [Member], host: &HostHandle, ground: &Gr
         ready();
     }
     host.stopping().await;
-    let cause = host.cause().unwrap_or(Cause::Asked);
+    let cause = host.cause().unwrap_or(Cause::Requested);
     tracing::info!(%cause, "stopping");
     let begun = Instant::now();
     ground.bus.publish_system(&SystemEvent::Draining);

@@ -24,7 +24,7 @@ pub enum Cause {
     /// The future of [`Shutdown::future`](crate::Shutdown::future).
     Future,
     /// [`HostHandle::stop`], [`HostHandle::cut`] or [`Running::stop`](crate::Running::stop).
-    Asked,
+    Requested,
     /// The host's run future was dropped.
     Dropped,
     /// A module failed.
@@ -40,7 +40,7 @@ impl fmt::Display for Cause {
             Self::Signal(name) => write!(f, "received {name}"),
             Self::Token => f.write_str("its token fired"),
             Self::Future => f.write_str("its shutdown future completed"),
-            Self::Asked => f.write_str("it was asked to stop"),
+            Self::Requested => f.write_str("it was asked to stop"),
             Self::Dropped => f.write_str("its run future was dropped"),
             Self::Failed { module } => write!(f, "module `{module}` failed"),
         }
@@ -55,7 +55,7 @@ pub struct HostHandle {
 
 #[derive(Debug, Default)]
 struct Stop {
-    asked: CancellationToken,
+    requested: CancellationToken,
     cut: CancellationToken,
     why: Mutex<Why>,
     /// The bus on which failures are published.
@@ -80,24 +80,24 @@ impl HostHandle {
 
     /// Stops the host: modules are drained and stopped, each within its limits. Returns at once.
     pub fn stop(&self) {
-        self.stop_for(Cause::Asked);
+        self.stop_for(Cause::Requested);
     }
 
     /// Stops the host immediately: all tokens fire at once, and each remaining step has a tenth of a second.
     pub fn cut(&self) {
-        self.stop_for(Cause::Asked);
+        self.stop_for(Cause::Requested);
         self.stop.cut.cancel();
     }
 
     /// Waits until the host begins to stop.
     pub async fn stopping(&self) {
-        self.stop.asked.cancelled().await;
+        self.stop.requested.cancelled().await;
     }
 
     /// Returns true if the host has begun to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.stop.asked.is_cancelled()
+        self.stop.requested.is_cancelled()
     }
 
     /// Returns true if the host was cut, by [`HostHandle::cut`] or a second signal.
@@ -108,7 +108,7 @@ impl HostHandle {
 
     pub(crate) fn stop_for(&self, cause: Cause) {
         self.why().cause.get_or_insert(cause);
-        self.stop.asked.cancel();
+        self.stop.requested.cancel();
     }
 
     /// Records the failure of a module, which stops the host.
@@ -136,7 +136,7 @@ impl HostHandle {
         if let Some(bus) = self.stop.bus.as_ref().filter(|_| first) {
             bus.publish_system(&event);
         }
-        self.stop.asked.cancel();
+        self.stop.requested.cancel();
     }
 
     pub(crate) fn cause(&self) -> Option<Cause> {

@@ -40,7 +40,7 @@ fn a_host_runs_inside_any_executor_and_none() {
 fn the_blocking_calls_work_inside_a_runtime() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let report = runtime.block_on(async { host(&Log::default()).start_blocking().unwrap().stop_blocking().unwrap() });
-    assert_eq!(report.cause, Cause::Asked);
+    assert_eq!(report.cause, Cause::Requested);
 }
 
 #[test]

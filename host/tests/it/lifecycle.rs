@@ -27,7 +27,7 @@ fn modules_go_up_phase_by_phase_in_order_and_down_in_reverse() {
         .concat();
     assert_eq!(log.lines(), [up, down].concat());
     assert!(report.is_clean(), "{report}");
-    assert_eq!(report.cause, Cause::Asked);
+    assert_eq!(report.cause, Cause::Requested);
     assert_eq!(report.end("a", Phase::Run), Some(&End::Finished));
 }
 

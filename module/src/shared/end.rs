@@ -204,7 +204,10 @@ impl End {
         // Before the payload is looked at: its length is in memory that the other side writes.
         match sample.header().number_of_elements() {
             there if there == length as u64 && length <= self.terms.body_bytes_max as usize => Ok(sample),
-            there => Err(SharedError::Length { there, said: length }),
+            there => Err(SharedError::Length {
+                there,
+                declared: length,
+            }),
         }
     }
 }
@@ -362,7 +365,13 @@ mod tests {
         assert!(module.loan(&[1; 2000]).unwrap().send());
         let error = host.receive(MIB).unwrap_err();
         assert!(
-            matches!(error, SharedError::Length { there: 2000, said: MIB }),
+            matches!(
+                error,
+                SharedError::Length {
+                    there: 2000,
+                    declared: MIB
+                }
+            ),
             "{error}"
         );
         // The slot is free again.

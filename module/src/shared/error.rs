@@ -43,12 +43,12 @@ pub enum SharedError {
     #[error("a frame's body is not in the shared memory")]
     Missing,
     /// A body has another length than its frame says.
-    #[error("a body in shared memory has {there} bytes, and its frame says {said}")]
+    #[error("a body in shared memory has {there} bytes, and its frame says {declared}")]
     Length {
         /// Its length.
         there: u64,
         /// The length in the frame.
-        said: usize,
+        declared: usize,
     },
     /// A body that only shared memory has could not be sent.
     #[error("the other side does not receive from the shared memory")]

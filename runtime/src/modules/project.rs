@@ -51,13 +51,13 @@ fn is_workspace_of(folder: &Path, project: &Path) -> bool {
     let member = member.replace('\\', "/");
     let mut is_member = false;
     for pattern in patterns.iter().filter_map(Value::as_str) {
-        let (pattern, says) = match pattern.strip_prefix('!') {
+        let (pattern, includes) = match pattern.strip_prefix('!') {
             Some(pattern) => (pattern, false),
             None => (pattern, true),
         };
         let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
         if fast_glob::glob_match(pattern, &member) {
-            is_member = says;
+            is_member = includes;
         }
     }
     is_member

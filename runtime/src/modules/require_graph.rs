@@ -10,8 +10,8 @@ use url::Url;
 
 use super::builtin::builtin;
 use super::commonjs::{
-    Asked, CommonJs, Facade, Interop, Required, Syntax, asked, calls_require, file_of, filename, is_require_url,
-    may_be_commonjs, require_code, require_url, scan, syntax,
+    CommonJs, Facade, Interop, Required, RequiredNames, Syntax, calls_require, file_of, filename, is_require_url,
+    may_be_commonjs, require_code, require_url, required_names, scan, syntax,
 };
 use super::disk::Edge;
 use super::error::{Importer, ModuleError, display_url};
@@ -40,18 +40,18 @@ impl Loader {
             Ok(None) | Err(_) => return Ok(url),
         };
         self.read_graph(&file, Arc::clone(&module))?;
-        let asked = self.registry.asked(referrer, || {
+        let required_names = self.registry.required_names(referrer, || {
             let Some(code) = code() else {
-                return Ok(Asked::new());
+                return Ok(RequiredNames::new());
             };
             let source = Arc::clone(&code);
             let found = self
                 .parsers
-                .run_or_leave_to_v8(referrer, &code, move || asked(&source))?;
+                .run_or_leave_to_v8(referrer, &code, move || required_names(&source))?;
             Ok(found.unwrap_or_default())
         })?;
         let known = self.exported_names(&module);
-        let names = asked.get(specifier).into_iter().flatten();
+        let names = required_names.get(specifier).into_iter().flatten();
         let facade = Facade {
             interop: self.interop(referrer),
             names: names.filter(|name| !known.contains(*name)).cloned().collect(),

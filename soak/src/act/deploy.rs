@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Scene, Wrong, expect, is, said};
+use super::{Scene, Wrong, describe, expect, is};
 use crate::client::{Answer, request};
 
 /// A deployment restarts every worker, which takes time on a busy machine.
@@ -48,7 +48,7 @@ async fn until(scene: &Scene<'_>, worker: &str, found: impl Fn(&Answer) -> bool)
         if start.elapsed() > DEPLOYED_WITHIN {
             return Err(format!(
                 "{worker} is not what was deployed {DEPLOYED_WITHIN:?} ago, {}",
-                said(&answer)
+                describe(&answer)
             ));
         }
         sleep(BETWEEN_LOOKS).await;

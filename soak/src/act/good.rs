@@ -38,7 +38,10 @@ async fn ask_once(scene: &Scene<'_>, good: Good, step: &Step) -> Result<(), Wron
                 .and_then(|text| text.parse().ok());
             match version {
                 Some(version) if right.contains(&version) => expect(&answer, &answer.body),
-                _ => Err(format!("a version of {right:?} was expected, {}", super::said(&answer))),
+                _ => Err(format!(
+                    "a version of {right:?} was expected, {}",
+                    super::describe(&answer)
+                )),
             }
         }
         _ => expect(&answer, &right),

@@ -1,6 +1,6 @@
 //! Misbehaviors, and the permitted results of each.
 
-use super::{Scene, Wrong, said};
+use super::{Scene, Wrong, describe};
 use crate::client::{Answer, request};
 use crate::plan::{BURNERS, Company};
 
@@ -34,7 +34,7 @@ fn check(answer: &Answer, allowed: &[Verdict]) -> Result<(), Wrong> {
     let verdict = (answer.head.status, answer.head.outcome());
     let fits = allowed.contains(&verdict);
     fits.then_some(())
-        .ok_or_else(|| format!("one of {allowed:?} was expected, {}", said(answer)))
+        .ok_or_else(|| format!("one of {allowed:?} was expected, {}", describe(answer)))
 }
 
 /// Events that wait behind others may time out or be shed; those that share an isolate may end with it.

@@ -47,12 +47,12 @@ struct Versions {
 }
 
 /// A request in flight. Dropping it counts it as unanswered.
-struct Asked<'a> {
+struct Attempt<'a> {
     tally: &'a RefCell<Tally>,
     settled: bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Attempt<'a> {
     fn new(tally: &'a RefCell<Tally>) -> Self {
         tally.borrow_mut().sent += 1;
         Self { tally, settled: false }
@@ -70,7 +70,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.settled {
             self.tally.borrow_mut().unanswered += 1;
@@ -157,10 +157,10 @@ impl<'a> Scene<'a> {
         rest: Duration,
         pace: Pace,
     ) -> Result<Answer, Wrong> {
-        let asked = Asked::new(&self.tally);
+        let attempt = Attempt::new(&self.tally);
         let answer = connection.exchange(pieces, rest, pace).await;
         let answer = answer.map_err(|error: io::Error| format!("no answer: {error}"))?;
-        asked.answered(&answer);
+        attempt.answered(&answer);
         let closes = answer.head.header("connection") == Some("close");
         let mut kept = self.kept.borrow_mut();
         if !closes && kept.len() < KEPT_MAX {
@@ -180,7 +180,7 @@ fn is(answer: &Answer, status: u16, outcome: &str) -> bool {
 }
 
 /// A short description of a response.
-fn said(answer: &Answer) -> String {
+fn describe(answer: &Answer) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let text: String = text.chars().take(300).collect();
     format!("{} {}: {text:?}", answer.head.status, answer.head.outcome())
@@ -191,7 +191,7 @@ fn expect(answer: &Answer, body: &[u8]) -> Result<(), Wrong> {
     if is(answer, 200, "ok") && answer.body == body {
         return Ok(());
     }
-    Err(format!("wrong answer, {}", said(answer)))
+    Err(format!("wrong answer, {}", describe(answer)))
 }
 
 /// The name of an action's kind, for the report.

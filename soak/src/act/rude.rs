@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tokio::time::sleep;
 
 use super::good::pattern;
-use super::{Asked, Scene, Wrong, expect, is, said};
+use super::{Attempt, Scene, Wrong, describe, expect, is};
 use crate::client::{NO_OUTCOME, Pace, request};
 use crate::plan::{Leave, Refusal};
 
@@ -54,7 +54,7 @@ pub(super) async fn leave(scene: &Scene<'_>, when: Leave) -> Result<(), Wrong> {
             b"POST /back HTTP/1.1\r\nhost: echo.soak\r\ncontent-length: 100000\r\n\r\nthat is all".to_vec()
         }
     };
-    let asked = Asked::new(&scene.tally);
+    let attempt = Attempt::new(&scene.tally);
     let failed = |error: std::io::Error| format!("before it left: {error}");
     connection.write(&[request], Duration::ZERO).await.map_err(failed)?;
     match when {
@@ -62,7 +62,7 @@ pub(super) async fn leave(scene: &Scene<'_>, when: Leave) -> Result<(), Wrong> {
         Leave::BeforeAnswer | Leave::InRequest => sleep(Duration::from_millis(60)).await,
         Leave::InAnswer => drop(connection.some(20_000).await.map_err(failed)?),
     }
-    asked.left();
+    attempt.left();
     Ok(())
 }
 
@@ -95,5 +95,5 @@ pub(super) async fn refused(scene: &Scene<'_>, refusal: Refusal) -> Result<(), W
     // A head that is too large may be rejected before it counts as a request.
     let fits = is(&answer, status, "refused") || (status == 431 && is(&answer, status, NO_OUTCOME));
     fits.then_some(())
-        .ok_or_else(|| format!("{status} was expected, {}", said(&answer)))
+        .ok_or_else(|| format!("{status} was expected, {}", describe(&answer)))
 }

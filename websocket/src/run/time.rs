@@ -39,7 +39,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
                     limits.idle_timeout / 2
                 };
                 // The peer is not read meanwhile, so its silence does not count.
-                let idle = self.held.is_none().then_some(self.heard_at + quiet);
+                let idle = self.held.is_none().then_some(self.received_at + quiet);
                 let age = self.opened_at + limits.lifetime;
                 idle.map_or(age, |idle| idle.min(age))
             }
@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
         if self.held.is_some() {
             return;
         }
-        let quiet = now.saturating_duration_since(self.heard_at);
+        let quiet = now.saturating_duration_since(self.received_at);
         if quiet >= limits.idle_timeout {
             self.lose(Some("the peer is silent and does not answer pings".to_owned()));
         } else if quiet >= limits.idle_timeout / 2 && !self.pinged {

@@ -56,6 +56,23 @@ const WORDS: &[(&str, &str)] = &[
     ("so many", "a number of, or this many"),
 ];
 
+/// Words to avoid in names, each with nouns of the field.
+const IN_NAMES: &[(&str, &str)] = &[
+    ("heard", "received, a handler"),
+    ("hears", "a receiver"),
+    ("said", "declared, reported, sent"),
+    ("says", "a report, a message"),
+];
+/// Those of types and their variants.
+const IN_TYPES: &[(&str, &str)] = &[
+    ("Asked", "Request, Call, Requested"),
+    ("Heard", "Received, a handler"),
+    ("Hears", "a receiver"),
+    ("Said", "Report, Message"),
+    ("Says", "Report, Message"),
+    ("Told", "Reply, Report, Notice"),
+];
+
 /// Openings to avoid in headings and summaries: they pose a question, or say less than a noun.
 const OPENINGS: &[&str] = &[
     "What",
@@ -83,8 +100,48 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
     }
     match file.is(&["md"]) {
         true => prose(file),
-        false => comments(file),
+        false => comments(file).into_iter().chain(names(file)).collect(),
     }
+}
+
+/// Checks the names in Rust code outside of tests.
+fn names(file: &File) -> Vec<Finding> {
+    if !file.is(&["rs"]) {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for line in file.lines().filter(|line| !line.in_test && !line.allows("words")) {
+        if comment(line.text).is_some() {
+            continue;
+        }
+        let code: String = line.text.split('"').step_by(2).collect::<Vec<_>>().join(" ");
+        let code = code.split("//").next().unwrap_or_default();
+        for name in code.split(|c: char| !c.is_alphanumeric() && c != '_') {
+            let parts = name_parts(name);
+            let listed = IN_NAMES.iter().chain(IN_TYPES).filter(|(word, _)| parts.contains(word));
+            findings.extend(listed.map(|(word, instead)| {
+                let message = format!("`{word}` in the name `{name}`: use a noun of the field, such as {instead}");
+                finding(file, line.number, message)
+            }));
+        }
+    }
+    findings
+}
+
+/// The words of a name in snake case or camel case.
+fn name_parts(name: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    for word in name.split('_') {
+        let mut start = 0;
+        for (at, c) in word.char_indices().skip(1) {
+            if c.is_uppercase() {
+                parts.push(&word[start..at]);
+                start = at;
+            }
+        }
+        parts.push(&word[start..]);
+    }
+    parts
 }
 
 /// Checks the words of a page outside of code, and the openings of its headings.
@@ -218,6 +275,15 @@ mod tests {
         assert!(opening("How: so.").is_some());
         assert_eq!(words("renewed, unlicenced").count(), 0);
         assert_eq!(words("Licences").count(), 1);
+    }
+
+    #[test]
+    fn parts_of_names() {
+        assert_eq!(name_parts("last_heard_at"), ["last", "heard", "at"]);
+        assert_eq!(name_parts("NotAsked"), ["Not", "Asked"]);
+        let text = "//! A.\nenum Asked { A }\nlet heard_at = \"said\"; // said\nfn told() {}\nstruct Unheard;\n";
+        assert_eq!(lines("ext/src/a.rs", text), [2, 3]);
+        assert_eq!(lines("ext/tests/it/a.rs", text), [] as [usize; 0]);
     }
 
     #[test]

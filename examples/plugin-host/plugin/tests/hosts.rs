@@ -44,10 +44,10 @@ fn config() -> String {
     json!({ "model": format!("http://{}/", model_server()) }).to_string()
 }
 
-type Told = (String, Result<(u64, Value), String>);
+type Message = (String, Result<(u64, Value), String>);
 
 /// A host in safe Rust.
-struct Channel(SyncSender<Told>);
+struct Channel(SyncSender<Message>);
 
 impl Host for Channel {
     fn found(&self, monitor: &str, frame: u64, what: &Value) {
@@ -59,7 +59,7 @@ impl Host for Channel {
     }
 }
 
-fn host() -> (Arc<Channel>, Receiver<Told>) {
+fn host() -> (Arc<Channel>, Receiver<Message>) {
     let (tell, told) = sync_channel(64);
     (Arc::new(Channel(tell)), told)
 }

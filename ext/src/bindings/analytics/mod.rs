@@ -77,8 +77,8 @@ impl Binding for AnalyticsBinding {
         Some(WrittenBinding::Analytics)
     }
 
-    fn serve(&self, _script: &str, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
-        Box::pin(std::future::ready(remote::serve(&*self.store, &asked)))
+    fn serve(&self, _script: &str, request: Parcel, _bytes_max: usize) -> ParcelFuture {
+        Box::pin(std::future::ready(remote::serve(&*self.store, &request)))
     }
 }
 

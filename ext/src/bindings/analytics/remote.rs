@@ -8,7 +8,7 @@ use crate::storage::{StorageError, WrittenStorageError};
 
 /// A data point.
 #[derive(Serialize, Deserialize)]
-struct Asked {
+struct Request {
     index: Option<String>,
     blobs: Vec<String>,
     doubles: Vec<f64>,
@@ -20,16 +20,16 @@ pub(crate) struct RemoteAnalytics(pub(crate) Asks);
 impl AnalyticsStore for RemoteAnalytics {
     fn write(&self, point: DataPoint) -> Result<(), StorageError> {
         let DataPoint { index, blobs, doubles } = point;
-        let asked = pack(&Asked { index, blobs, doubles });
-        let answer = asked.and_then(|bytes| self.0.ask_now(Parcel::new(bytes)));
+        let request = pack(&Request { index, blobs, doubles });
+        let answer = request.and_then(|bytes| self.0.ask_now(Parcel::new(bytes)));
         let answer = answer.and_then(|answer| unpack::<Result<(), WrittenStorageError>>(&answer.bytes));
         answer.map_err(StorageError::Failed)?.map_err(StorageError::from)
     }
 }
 
 /// Stores a data point of a worker in another process.
-pub(super) fn serve(store: &dyn AnalyticsStore, asked: &Parcel) -> Result<Parcel, String> {
-    let Asked { index, blobs, doubles } = unpack(&asked.bytes)?;
+pub(super) fn serve(store: &dyn AnalyticsStore, request: &Parcel) -> Result<Parcel, String> {
+    let Request { index, blobs, doubles } = unpack(&request.bytes)?;
     // The platform's rules are checked here, because the other process is not trusted.
     let point = DataPoint::new(index.into_iter().collect(), blobs, doubles).map_err(|fault| fault.to_string())?;
     pack(&store.write(point).map_err(WrittenStorageError::from)).map(Parcel::new)

@@ -77,8 +77,8 @@ impl Binding for KvBinding {
         Some(WrittenBinding::Kv)
     }
 
-    fn serve(&self, _script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-        remote::serve(self.store.clone(), asked, bytes_max)
+    fn serve(&self, _script: &str, request: Parcel, bytes_max: usize) -> ParcelFuture {
+        remote::serve(self.store.clone(), request, bytes_max)
     }
 
     fn withheld(&self) -> Vec<PathBuf> {

@@ -13,7 +13,7 @@ use crate::storage::{ReadRoom, StorageError, StorageFuture, WrittenStorageError}
 
 /// An operation.
 #[derive(Serialize, Deserialize)]
-enum Asked {
+enum Request {
     Get(Vec<String>),
     Put(String, WrittenEntry),
     Delete(String),
@@ -69,10 +69,10 @@ type WrittenPage = (Vec<(String, Option<String>, Option<u64>)>, bool);
 pub(crate) struct RemoteKv(pub(crate) Asks);
 
 impl RemoteKv {
-    fn ask<T: serde::de::DeserializeOwned>(&self, asked: &Asked) -> StorageFuture<T> {
-        let asked = pack(asked).map(|bytes| self.0.ask(Parcel::new(bytes)));
+    fn ask<T: serde::de::DeserializeOwned>(&self, request: &Request) -> StorageFuture<T> {
+        let request = pack(request).map(|bytes| self.0.ask(Parcel::new(bytes)));
         Box::pin(async move {
-            let answer = match asked {
+            let answer = match request {
                 Ok(answer) => answer.await,
                 Err(error) => Err(error),
             };
@@ -88,7 +88,7 @@ impl RemoteKv {
 
 impl KvStore for RemoteKv {
     fn get(&self, keys: Vec<String>, room: ReadRoom) -> StorageFuture<Vec<Option<KvEntry>>> {
-        let entries = self.ask::<Vec<Option<WrittenEntry>>>(&Asked::Get(keys));
+        let entries = self.ask::<Vec<Option<WrittenEntry>>>(&Request::Get(keys));
         Box::pin(async move {
             let entries = entries.await?.into_iter().map(|entry| {
                 let Some(entry) = entry else { return Ok(None) };
@@ -101,15 +101,15 @@ impl KvStore for RemoteKv {
     }
 
     fn put(&self, key: String, entry: KvEntry) -> StorageFuture<()> {
-        self.ask(&Asked::Put(key, entry.into()))
+        self.ask(&Request::Put(key, entry.into()))
     }
 
     fn delete(&self, key: String) -> StorageFuture<()> {
-        self.ask(&Asked::Delete(key))
+        self.ask(&Request::Delete(key))
     }
 
     fn list(&self, listing: KvListing) -> StorageFuture<KvPage> {
-        let page = self.ask::<WrittenPage>(&Asked::List {
+        let page = self.ask::<WrittenPage>(&Request::List {
             prefix: listing.prefix,
             after: listing.after,
             limit: listing.limit,
@@ -133,16 +133,16 @@ impl KvStore for RemoteKv {
 const LISTED_BYTES_MAX: usize = 512 + 1024 + 32;
 
 /// Executes an operation for a worker in another process.
-pub(super) fn serve(store: Arc<dyn KvStore>, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+pub(super) fn serve(store: Arc<dyn KvStore>, request: Parcel, bytes_max: usize) -> ParcelFuture {
     Box::pin(async move {
         let Parcel {
             bytes, held, transit, ..
-        } = asked;
-        let asked = unpack::<Asked>(&bytes)?;
+        } = request;
+        let request = unpack::<Request>(&bytes)?;
         drop(bytes);
         let mut room = Held::default();
-        let answer = match asked {
-            Asked::Get(keys) => {
+        let answer = match request {
+            Request::Get(keys) => {
                 let found = get(&*store, keys, &transit, bytes_max).await;
                 let entries = found.map(|(entries, held)| {
                     room = held;
@@ -153,7 +153,7 @@ pub(super) fn serve(store: Arc<dyn KvStore>, asked: Parcel, bytes_max: usize) ->
                 });
                 pack(&entries.map_err(WrittenStorageError::from))
             }
-            Asked::Put(key, entry) => {
+            Request::Put(key, entry) => {
                 let entry = entry.into_entry();
                 // The platform's rules are checked here, because the other process is not trusted.
                 super::check_key(&key).map_err(|fault| fault.to_string())?;
@@ -161,8 +161,8 @@ pub(super) fn serve(store: Arc<dyn KvStore>, asked: Parcel, bytes_max: usize) ->
                     .map_err(|fault| fault.to_string())?;
                 pack(&store.put(key, entry).await.map_err(WrittenStorageError::from))
             }
-            Asked::Delete(key) => pack(&store.delete(key).await.map_err(WrittenStorageError::from)),
-            Asked::List { prefix, after, limit } => {
+            Request::Delete(key) => pack(&store.delete(key).await.map_err(WrittenStorageError::from)),
+            Request::List { prefix, after, limit } => {
                 let limit = limit.min(super::rules::LIST_LIMIT);
                 room = transit.answer(limit.saturating_mul(LISTED_BYTES_MAX)).await;
                 let listing = KvListing { prefix, after, limit };
@@ -261,12 +261,12 @@ mod tests {
         }
     }
 
-    fn ask(asked: &Asked, store: &Arc<Lengths>, transit: &Transit, bytes_max: usize) -> ParcelFuture {
-        let asked = Parcel {
+    fn ask(request: &Request, store: &Arc<Lengths>, transit: &Transit, bytes_max: usize) -> ParcelFuture {
+        let request = Parcel {
             transit: transit.clone(),
-            ..Parcel::new(pack(asked).unwrap())
+            ..Parcel::new(pack(request).unwrap())
         };
-        serve(store.clone(), asked, bytes_max)
+        serve(store.clone(), request, bytes_max)
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
         let (store, transit) = (Arc::<Lengths>::default(), Transit::new(4 * MIB));
         let get = |lengths: &[usize]| {
             let keys = lengths.iter().map(usize::to_string).collect();
-            ask(&Asked::Get(keys), &store, &transit, 32 * MIB)
+            ask(&Request::Get(keys), &store, &transit, 32 * MIB)
         };
         let first = get(&[3 * MIB]).now_or_never().unwrap().unwrap();
         assert!(first.bytes.len() > 3 * MIB);
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn values_beyond_the_limit_of_an_answer_are_not_read() {
         let (store, transit) = (Arc::<Lengths>::default(), Transit::new(4 * MIB));
-        let get = Asked::Get(vec![(2 * MIB).to_string()]);
+        let get = Request::Get(vec![(2 * MIB).to_string()]);
         let refused = ask(&get, &store, &transit, MIB).now_or_never().unwrap().unwrap();
         let refused: Result<Vec<Option<WrittenEntry>>, WrittenStorageError> = unpack(&refused.bytes).unwrap();
         let refused = StorageError::from(refused.err().unwrap()).to_string();
@@ -309,7 +309,7 @@ mod tests {
         let (store, transit) = (Arc::<Lengths>::default(), Transit::default());
         let put = |bytes| {
             let entry = KvEntry::new(Bytes::from(vec![7; bytes]));
-            let put = Asked::Put("key".to_owned(), entry.into());
+            let put = Request::Put("key".to_owned(), entry.into());
             ask(&put, &store, &transit, 32 * MIB).now_or_never().unwrap()
         };
         assert!(put(25 * MIB).is_ok());

@@ -96,8 +96,8 @@ impl Binding for QueueBinding {
         Some(WrittenBinding::Queue { delay })
     }
 
-    fn serve(&self, _script: &str, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
-        remote::serve(self.store.clone(), asked)
+    fn serve(&self, _script: &str, request: Parcel, _bytes_max: usize) -> ParcelFuture {
+        remote::serve(self.store.clone(), request)
     }
 
     fn withheld(&self) -> Vec<PathBuf> {

@@ -15,7 +15,7 @@ use crate::storage::{StorageError, StorageFuture, WrittenStorageError};
 
 /// An operation of a producer.
 #[derive(Serialize, Deserialize)]
-enum Asked {
+enum Request {
     Send(Vec<WrittenMessage>),
     Metrics,
 }
@@ -33,10 +33,10 @@ struct WrittenMessage {
 pub(crate) struct RemoteQueue(pub(crate) Asks);
 
 impl RemoteQueue {
-    fn ask(&self, asked: &Asked) -> StorageFuture<QueueMetrics> {
-        let asked = pack(asked).map(|bytes| self.0.ask(Parcel::new(bytes)));
+    fn ask(&self, request: &Request) -> StorageFuture<QueueMetrics> {
+        let request = pack(request).map(|bytes| self.0.ask(Parcel::new(bytes)));
         Box::pin(async move {
-            let answer = match asked {
+            let answer = match request {
                 Ok(answer) => answer.await,
                 Err(error) => Err(error),
             };
@@ -64,7 +64,7 @@ impl QueueStore for RemoteQueue {
             bytes: ByteBuf::from(Vec::from(outbound.message.body.bytes)),
             delay: outbound.delay,
         });
-        self.ask(&Asked::Send(messages.collect()))
+        self.ask(&Request::Send(messages.collect()))
     }
 
     fn take(&self, _wanted: Take) -> StorageFuture<Taken> {
@@ -80,7 +80,7 @@ impl QueueStore for RemoteQueue {
     }
 
     fn metrics(&self) -> StorageFuture<QueueMetrics> {
-        self.ask(&Asked::Metrics)
+        self.ask(&Request::Metrics)
     }
 
     fn changed(&self, _seen: u64) -> StorageFuture<u64> {
@@ -89,10 +89,10 @@ impl QueueStore for RemoteQueue {
 }
 
 /// Executes an operation for a worker in another process.
-pub(super) fn serve(store: Arc<dyn QueueStore>, asked: Parcel) -> ParcelFuture {
+pub(super) fn serve(store: Arc<dyn QueueStore>, request: Parcel) -> ParcelFuture {
     Box::pin(async move {
-        let answer = match unpack::<Asked>(&asked.bytes)? {
-            Asked::Send(messages) => {
+        let answer = match unpack::<Request>(&request.bytes)? {
+            Request::Send(messages) => {
                 let messages = messages.into_iter().map(|written| {
                     let content_type = ContentType::named(&written.content_type);
                     let content_type = content_type.ok_or("a message has a form that is not known")?;
@@ -108,7 +108,7 @@ pub(super) fn serve(store: Arc<dyn QueueStore>, asked: Parcel) -> ParcelFuture {
                     .map(|(message, delay)| Outbound::new(message).delay(delay));
                 store.send(outbound.collect()).await
             }
-            Asked::Metrics => store.metrics().await,
+            Request::Metrics => store.metrics().await,
         };
         pack(&answer.map_err(WrittenStorageError::from)).map(Parcel::new)
     })

@@ -24,7 +24,7 @@ pub(super) enum OpError {
     /// An error with the name of the operation and R2's error number.
     #[class(generic)]
     #[error("{0}: {1} ({2})")]
-    Told(&'static str, String, u32),
+    Reported(&'static str, String, u32),
     #[class(generic)]
     #[error(transparent)]
     Etags(#[from] EtagsFault),
@@ -69,11 +69,11 @@ impl OpError {
     /// Adds the name of the operation.
     pub(super) fn of(self, verb: &'static str) -> Self {
         match self {
-            Self::Bucket(R2Error::Fault(fault)) => Self::Told(verb, fault.to_string(), fault.code()),
+            Self::Bucket(R2Error::Fault(fault)) => Self::Reported(verb, fault.to_string(), fault.code()),
             Self::Bucket(error @ R2Error::Storage(StorageError::Overloaded(_))) => {
-                Self::Told(verb, error.to_string(), TOO_MANY)
+                Self::Reported(verb, error.to_string(), TOO_MANY)
             }
-            Self::Bucket(error) => Self::Told(verb, error.to_string(), R2Fault::Internal.code()),
+            Self::Bucket(error) => Self::Reported(verb, error.to_string(), R2Fault::Internal.code()),
             other => other,
         }
     }

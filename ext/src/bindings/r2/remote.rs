@@ -17,7 +17,7 @@ use crate::storage::{ReadRoom, StorageError, WrittenStorageError};
 
 /// An operation. Content is passed as a separate stream.
 #[derive(Serialize, Deserialize)]
-enum Asked {
+enum Request {
     Head(String),
     Get {
         key: String,
@@ -109,40 +109,40 @@ pub(crate) struct RemoteR2(pub(crate) Asks);
 impl RemoteR2 {
     fn ask<T: DeserializeOwned + Send + 'static>(
         &self,
-        asked: &Asked,
+        request: &Request,
         content: Option<Body>,
     ) -> R2Future<(T, Option<Body>)> {
         // As JSON, in which members may be omitted.
-        let asked = serde_json::to_vec(asked).map_err(|error| error.to_string());
-        let asked = asked.map(|bytes| {
+        let request = serde_json::to_vec(request).map_err(|error| error.to_string());
+        let request = request.map(|bytes| {
             let bodies = content.into_iter().collect();
             self.0.ask(Parcel::with_bodies(bytes, bodies))
         });
         Box::pin(async move {
             let failed = |error: String| R2Error::Storage(StorageError::Failed(error));
-            let mut answer = asked.map_err(failed)?.await.map_err(failed)?;
-            let told = serde_json::from_slice::<Result<T, WrittenError>>(&answer.bytes);
-            let value = told
+            let mut answer = request.map_err(failed)?.await.map_err(failed)?;
+            let reply = serde_json::from_slice::<Result<T, WrittenError>>(&answer.bytes);
+            let value = reply
                 .map_err(|error| failed(error.to_string()))?
                 .map_err(R2Error::from)?;
             Ok((value, answer.bodies.pop()))
         })
     }
 
-    fn value<T: DeserializeOwned + Send + 'static>(&self, asked: &Asked, content: Option<Body>) -> R2Future<T> {
-        let answer = self.ask(asked, content);
+    fn value<T: DeserializeOwned + Send + 'static>(&self, request: &Request, content: Option<Body>) -> R2Future<T> {
+        let answer = self.ask(request, content);
         Box::pin(async move { answer.await.map(|(value, _)| value) })
     }
 }
 
 impl R2Store for RemoteR2 {
     fn head(&self, key: String) -> R2Future<Option<R2Object>> {
-        self.value(&Asked::Head(key), None)
+        self.value(&Request::Head(key), None)
     }
 
     fn get(&self, get: R2Get, _room: ReadRoom) -> R2Future<Option<R2Found>> {
         let answer = self.ask::<Option<WrittenFound>>(
-            &Asked::Get {
+            &Request::Get {
                 key: get.key,
                 conditions: get.conditions,
                 range: get.range.map(WrittenRange::from),
@@ -160,31 +160,31 @@ impl R2Store for RemoteR2 {
     }
 
     fn put(&self, put: R2Put, content: Body) -> R2Future<Option<R2Object>> {
-        self.value(&Asked::Put(put), Some(content))
+        self.value(&Request::Put(put), Some(content))
     }
 
     fn delete(&self, keys: Vec<String>) -> R2Future<()> {
-        self.value(&Asked::Delete(keys), None)
+        self.value(&Request::Delete(keys), None)
     }
 
     fn list(&self, listing: R2Listing) -> R2Future<R2Page> {
-        self.value(&Asked::List(listing), None)
+        self.value(&Request::List(listing), None)
     }
 
     fn create_upload(&self, upload: R2NewUpload) -> R2Future<String> {
-        self.value(&Asked::CreateUpload(upload), None)
+        self.value(&Request::CreateUpload(upload), None)
     }
 
     fn put_part(&self, key: String, upload: String, number: u16, content: Body) -> R2Future<String> {
-        self.value(&Asked::PutPart { key, upload, number }, Some(content))
+        self.value(&Request::PutPart { key, upload, number }, Some(content))
     }
 
     fn complete_upload(&self, key: String, upload: String, parts: Vec<R2Part>) -> R2Future<R2Object> {
-        self.value(&Asked::CompleteUpload { key, upload, parts }, None)
+        self.value(&Request::CompleteUpload { key, upload, parts }, None)
     }
 
     fn abort_upload(&self, key: String, upload: String) -> R2Future<()> {
-        self.value(&Asked::AbortUpload { key, upload }, None)
+        self.value(&Request::AbortUpload { key, upload }, None)
     }
 }
 
@@ -192,7 +192,7 @@ impl R2Store for RemoteR2 {
 const PAGE_BYTES: usize = 2 << 20;
 
 /// Executes an operation for a worker in another process.
-pub(super) fn serve(store: Arc<dyn R2Store>, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+pub(super) fn serve(store: Arc<dyn R2Store>, request: Parcel, bytes_max: usize) -> ParcelFuture {
     Box::pin(async move {
         let Parcel {
             bytes,
@@ -200,17 +200,17 @@ pub(super) fn serve(store: Arc<dyn R2Store>, asked: Parcel, bytes_max: usize) ->
             held: _held,
             transit,
             ..
-        } = asked;
+        } = request;
         let content = bodies.into_iter().next().unwrap_or_default();
-        let asked: Asked = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        let request: Request = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
         drop(bytes);
         // The platform's rules are checked here, because the other process is not trusted.
-        if let Asked::Put(R2Put { key, .. }) | Asked::CreateUpload(R2NewUpload { key, .. }) = &asked {
+        if let Request::Put(R2Put { key, .. }) | Request::CreateUpload(R2NewUpload { key, .. }) = &request {
             check_key(key).map_err(|fault| fault.to_string())?;
         }
-        match asked {
-            Asked::Head(key) => told(store.head(key).await),
-            Asked::Get { key, conditions, range } => {
+        match request {
+            Request::Head(key) => reply(store.head(key).await),
+            Request::Get { key, conditions, range } => {
                 let range = range
                     .map(R2Range::try_from)
                     .transpose()
@@ -224,29 +224,29 @@ pub(super) fn serve(store: Arc<dyn R2Store>, asked: Parcel, bytes_max: usize) ->
                         (found.object, found.range, content.is_some())
                     })
                 });
-                let parcel = told(found)?;
+                let parcel = reply(found)?;
                 Ok(Parcel {
                     bodies: content.into_iter().collect(),
                     ..parcel
                 })
             }
-            Asked::Put(put) => told(store.put(put, content).await),
-            Asked::Delete(keys) => told(store.delete(keys).await),
-            Asked::List(listing) => {
+            Request::Put(put) => reply(store.put(put, content).await),
+            Request::Delete(keys) => reply(store.delete(keys).await),
+            Request::List(listing) => {
                 let mut held = transit.answer(PAGE_BYTES).await;
-                let answer = told(store.list(listing).await)?;
+                let answer = reply(store.list(listing).await)?;
                 held.shrink(answer.bytes.len());
                 Ok(Parcel { held, ..answer })
             }
-            Asked::CreateUpload(upload) => told(store.create_upload(upload).await),
-            Asked::PutPart { key, upload, number } => told(store.put_part(key, upload, number, content).await),
-            Asked::CompleteUpload { key, upload, parts } => told(store.complete_upload(key, upload, parts).await),
-            Asked::AbortUpload { key, upload } => told(store.abort_upload(key, upload).await),
+            Request::CreateUpload(upload) => reply(store.create_upload(upload).await),
+            Request::PutPart { key, upload, number } => reply(store.put_part(key, upload, number, content).await),
+            Request::CompleteUpload { key, upload, parts } => reply(store.complete_upload(key, upload, parts).await),
+            Request::AbortUpload { key, upload } => reply(store.abort_upload(key, upload).await),
         }
     })
 }
 
-fn told<T: Serialize>(result: Result<T, R2Error>) -> Result<Parcel, String> {
-    let told = serde_json::to_vec(&result.map_err(WrittenError::from));
-    told.map(Parcel::new).map_err(|error| error.to_string())
+fn reply<T: Serialize>(result: Result<T, R2Error>) -> Result<Parcel, String> {
+    let reply = serde_json::to_vec(&result.map_err(WrittenError::from));
+    reply.map(Parcel::new).map_err(|error| error.to_string())
 }

@@ -212,8 +212,8 @@ impl Binding for RateLimit {
         Some(WrittenBinding::RateLimit)
     }
 
-    fn serve(&self, _script: &str, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
-        let taken = unpack::<String>(&asked.bytes).and_then(|key| pack(&self.take(&key)));
+    fn serve(&self, _script: &str, request: Parcel, _bytes_max: usize) -> ParcelFuture {
+        let taken = unpack::<String>(&request.bytes).and_then(|key| pack(&self.take(&key)));
         Box::pin(std::future::ready(taken.map(Parcel::new)))
     }
 }

@@ -113,9 +113,9 @@ fn value_of(bytes: ByteBuf) -> Encoded {
     Encoded::from_bytes(bytes.into_vec().into())
 }
 
-fn arguments_of(asked: Parcel) -> Result<Arguments, String> {
-    let (mut bodies, mut stubs) = (asked.bodies.into_iter(), asked.stubs.into_iter());
-    Ok(match unpack(&asked.bytes)? {
+fn arguments_of(request: Parcel) -> Result<Arguments, String> {
+    let (mut bodies, mut stubs) = (request.bodies.into_iter(), request.stubs.into_iter());
+    Ok(match unpack(&request.bytes)? {
         Passed::Whole(whole) => Arguments::whole(Box::new(value_of(whole))),
         Passed::Each(each) => {
             let mut arguments = Arguments::new();
@@ -125,7 +125,7 @@ fn arguments_of(asked: Parcel) -> Result<Arguments, String> {
                     PassedOne::Stream => Argument::Stream(bodies.next().ok_or("a stream is missing")?),
                     PassedOne::Function => {
                         let lent = stubs.next().ok_or("a function is missing")?;
-                        Argument::Function(function_of(move |asked| lent.call(asked, usize::MAX), None))
+                        Argument::Function(function_of(move |request| lent.call(request, usize::MAX), None))
                     }
                 });
             }
@@ -152,10 +152,10 @@ pub(crate) fn borrowed(lent: impl IntoIterator<Item = Arc<dyn Lent>>, bytes_max:
 struct LentCallback(Callback);
 
 impl Lent for LentCallback {
-    fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
-        let begun = asked.pass_on().and_then(|mut asked| {
-            let held = std::mem::take(&mut asked.held);
-            Ok((self.0.begin::<AnyResult>(arguments_of(asked)?), held))
+    fn call(&self, request: Parcel, _bytes_max: usize) -> ParcelFuture {
+        let begun = request.pass_on().and_then(|mut request| {
+            let held = std::mem::take(&mut request.held);
+            Ok((self.0.begin::<AnyResult>(arguments_of(request)?), held))
         });
         Box::pin(async move {
             let (running, held) = begun?;
@@ -195,7 +195,7 @@ impl FromScript for AnyResult {
 struct LentNative(NativeFunction);
 
 impl Lent for LentNative {
-    fn call(&self, asked: Parcel, bytes_max: usize) -> ParcelFuture {
-        serve(|_| Some(&self.0), asked, bytes_max)
+    fn call(&self, request: Parcel, bytes_max: usize) -> ParcelFuture {
+        serve(|_| Some(&self.0), request, bytes_max)
     }
 }

@@ -84,18 +84,18 @@ pub(crate) fn binding(asks: &Asks, methods: Vec<String>) -> NativeBinding {
 /// Calls a function for a worker in another process.
 pub(crate) fn serve<'f>(
     functions: impl FnOnce(Option<&str>) -> Option<&'f NativeFunction>,
-    asked: Parcel,
+    request: Parcel,
     bytes_max: usize,
 ) -> ParcelFuture {
-    let begun = asked.pass_on().and_then(|asked| {
-        let call = unpack::<WrittenCall>(&asked.bytes)?;
+    let begun = request.pass_on().and_then(|request| {
+        let call = unpack::<WrittenCall>(&request.bytes)?;
         let function = functions(call.method.as_deref());
         let function = function
             .ok_or("this function was only valid for one call, which has ended")?
             .clone();
         let arguments = Encoded::from_bytes(call.arguments.into_vec().into());
-        let passed = borrowed(asked.stubs, bytes_max);
-        Ok((function, arguments, passed, asked.bodies, asked.held))
+        let passed = borrowed(request.stubs, bytes_max);
+        Ok((function, arguments, passed, request.bodies, request.held))
     });
     Box::pin(async move {
         let (function, arguments, passed, bodies, held) = begun?;

@@ -196,10 +196,10 @@ impl NatsServer {
         })
     }
 
-    /// Subscribes to the subject `PREFIX.CHANNEL`. Once the future resolves, `heard` is called on the server's thread with
+    /// Subscribes to the subject `PREFIX.CHANNEL`. Once the future resolves, `on_message` is called on the server's thread with
     /// the bytes that any process publishes, this one included, until the server is dropped.
     #[must_use = "the future tells whether they are heard"]
-    pub fn subscribe(&self, channel: &str, heard: impl Fn(Bytes) + Send + 'static) -> StorageFuture<()> {
+    pub fn subscribe(&self, channel: &str, on_message: impl Fn(Bytes) + Send + 'static) -> StorageFuture<()> {
         let subject = format!("{}.{channel}", self.prefix());
         let runtime = self.shared.connection().map(|(runtime, _)| runtime);
         self.with_client(move |client| async move {
@@ -209,7 +209,7 @@ impl NatsServer {
             client.flush().await.map_err(|error| failed(&error))?;
             runtime?.spawn(async move {
                 while let Some(message) = messages.next().await {
-                    heard(message.payload);
+                    on_message(message.payload);
                 }
             });
             Ok(())

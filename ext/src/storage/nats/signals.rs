@@ -51,7 +51,7 @@ impl Signals {
     }
 
     /// Wakes the consumers of a queue after a call of another process.
-    fn heard(&self, queue: &str, call: &str) {
+    fn receive(&self, queue: &str, call: &str) {
         let (process, due) = call.split_once(' ').unwrap_or((call, ""));
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(signal) = queues.get(queue).filter(|_| process != self.process) {
@@ -171,7 +171,7 @@ async fn hear(connection: &Connection, prefix: &str, signals: &Signals) -> Resul
                     let Some(call) = call else { return Ok(()) };
                     let queue = call.subject.strip_prefix(prefix);
                     if let (Some(queue), Ok(call)) = (queue, std::str::from_utf8(&call.payload)) {
-                        signals.heard(queue, call);
+                        signals.receive(queue, call);
                     }
                 }
             }

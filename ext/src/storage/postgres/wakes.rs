@@ -44,7 +44,7 @@ impl Wakes {
     }
 
     /// Wakes the consumers of a queue after a call of another process.
-    fn heard(&self, payload: &str) {
+    fn receive(&self, payload: &str) {
         let Some((process, queue)) = payload.split_once(':') else {
             return;
         };
@@ -105,7 +105,7 @@ async fn hear(pool: &PgPool, wakes: &Wakes) -> Result<(), sqlx::Error> {
         // Earlier calls may be lost.
         wakes.ring_all();
         while let Some(call) = listener.try_recv().await? {
-            wakes.heard(call.payload());
+            wakes.receive(call.payload());
         }
     }
 }

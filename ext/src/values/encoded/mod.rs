@@ -82,7 +82,7 @@ impl Encoded {
             .and_then(|reader| T::deserialize(serde_path_to_error::Deserializer::new(reader, &mut track)));
         read.and_then(|value| tokens.finish().map(|()| value)).map_err(|error| {
             let path = track.path();
-            ValueError::FromScript(place::said(&path, &error, part::at(&self.0, &path)))
+            ValueError::FromScript(place::describe(&path, &error, part::at(&self.0, &path)))
         })
     }
 }

@@ -31,7 +31,7 @@ const TERMINATE_SHARE: u32 = 60;
 enum Stopping {
     No,
     /// It was asked to end, and gets SIGTERM at this time.
-    Asked {
+    Requested {
         terminate_at: Instant,
         kill_at: Instant,
     },
@@ -43,8 +43,8 @@ enum Stopping {
 /// A ping without an answer so far.
 #[derive(Clone, Copy, Debug)]
 struct Pulse {
-    heard: Instant,
-    asked: Option<Instant>,
+    received_at: Instant,
+    pinged_at: Option<Instant>,
     pings: u64,
 }
 
@@ -79,8 +79,8 @@ pub(super) async fn converse(
         talk: Talk::new(Arc::clone(place), shared),
         input: BytesMut::new(),
         pulse: Pulse {
-            heard: now,
-            asked: None,
+            received_at: now,
+            pinged_at: None,
             pings: 0,
         },
         begun: now,
@@ -173,8 +173,8 @@ impl Session<'_> {
             // The process has closed its end: its exit status has the reason.
             Turn::Written(Err(_)) | Turn::Read(Err(_) | Ok(0)) => self.closed = Some(now + LAST_FRAMES),
             Turn::Read(Ok(_)) => {
-                self.pulse.heard = now;
-                self.pulse.asked = None;
+                self.pulse.received_at = now;
+                self.pulse.pinged_at = None;
             }
             Turn::Delivery(Some(delivery)) => self.talk.deliver(delivery),
             Turn::Delivery(None) => self.talk.unsubscribed(),
@@ -182,7 +182,7 @@ impl Session<'_> {
                 let within = self.stop_within;
                 self.talk
                     .shutdown(u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
-                self.stopping = Stopping::Asked {
+                self.stopping = Stopping::Requested {
                     terminate_at: now + within * TERMINATE_SHARE / 100,
                     kill_at: now + within,
                 };
@@ -210,7 +210,7 @@ impl Session<'_> {
         match (self.exited, self.closed) {
             (Some((status, until)), _) if is_read(until) => Some(match self.stopping {
                 Stopping::No => SessionEnd::Exited(status),
-                Stopping::Asked { .. } | Stopping::Terminated { .. } => SessionEnd::Stopped(status),
+                Stopping::Requested { .. } | Stopping::Terminated { .. } => SessionEnd::Stopped(status),
             }),
             (None, Some(until)) if until <= now && self.stopping == Stopping::No => Some(SessionEnd::Closed),
             _ => None,
@@ -219,22 +219,22 @@ impl Session<'_> {
 
     fn next_due(&self) -> Instant {
         let options = &self.place.options;
-        let pulse = match self.pulse.asked {
-            None => self.pulse.heard + options.silence_max / PING_SHARE,
-            Some(asked) => asked + options.silence_max,
+        let pulse = match self.pulse.pinged_at {
+            None => self.pulse.received_at + options.silence_max / PING_SHARE,
+            Some(pinged_at) => pinged_at + options.silence_max,
         };
         let hello = (!self.talk.is_registered() && self.closed.is_none()).then(|| self.begun + options.hello_within);
         let stop = match self.stopping {
             Stopping::No => None,
-            Stopping::Asked { terminate_at, .. } => Some(terminate_at),
+            Stopping::Requested { terminate_at, .. } => Some(terminate_at),
             Stopping::Terminated { kill_at } => Some(kill_at),
         };
         let exited = self.exited.map(|(_, until)| until);
         // A process that was asked to end may close its channel at any time.
         let closed = self.closed.filter(|_| self.stopping == Stopping::No);
-        let is_heard = self.closed.is_none() && self.exited.is_none() && self.talk.is_registered();
+        let is_monitored = self.closed.is_none() && self.exited.is_none() && self.talk.is_registered();
         let all = [hello, stop, exited, closed, self.talk.next_due()];
-        let pulse = is_heard.then_some(pulse);
+        let pulse = is_monitored.then_some(pulse);
         let next = all.into_iter().flatten().chain(pulse).min();
         next.unwrap_or_else(|| Instant::now() + options.silence_max)
     }
@@ -243,7 +243,7 @@ impl Session<'_> {
         let options = &self.place.options;
         self.talk.due(now)?;
         match self.stopping {
-            Stopping::Asked { terminate_at, kill_at } if terminate_at <= now => {
+            Stopping::Requested { terminate_at, kill_at } if terminate_at <= now => {
                 self.process.terminate()?;
                 self.stopping = Stopping::Terminated { kill_at };
             }
@@ -256,13 +256,15 @@ impl Session<'_> {
         if !self.talk.is_registered() && self.begun + options.hello_within <= now {
             return Err(SessionEnd::NoHello(options.hello_within));
         }
-        match self.pulse.asked {
-            None if self.pulse.heard + options.silence_max / PING_SHARE <= now && self.talk.is_registered() => {
+        match self.pulse.pinged_at {
+            None if self.pulse.received_at + options.silence_max / PING_SHARE <= now && self.talk.is_registered() => {
                 self.pulse.pings += 1;
-                self.pulse.asked = Some(now);
+                self.pulse.pinged_at = Some(now);
                 self.talk.ping(self.pulse.pings);
             }
-            Some(asked) if asked + options.silence_max <= now => return Err(SessionEnd::Silent(options.silence_max)),
+            Some(pinged_at) if pinged_at + options.silence_max <= now => {
+                return Err(SessionEnd::Silent(options.silence_max));
+            }
             _ => {}
         }
         Ok(())

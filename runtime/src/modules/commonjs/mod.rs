@@ -1,13 +1,13 @@
 //! CommonJS: modules that are compiled as functions, and facades through which ES modules import them.
 //!
 //! `detect` distinguishes CommonJS from ES modules, `scan` finds a module's literal `require` calls and the names it exports,
-//! `facade` generates the ES module that imports see, and `asked` finds the names that an importer expects.
+//! `facade` generates the ES module that imports see, and `required_names` finds the names that an importer expects.
 //! `require_graph`, beside this folder, reads everything that a module requires before any of it runs. The code itself is not converted: it runs as in
 //! Node.js, sloppy mode included.
 
-mod asked;
 mod detect;
 mod facade;
+mod required_names;
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use url::Url;
 
-pub(super) use self::asked::{Asked, asked};
 pub(super) use self::detect::{Syntax, calls_require, may_be_commonjs, syntax};
 pub(super) use self::facade::{Facade, Interop, is_require_url, require_code, require_url};
+pub(super) use self::required_names::{RequiredNames, required_names};
 pub(super) use self::scan::{Scan, scan};
 use super::error::ModuleError;
 
@@ -79,7 +79,7 @@ struct Inner {
     /// Files that are not CommonJS.
     others: HashSet<Url>,
     /// The names that modules expect of their imports.
-    asked: HashMap<Url, Arc<Asked>>,
+    required_names: HashMap<Url, Arc<RequiredNames>>,
 }
 
 impl Registry {
@@ -147,17 +147,17 @@ impl Registry {
     }
 
     /// The names that the module at a URL expects of its imports.
-    pub(super) fn asked(
+    pub(super) fn required_names(
         &self,
         url: &Url,
-        find: impl FnOnce() -> Result<Asked, ModuleError>,
-    ) -> Result<Arc<Asked>, ModuleError> {
-        if let Some(known) = self.with(|inner| inner.asked.get(url).cloned()) {
+        find: impl FnOnce() -> Result<RequiredNames, ModuleError>,
+    ) -> Result<Arc<RequiredNames>, ModuleError> {
+        if let Some(known) = self.with(|inner| inner.required_names.get(url).cloned()) {
             return Ok(known);
         }
         // Outside of the lock: it parses the module.
         let found = Arc::new(find()?);
-        Ok(self.with(|inner| Arc::clone(inner.asked.entry(url.clone()).or_insert(found))))
+        Ok(self.with(|inner| Arc::clone(inner.required_names.entry(url.clone()).or_insert(found))))
     }
 
     fn reserve(&self, inner: &mut Inner, bytes: usize) -> Result<(), ModuleError> {

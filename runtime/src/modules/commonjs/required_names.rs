@@ -15,18 +15,18 @@ use oxc::span::SourceType;
 use super::scan::Free;
 
 /// Names by specifier.
-pub(in crate::modules) type Asked = HashMap<String, BTreeSet<String>>;
+pub(in crate::modules) type RequiredNames = HashMap<String, BTreeSet<String>>;
 
 /// The names in `import { name } from`, `export { name } from`, `namespace.name`, `const { name } = namespace`, and the
 /// same of a literal `import()` that is awaited.
-pub(in crate::modules) fn asked(code: &str) -> Asked {
+pub(in crate::modules) fn required_names(code: &str) -> RequiredNames {
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, code, SourceType::unambiguous()).parse();
     let scoping = SemanticBuilder::new().build(&parsed.program).semantic.into_scoping();
     let mut finder = Finder {
         free: Free(&scoping),
         namespaces: HashMap::new(),
-        found: Asked::new(),
+        found: RequiredNames::new(),
     };
     // Imports are hoisted: a namespace may be used above its declaration.
     for statement in &parsed.program.body {
@@ -42,7 +42,7 @@ struct Finder<'s> {
     free: Free<'s>,
     /// The specifiers of the modules whose namespaces variables hold.
     namespaces: HashMap<SymbolId, String>,
-    found: Asked,
+    found: RequiredNames,
 }
 
 impl Finder<'_> {
@@ -150,7 +150,7 @@ impl<'a> Visit<'a> for Finder<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::asked;
+    use super::required_names;
 
     #[test]
     fn names_are_found_in_every_form() {
@@ -164,10 +164,10 @@ mod tests {
             "import('x').then(function (ns) { return ns.a + ns.b })",
             "(await import('x')).a; (await import(`x`)).b",
         ] {
-            let found = asked(code);
+            let found = required_names(code);
             let names: Vec<_> = found["x"].iter().map(String::as_str).collect();
             assert_eq!(names, ["a", "b"], "{code}");
         }
-        assert!(asked("import d from 'x'; d.a; import 'y'").is_empty());
+        assert!(required_names("import d from 'x'; d.a; import 'y'").is_empty());
     }
 }

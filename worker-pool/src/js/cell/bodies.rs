@@ -122,7 +122,7 @@ fn pull_sized(
     let (open, closed) = oneshot::channel();
     let pulled = Pulled {
         state: match sent {
-            Ok((response, _)) => State::Asked(response),
+            Ok((response, _)) => State::Requested(response),
             // Such as a connection that has ended.
             Err(error) => State::Unasked(error),
         },
@@ -147,7 +147,7 @@ struct Pulled {
 enum State {
     /// It cannot be requested, for this reason.
     Unasked(String),
-    Asked(ResponseFuture),
+    Requested(ResponseFuture),
     Reads(RecvStream),
     Ended,
 }
@@ -170,7 +170,7 @@ impl HttpBody for Pulled {
                     self.state = State::Ended;
                     return lost(&error);
                 }
-                State::Asked(response) => match ready!(Pin::new(response).poll(cx)) {
+                State::Requested(response) => match ready!(Pin::new(response).poll(cx)) {
                     Ok(response) => self.state = State::Reads(response.into_body()),
                     Err(error) => {
                         self.state = State::Ended;

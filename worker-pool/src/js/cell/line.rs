@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::bodies::{lengths, pull_all};
 use super::offers::{Brought, Offers};
 use super::sockets;
-use super::wire::{Asked, BODIES_MAX, Beside, Broken, Messages, STUBS_MAX, Told, encode_before, write_all};
+use super::wire::{BODIES_MAX, Beside, Broken, CallHead, Messages, ReplyHead, STUBS_MAX, encode_before, write_all};
 
 /// One side of the connections between a pool and a cell. Clones are the same.
 #[derive(Clone)]
@@ -197,16 +197,16 @@ impl Line {
             Ok(offered) => offered,
             Err(error) => return Ok(Err(error)),
         };
-        let message = match encode_before(&Asked { target, beside }, bytes.clone()) {
+        let message = match encode_before(&CallHead { target, beside }, bytes.clone()) {
             Ok(message) => message,
             Err(Broken(error)) => return Ok(Err(error)),
         };
         let Reply {
-            told,
+            head,
             bytes,
             held,
             to,
-            said,
+            incoming,
         } = match self.send(number, message, held).await {
             Ok(reply) => reply,
             Err(Unanswered::Refused(held)) => match self.0.offers.recall(number) {
@@ -226,22 +226,22 @@ impl Line {
             }
         };
         withdraws.is_answered = true;
-        let received = self.receive(number, bytes, told.beside, held);
+        let received = self.receive(number, bytes, head.beside, held);
         let (parcel, closed) = match received {
             Ok(received) => received,
             Err(error) => return Ok(Err(error)),
         };
         self.0.handle.spawn(async move {
-            let (mut to, mut said) = (to, said);
+            let (mut to, mut incoming) = (to, incoming);
             join_all(closed).await;
             // All of the response has been read: the other side may drop what it kept of it.
             drop(to.send_data(Bytes::new(), true));
             // The same for the call on this side, because a response may come before the other side has requested the call's streams. A
             // stream that is dropped before its end would be reset.
-            drop(said.end().await);
+            drop(incoming.end().await);
             drop(withdraws);
         });
-        Ok(match told.has_failed {
+        Ok(match head.has_failed {
             true => Err(String::from_utf8_lossy(&parcel.bytes).into_owned()),
             false => Ok(parcel),
         })
@@ -264,17 +264,17 @@ impl Line {
         };
         written?;
         drop(held);
-        let mut said = Messages::new(response.into_body());
+        let mut incoming = Messages::new(response.into_body());
         let none = || Broken("there is no answer".to_owned());
-        let length = said.announced().await?.ok_or_else(none)?;
+        let length = incoming.announced().await?.ok_or_else(none)?;
         let held = self.0.transit.reply(length).await;
-        let (told, bytes) = said.next_before::<Told>().await?.ok_or_else(none)?;
+        let (head, bytes) = incoming.next_before::<ReplyHead>().await?.ok_or_else(none)?;
         Ok(Reply {
-            told,
+            head,
             bytes,
             held,
             to,
-            said,
+            incoming,
         })
     }
 
@@ -282,18 +282,18 @@ impl Line {
     pub(super) async fn answer(
         &self,
         number: u64,
-        mut heard: Messages,
+        mut incoming: Messages,
         mut respond: SendResponse<Bytes>,
         find: impl FnOnce(Target, Parcel) -> ParcelFuture,
     ) -> Result<(), Broken> {
         let transit = &self.0.transit;
         let none = || Broken("nothing is asked".to_owned());
-        let length = heard.announced().await?.ok_or_else(none)?;
+        let length = incoming.announced().await?.ok_or_else(none)?;
         let held = transit.question(length).await;
-        let (asked, bytes) = heard.next_before::<Asked>().await?.ok_or_else(none)?;
-        let (answer, question_read) = match self.receive(number, bytes, asked.beside, held) {
+        let (head, bytes) = incoming.next_before::<CallHead>().await?.ok_or_else(none)?;
+        let (answer, question_read) = match self.receive(number, bytes, head.beside, held) {
             Ok((parcel, read)) => {
-                let answer = match asked.target {
+                let answer = match head.target {
                     Target::Lent(lent) => self.call_lent(lent, parcel),
                     target => find(target, parcel),
                 };
@@ -314,19 +314,19 @@ impl Line {
             is_answered: false,
         };
         let failed = |error: String| {
-            let told = Told {
+            let head = ReplyHead {
                 has_failed: true,
                 beside: Beside::default(),
             };
-            encode_before(&told, error.into())
+            encode_before(&head, error.into())
         };
         let (message, held) = match answer.and_then(|parcel| self.offer(number, parcel)) {
             Ok((bytes, beside, held)) => {
-                let told = Told {
+                let head = ReplyHead {
                     has_failed: false,
                     beside,
                 };
-                let message = encode_before(&told, bytes).or_else(|Broken(error)| {
+                let message = encode_before(&head, bytes).or_else(|Broken(error)| {
                     self.0.offers.take_back(number);
                     failed(error)
                 });
@@ -337,7 +337,7 @@ impl Line {
         write_all(&mut to, message).await?;
         drop(held);
         // The other side closes its half once it has read the whole response. If it left, it holds nothing of it.
-        withdraws.is_answered = heard.end().await.is_ok();
+        withdraws.is_answered = incoming.end().await.is_ok();
         join_all(question_read).await;
         drop(to.send_data(Bytes::new(), true));
         Ok(())
@@ -365,11 +365,11 @@ fn refused(error: String) -> ParcelFuture {
 
 /// A response, and the stream on which it came.
 struct Reply {
-    told: Told,
+    head: ReplyHead,
     bytes: Bytes,
     held: Held,
     to: SendStream<Bytes>,
-    said: Messages,
+    incoming: Messages,
 }
 
 /// The reason why a call has no response.
@@ -419,8 +419,8 @@ struct StandIn {
 }
 
 impl Lent for StandIn {
-    fn call(&self, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
-        self.line.ask(Target::Lent(self.number), asked)
+    fn call(&self, request: Parcel, _bytes_max: usize) -> ParcelFuture {
+        self.line.ask(Target::Lent(self.number), request)
     }
 }
 

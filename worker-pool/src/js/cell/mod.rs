@@ -55,8 +55,8 @@ pub fn understood(bytes: &[u8]) -> usize {
     is::<wire::FromCell>(bytes)
         + is::<Relayed>(bytes)
         + is::<wire::Report>(bytes)
-        + begins::<wire::Asked>(bytes)
-        + begins::<wire::Told>(bytes)
+        + begins::<wire::CallHead>(bytes)
+        + begins::<wire::ReplyHead>(bytes)
         + is::<wire::LogLine>(bytes)
         + is::<Confinement>(bytes)
 }

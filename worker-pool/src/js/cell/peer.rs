@@ -252,8 +252,8 @@ async fn one(line: Line, find: Find, request: Request<h2::RecvStream>, mut respo
         line.offers().release(&path);
         drop(respond.send_response(Response::new(()), true));
     } else if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
-        let heard = Messages::new(request.into_body());
-        let answered = line.answer(number, heard, respond, |target, parcel| find(target, parcel));
+        let incoming = Messages::new(request.into_body());
+        let answered = line.answer(number, incoming, respond, |target, parcel| find(target, parcel));
         if let Err(error) = answered.await {
             tracing::debug!(%error, "a question of another process broke off");
         }

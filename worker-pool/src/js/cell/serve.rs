@@ -226,7 +226,7 @@ async fn one(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>,
 }
 
 /// Answers a question. Its streams are pulled, and those of the answer offered.
-async fn ask(served: &Served, number: u64, heard: Messages, respond: SendResponse<Bytes>) -> Result<(), Broken> {
+async fn ask(served: &Served, number: u64, incoming: Messages, respond: SendResponse<Bytes>) -> Result<(), Broken> {
     let runs = served
         .runs
         .get()
@@ -269,7 +269,7 @@ async fn ask(served: &Served, number: u64, heard: Messages, respond: SendRespons
             Target::Lent(_) => nothing("it is not lent".to_owned()),
         }
     };
-    runs.line.answer(number, heard, respond, find).await
+    runs.line.answer(number, incoming, respond, find).await
 }
 
 fn log(line: LogLine, script: &str) {

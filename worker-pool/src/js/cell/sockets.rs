@@ -34,14 +34,14 @@ impl SendTo for To<'_> {
 
 /// The messages of a stream. Those of a requested stream begin with the response.
 enum From {
-    Asked(ResponseFuture),
+    Requested(ResponseFuture),
     Reads(Messages),
     Ended,
 }
 
 impl ReceiveFrom for &mut From {
     async fn receive(&mut self) -> Option<Relayed> {
-        if let From::Asked(response) = self {
+        if let From::Requested(response) = self {
             **self = From::Reads(Messages::new(response.await.ok()?.into_body()));
         }
         let From::Reads(messages) = self else { return None };
@@ -69,7 +69,7 @@ pub(super) fn connect(
     let (response, mut to) = requests.clone().send_request(request, false).ok()?;
     let (far, wire) = far(limits, why);
     let connection = async move {
-        let mut from = From::Asked(response);
+        let mut from = From::Requested(response);
         far.relay(To(&mut to), &mut from).await;
         drop(to.send_data(Bytes::new(), true));
         // Dropping a stream before its end would reset it and discard unsent data.
@@ -80,14 +80,14 @@ pub(super) fn connect(
 }
 
 /// Connects a WebSocket of this side to the other side, which has requested it.
-pub(super) async fn serve(wire: Option<Wire>, heard: RecvStream, mut respond: SendResponse<Bytes>) {
+pub(super) async fn serve(wire: Option<Wire>, incoming: RecvStream, mut respond: SendResponse<Bytes>) {
     let Some(wire) = wire else {
         return respond.send_reset(Reason::REFUSED_STREAM);
     };
     let Ok(mut to) = respond.send_response(Response::new(()), false) else {
         return;
     };
-    match wire.relay(To(&mut to), &mut From::Reads(Messages::new(heard))).await {
+    match wire.relay(To(&mut to), &mut From::Reads(Messages::new(incoming))).await {
         Relay::Ended => drop(to.send_data(Bytes::new(), true)),
         Relay::Full => to.send_reset(FULL),
     }

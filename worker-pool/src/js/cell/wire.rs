@@ -144,14 +144,14 @@ pub(super) const STUBS_MAX: usize = PARTS_MAX;
 
 /// A call of a cell to the pool's process, or of that process to a function in the cell. Its bytes follow.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct CallHead {
     pub(super) target: Target,
     pub(super) beside: Beside,
 }
 
 /// The response to a call. Its bytes follow.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct ReplyHead {
     /// True if there is no answer, and the reason follows.
     pub(super) has_failed: bool,
     pub(super) beside: Beside,

@@ -27,7 +27,7 @@ pub(super) async fn handle(
     request: h2::RecvStream,
     respond: SendResponse<Bytes>,
 ) -> Result<(), Broken> {
-    let mut heard = Messages::new(request);
+    let mut incoming = Messages::new(request);
     let Some(Order::Begin {
         number,
         slot,
@@ -35,7 +35,7 @@ pub(super) async fn handle(
         stubs,
         long_turns,
         stop_in,
-    }) = heard.next::<Order>().await?
+    }) = incoming.next::<Order>().await?
     else {
         return Err(Broken("an event begins first".to_owned()));
     };
@@ -70,7 +70,7 @@ pub(super) async fn handle(
         return Err(Broken("the worker's thread has ended".to_owned()));
     }
     let event = Event { inside, number, slot };
-    let told = event.tell(Owes::Items(owed), turned, heard, reports).await;
+    let told = event.tell(Owes::Items(owed), turned, incoming, reports).await;
     if told.is_err() {
         inside.line.offers().withdraw(number);
         inside.line.offers().take_back(number);
@@ -92,11 +92,11 @@ impl Event<'_> {
         &self,
         mut owes: Owes,
         mut turned: mpsc::Receiver<Report>,
-        heard: Messages,
+        incoming: Messages,
         mut reports: Reports,
     ) -> Result<(), Broken> {
         let closed = Notify::new();
-        let mut heeding = pin!(self.heed(heard, &closed));
+        let mut heeding = pin!(self.heed(incoming, &closed));
         let (mut is_heeded, mut is_answered, mut has_offered) = (false, false, false);
         let mut ended = None;
         while !is_answered || ended.is_none() {
@@ -173,10 +173,10 @@ impl Event<'_> {
     }
 
     /// Forwards the orders of the event's caller. If the stream breaks off, the caller has left.
-    async fn heed(&self, mut heard: Messages, closed: &Notify) {
+    async fn heed(&self, mut incoming: Messages, closed: &Notify) {
         let slot = self.slot;
         loop {
-            let mail = match heard.next::<Order>().await {
+            let mail = match incoming.next::<Order>().await {
                 Ok(Some(Order::StopIn(after))) => Instant::now().checked_add(after).map(|at| Mail::StopAt(slot, at)),
                 Ok(Some(Order::Cancel(outcome))) => Some(Mail::Cancel(slot, outcome)),
                 Ok(Some(Order::CloseItems)) => {

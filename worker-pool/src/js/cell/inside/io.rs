@@ -38,7 +38,7 @@ use crate::js::cell::{bodies, sockets};
 const MAIL_WAITING_MAX: usize = 256;
 
 /// Maximum number of unsent messages of the worker about itself.
-const SAID_WAITING_MAX: usize = 64;
+const REPORTS_WAITING_MAX: usize = 64;
 
 /// Time limit for sending the rest of the log after the pool has closed its connection.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -157,10 +157,10 @@ async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, mut respond:
         inside.line.offers().release(&path);
         drop(respond.send_response(Response::new(()), true));
     } else if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
-        let heard = Messages::new(request.into_body());
+        let incoming = Messages::new(request.into_body());
         // The pool calls only what this side has lent.
         let find = |_, _| -> ParcelFuture { Box::pin(std::future::ready(Err("it is not lent".to_owned()))) };
-        drop(inside.line.answer(number, heard, respond, find).await);
+        drop(inside.line.answer(number, incoming, respond, find).await);
     } else if path == "/control" {
         drop(control(&inside, request.into_body(), respond).await);
     } else {
@@ -170,13 +170,13 @@ async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, mut respond:
 
 /// Starts the worker, and forwards messages between it and the pool.
 async fn control(inside: &Inside, request: h2::RecvStream, mut respond: SendResponse<Bytes>) -> Result<(), Broken> {
-    let mut heard = Messages::new(request);
+    let mut incoming = Messages::new(request);
     let mut to = respond.send_response(Response::new(()), false)?;
-    let Some(ToCell::Boot(boot)) = heard.next::<ToCell>().await? else {
+    let Some(ToCell::Boot(boot)) = incoming.next::<ToCell>().await? else {
         return Err(Broken("a worker is started first".to_owned()));
     };
-    let (said, mut says) = mpsc::channel(SAID_WAITING_MAX);
-    let servers = match start(inside, *boot, said).await {
+    let (reports, mut reported) = mpsc::channel(REPORTS_WAITING_MAX);
+    let servers = match start(inside, *boot, reports).await {
         Ok(servers) => servers,
         Err(message) => {
             let fault = isopod_runtime::handlers::Fault::new(isopod_runtime::handlers::FaultKind::BootFailed, message);
@@ -186,11 +186,11 @@ async fn control(inside: &Inside, request: h2::RecvStream, mut respond: SendResp
     };
     loop {
         tokio::select! {
-            message = says.recv() => match message {
+            message = reported.recv() => match message {
                 Some(message) => write(&mut to, encode(&message)?).await?,
                 None => return Ok(to.send_data(Bytes::new(), true)?),
             },
-            order = heard.next::<ToCell>() => match order? {
+            order = incoming.next::<ToCell>() => match order? {
                 Some(ToCell::TrimMemory) => drop(inside.mail.send(Mail::TrimMemory).await),
                 Some(ToCell::TrimIo) => drop(inside.mail.send(Mail::TrimIo).await),
                 Some(ToCell::Servers(places)) => servers.set(places),
@@ -203,7 +203,7 @@ async fn control(inside: &Inside, request: h2::RecvStream, mut respond: SendResp
 async fn start(
     inside: &Inside,
     boot: Boot,
-    said: mpsc::Sender<FromCell>,
+    reports: mpsc::Sender<FromCell>,
 ) -> Result<isopod_runtime::fetch::OwnServers, String> {
     if boot.build != env!("CARGO_PKG_VERSION") {
         let (own, build) = (env!("CARGO_PKG_VERSION"), boot.build);
@@ -231,7 +231,7 @@ async fn start(
         io_threads: boot.io_threads,
         is_tuned: boot.is_tuned,
         in_sandbox: inside.in_sandbox,
-        said,
+        reports,
     };
     let sent = inside.mail.send(Mail::Boot(Box::new(booting))).await;
     sent.map_err(|_| "the worker's thread has ended".to_owned())?;

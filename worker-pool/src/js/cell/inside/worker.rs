@@ -54,7 +54,7 @@ pub(super) struct Booting {
     /// The worker's own entry points.
     pub(super) loopback: Loopback,
     /// Messages to the pool.
-    pub(super) said: mpsc::Sender<FromCell>,
+    pub(super) reports: mpsc::Sender<FromCell>,
 }
 
 /// Maximum number of turns of an event, each kind at most once.
@@ -84,15 +84,15 @@ pub(super) fn spawn(
         let Some(Mail::Boot(booting)) = first else {
             return;
         };
-        let said = booting.said.clone();
+        let reports = booting.reports.clone();
         let run = || run(*booting, &runtime, mailbox, waiting, driven, template);
         if let Ok(Err(failure)) = catch_unwind(AssertUnwindSafe(run)) {
-            drop(said.blocking_send(FromCell::BootFailed((&fault(failure)).into())));
+            drop(reports.blocking_send(FromCell::BootFailed((&fault(failure)).into())));
         } else {
             // The worker would have reported an orderly end, so the thread has panicked.
             let reason = "the worker's thread panicked".to_owned();
             let outcome = Outcome::WorkerLost;
-            drop(said.blocking_send(FromCell::Condemned { outcome, reason }));
+            drop(reports.blocking_send(FromCell::Condemned { outcome, reason }));
         }
     };
     platform::spawn("isopod-0".to_owned(), Box::new(body)).map(drop)
@@ -130,7 +130,7 @@ fn run(
             deadline: None,
             stop_at: booting.stop_in.and_then(|after| Instant::now().checked_add(after)),
             notice: notice(
-                booting.said.clone(),
+                booting.reports.clone(),
                 Arc::clone(&watched),
                 Arc::clone(&waiting),
                 Arc::clone(&driven),
@@ -139,10 +139,10 @@ fn run(
         let modules = booting.script.modules_loaded();
         let booted = ThreadWorker::boot(&thread, &booting.script, ctx, Some(booting.loopback)).await;
         // The files of a script that cannot start are watched as well.
-        drop(booting.said.send(FromCell::Loaded(urls(&modules))).await);
+        drop(booting.reports.send(FromCell::Loaded(urls(&modules))).await);
         let mut worker = booted.map_err(|BootError(failure)| failure)?;
         let memory_bytes = worker.memory_bytes() as u64;
-        drop(booting.said.send(FromCell::Booted { memory_bytes }).await);
+        drop(booting.reports.send(FromCell::Booted { memory_bytes }).await);
         // The connection comes here after the first turn.
         drop(spawn_local(OnWorker(Arc::clone(&driven))));
         let mut running = Running {
@@ -151,9 +151,9 @@ fn run(
             waiting,
             driven,
             turns: HashMap::new(),
-            said: booting.said,
+            reports: booting.reports,
             watched,
-            modules_told: modules.count(),
+            modules_reported: modules.count(),
             modules,
             is_condemned: false,
         };
@@ -171,20 +171,20 @@ fn run(
 #[derive(Default)]
 struct Watched {
     /// True while the pool waits for the end of a reported turn.
-    is_told: Mutex<bool>,
+    is_reported: Mutex<bool>,
     /// Wakes the worker's thread, in case the turn has ended already.
     waker: AtomicWaker,
 }
 
 impl Watched {
-    fn is_told(&self) -> MutexGuard<'_, bool> {
-        self.is_told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_reported(&self) -> MutexGuard<'_, bool> {
+        self.is_reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Reports the observations of the watchdog to the pool.
 fn notice(
-    said: mpsc::Sender<FromCell>,
+    reports: mpsc::Sender<FromCell>,
     watched: Arc<Watched>,
     waiting: Arc<Waiting>,
     driven: Arc<Driven>,
@@ -195,12 +195,12 @@ fn notice(
             Noticed::LongTurn => FromCell::LongTurn,
             Noticed::Stopping(stop) => FromCell::Stopping(stop.outcome),
         };
-        let mut is_told = watched.is_told();
+        let mut is_reported = watched.is_reported();
         // Full only if the pool does not read, for which it has a deadline.
-        let is_said = said.try_send(message).is_ok();
-        *is_told |= is_said;
-        drop(is_told);
-        if is_said && is_long {
+        let is_sent = reports.try_send(message).is_ok();
+        *is_reported |= is_sent;
+        drop(is_reported);
+        if is_sent && is_long {
             waiting.long_turn();
         }
         // The worker's thread moves it back after the turn.
@@ -219,10 +219,10 @@ struct Running {
     waiting: Arc<Waiting>,
     driven: Arc<Driven>,
     turns: HashMap<SlotId, mpsc::Sender<Report>>,
-    said: mpsc::Sender<FromCell>,
+    reports: mpsc::Sender<FromCell>,
     watched: Arc<Watched>,
     modules: ModulesLoaded,
-    modules_told: usize,
+    modules_reported: usize,
     /// True once the pool knows that the worker is condemned.
     is_condemned: bool,
 }
@@ -242,17 +242,17 @@ impl Running {
             let polled = self.worker.poll(cx);
             self.driven.move_to(Side::Worker);
             {
-                let mut is_told = self.watched.is_told();
-                if *is_told {
-                    *is_told = self.said.try_send(FromCell::Returned).is_err();
-                    if *is_told {
+                let mut is_reported = self.watched.is_reported();
+                if *is_reported {
+                    *is_reported = self.reports.try_send(FromCell::Returned).is_err();
+                    if *is_reported {
                         // There is no room: retried in the next turn.
                         cx.waker().wake_by_ref();
                     }
                 }
             }
             if self.worker.is_condemned() && !std::mem::replace(&mut self.is_condemned, true) {
-                drop(self.said.try_send(FromCell::Condemning));
+                drop(self.reports.try_send(FromCell::Condemning));
                 self.waiting.close();
             }
             match polled {
@@ -267,7 +267,7 @@ impl Running {
                     self.worker.abandon(Failure::new(outcome, &*reason));
                     let open: Vec<_> = self.turns.keys().copied().collect();
                     open.into_iter().for_each(|slot| self.end(slot, outcome));
-                    drop(self.said.try_send(FromCell::Condemned { outcome, reason }));
+                    drop(self.reports.try_send(FromCell::Condemned { outcome, reason }));
                     return Poll::Ready(());
                 }
             }
@@ -311,9 +311,9 @@ impl Running {
         self.report(slot, Report::Ended { outcome, memory_bytes });
         self.turns.remove(&slot);
         let count = self.modules.count();
-        if count != self.modules_told {
-            self.modules_told = count;
-            drop(self.said.try_send(FromCell::Loaded(urls(&self.modules))));
+        if count != self.modules_reported {
+            self.modules_reported = count;
+            drop(self.reports.try_send(FromCell::Loaded(urls(&self.modules))));
         }
     }
 }

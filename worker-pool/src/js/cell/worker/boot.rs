@@ -182,9 +182,9 @@ async fn start(
     let (response, mut control) = requests.clone().send_request(request, false)?;
     let servers = boot.servers.clone();
     say(&mut control, &ToCell::Boot(Box::new(boot)))?;
-    let mut said = Messages::new(response.await?.into_body());
+    let mut incoming = Messages::new(response.await?.into_body());
     loop {
-        match said.next::<FromCell>().await? {
+        match incoming.next::<FromCell>().await? {
             Some(FromCell::Booted { memory_bytes }) => {
                 state
                     .memory_bytes
@@ -200,7 +200,7 @@ async fn start(
         }
     }
     tokio::task::spawn_local(listen(
-        said,
+        incoming,
         Rc::clone(&state),
         (Arc::clone(&cell.life), Arc::clone(&cell.served)),
         ctx.notice.clone(),

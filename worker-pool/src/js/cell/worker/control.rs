@@ -30,7 +30,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
 /// Forwards the observations of a cell until it has ended. The cell's own watchdog terminates its code; if that has no effect for
 /// `lost_grace`, the code cannot be interrupted, and the process is killed.
 pub(super) async fn listen(
-    mut said: Messages,
+    mut incoming: Messages,
     state: Rc<State>,
     (life, served): (Arc<Life>, Arc<Served>),
     notice: WorkerNotice,
@@ -49,7 +49,7 @@ pub(super) async fn listen(
             }
         };
         let message = tokio::select! {
-            message = said.next::<FromCell>() => message,
+            message = incoming.next::<FromCell>() => message,
             outcome = too_late => {
                 // It gets no more events.
                 state.is_condemning.set(true);

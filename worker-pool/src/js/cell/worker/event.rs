@@ -147,17 +147,17 @@ impl Carried {
     }
 
     async fn follow(self) -> Result<End, Broken> {
-        let mut said = Messages::new(self.response.await?.into_body());
+        let mut incoming = Messages::new(self.response.await?.into_body());
         let mut bodies: Vec<oneshot::Receiver<()>> = Vec::new();
         let value_bytes_max = self.line.value_bytes_max();
         let mut is_refused = false;
         let mut is_streaming = false;
         let mut failed = None;
         let outcome = loop {
-            let length = said.announced().await?.unwrap_or(0);
+            let length = incoming.announced().await?.unwrap_or(0);
             // Until it is handed to the caller, or taken apart for one who takes it later.
             let held = self.line.transit().reply(length).await;
-            match said.next::<Report>().await? {
+            match incoming.next::<Report>().await? {
                 Some(Report::Item(item)) => {
                     drop(held);
                     // Not borrowed meanwhile, because the event may fail while its caller is slow.
