@@ -28,7 +28,7 @@ const {
   TypedArrayPrototypeGetBuffer,
   Uint8Array,
 } = primordials;
-const { isAnyArrayBuffer, isPromise } = core;
+const { isAnyArrayBuffer } = core;
 
 const construct = Symbol("construct");
 
@@ -148,18 +148,15 @@ class D1PreparedStatement {
   }
 
   async all() {
-    const set = this.#run(true);
-    return result(isPromise(set) ? await set : set);
+    return result(await this.#run(true));
   }
 
   async run() {
-    const set = this.#run(true);
-    return result(isPromise(set) ? await set : set);
+    return result(await this.#run(true));
   }
 
   async first(column) {
-    const set = this.#run(false);
-    const { columns, rows } = isPromise(set) ? await set : set;
+    const { columns, rows } = await this.#run(false);
     if (rows.length === 0) return null;
     const row = rowObject(columns, rows[0]);
     if (column === undefined) return row;
@@ -170,8 +167,7 @@ class D1PreparedStatement {
   }
 
   async raw(options = undefined) {
-    const set = this.#run(false);
-    const { columns, rows } = isPromise(set) ? await set : set;
+    const { columns, rows } = await this.#run(false);
     const values = ArrayPrototypeMap(rows, (row) => ArrayPrototypeMap(row, shown));
     if (!options?.columnNames) return values;
     const all = [columns];

@@ -13,7 +13,7 @@ const {
   op_isopod_kv_put,
   op_isopod_room_for_memory,
 } = core.ops;
-const { currentEvent, hasEnded, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { currentEvent, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { bytesOfView } = core.loadExtScript("ext:isopod_web/bytes.js");
 const { askForText, COPY, LARGE_BYTES } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
@@ -31,7 +31,6 @@ const {
   MapPrototypeSet,
   NumberIsNaN,
   ObjectPrototypeIsPrototypeOf,
-  Promise,
   PromisePrototypeThen,
   ReflectApply,
   SafeArrayIterator,
@@ -270,7 +269,7 @@ class KvNamespace {
   }
   /** Reads the value of a key, or a `Map` of those of several keys. */
   get(key, options = undefined) {
-    return hasEnded() ? new Promise(() => {}) : get(this.#name, key, options);
+    return unlessEnded(get, undefined, [this.#name, key, options]);
   }
   getWithMetadata(key, options = undefined) {
     return unlessEnded(getWithMetadata, undefined, [this.#name, key, options]);
