@@ -26,7 +26,7 @@ impl Loader {
         }
         let (source, node_env) = (Arc::clone(text), self.node_env.clone());
         let replace = move || node_env::replace(&source, source_type, &node_env);
-        let replaced = self.parsers.run_or_leave_to_v8(url, text, replace)?;
+        let replaced = self.parsers.run_or_leave_to_v8(url, text, source_type, replace)?;
         Ok(replaced.flatten().map(Arc::from))
     }
 
@@ -62,7 +62,7 @@ impl Loader {
                     Ok(transpiled)
                 };
                 self.parsers
-                    .run(&source, work)
+                    .run(&source, dialect.source_type(), work)
                     .map_err(|unparsed| unparsed.of(url, &source))??
             }
         };
@@ -96,7 +96,7 @@ impl Loader {
         let settings = self.settings(url)?;
         let work = move || transpile(&file, &code, (dialect, format), &settings, &node_env);
         self.parsers
-            .run(source, work)
+            .run(source, dialect.source_type(), work)
             .map_err(|unparsed| unparsed.of(url, source))?
     }
 

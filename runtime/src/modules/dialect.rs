@@ -20,7 +20,7 @@ pub fn source_extension(code: &str) -> &'static str {
             parsed.diagnostics.errors().next().is_none()
         };
         // Excessive nesting is reported when the code is loaded.
-        parsers.run(&code, parses).unwrap_or(false)
+        parsers.run(&code, source_type, parses).unwrap_or(false)
     };
     let extensions = [
         ("mjs", SourceType::mjs()),

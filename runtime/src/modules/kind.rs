@@ -1,5 +1,6 @@
 //! Determines a module's type from the import attribute, or else from the extension. Pure.
 
+use oxc::span::SourceType;
 use url::Url;
 
 /// The type of a loaded module.
@@ -43,6 +44,15 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
+    /// The language, for the parser.
+    pub(super) fn source_type(self) -> SourceType {
+        match self {
+            Self::Jsx => SourceType::jsx(),
+            Self::TypeScript => SourceType::ts(),
+            Self::Tsx => SourceType::tsx(),
+        }
+    }
+
     /// The name of the language, in errors.
     pub(super) const fn name(self) -> &'static str {
         match self {

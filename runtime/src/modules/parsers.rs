@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, thread};
 
+use oxc::span::SourceType;
 use url::Url;
 
 use super::error::{ModuleError, display_url};
@@ -24,7 +25,7 @@ const LEFT_ALONE_MAX: usize = 1;
 const LOOK: Duration = Duration::from_millis(5);
 
 /// The stack is determined on the waiting thread for code up to this size.
-const MEASURED_HERE_BYTES_MAX: usize = 1 << 20;
+const MEASURED_HERE_BYTES_MAX: usize = 64 << 10;
 
 /// The reason why code was not processed.
 #[derive(Debug)]
@@ -50,8 +51,8 @@ impl Unparsed {
                 };
             }
             Self::TooDeep => format!(
-                "it is nested deeper than {LEVELS_MAX} levels; split its expressions and statements, or put large data into a \
-                 JSON file"
+                "it is nested deeper than {LEVELS_MAX} levels, or too large for this to be ruled out; split its expressions and \
+                 statements, or put large data into a JSON file"
             ),
             Self::NoStack(error) => format!("no memory for the parser's stack ({error}); give the process more"),
             Self::Panicked => "the parser panicked; split the module, or compile it beforehand".to_owned(),
@@ -74,14 +75,15 @@ impl Parsers {
     pub(super) fn run<T: Send + 'static>(
         &self,
         source: &Arc<str>,
+        language: SourceType,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unparsed> {
         if source.len() <= MEASURED_HERE_BYTES_MAX {
-            let stack = stack_for(source).ok_or(Unparsed::TooDeep)?;
+            let stack = stack_for(source, language.is_jsx()).ok_or(Unparsed::TooDeep)?;
             return self.run_on(stack, work);
         }
         let (code, helpers) = (Arc::clone(source), Helpers::of_this_thread());
-        self.run_on(BASE_BYTES, move || measured(&code, &helpers, work))?
+        self.run_on(BASE_BYTES, move || measured(&code, language, &helpers, work))?
     }
 
     /// Runs `work`, which takes time but recurses over nothing.
@@ -130,9 +132,10 @@ impl Parsers {
         &self,
         file: &Url,
         source: &Arc<str>,
+        language: SourceType,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Option<T>, ModuleError> {
-        match self.run(source, work) {
+        match self.run(source, language, work) {
             Ok(parsed) => Ok(Some(parsed)),
             Err(stopped @ Unparsed::Stopped) => Err(stopped.of(file, source)),
             Err(_) => Ok(None),
@@ -160,8 +163,13 @@ impl Parsers {
 }
 
 /// Determines the stack, and runs the work on another thread that has it.
-fn measured<T: Send>(source: &str, helpers: &Helpers, work: impl FnOnce() -> T + Send) -> Result<T, Unparsed> {
-    let stack = stack_for(source).ok_or(Unparsed::TooDeep)?;
+fn measured<T: Send>(
+    source: &str,
+    language: SourceType,
+    helpers: &Helpers,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, Unparsed> {
+    let stack = stack_for(source, language.is_jsx()).ok_or(Unparsed::TooDeep)?;
     thread::scope(|scope| {
         let parser = builder(stack).spawn_scoped(scope, || {
             let _counted = helpers.count_this_thread();

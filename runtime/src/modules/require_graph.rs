@@ -47,7 +47,7 @@ impl Loader {
             let source = Arc::clone(&code);
             let found = self
                 .parsers
-                .run_or_leave_to_v8(referrer, &code, move || required_names(&source))?;
+                .run_or_leave_to_v8(referrer, &code, SourceType::mjs(), move || required_names(&source))?;
             Ok(found.unwrap_or_default())
         })?;
         let known = self.exported_names(&module);
@@ -79,7 +79,7 @@ impl Loader {
         }
         let source = Arc::clone(code);
         let find = move || calls_require(&source).then(|| scan(&source, SourceType::mjs()));
-        let Some(found) = self.parsers.run_or_leave_to_v8(url, code, find)?.flatten() else {
+        let Some(found) = self.parsers.run_or_leave_to_v8(url, code, SourceType::mjs(), find)?.flatten() else {
             return Ok(module);
         };
         let file = file_of(url);
@@ -293,7 +293,7 @@ impl Loader {
         let source = Arc::clone(&code);
         let found = self
             .parsers
-            .run(&code, move || scan(&source, SourceType::cjs()))
+            .run(&code, SourceType::cjs(), move || scan(&source, SourceType::cjs()))
             .map_err(|unparsed| unparsed.of(file, &code))?;
         let module = CommonJs::new(code, original, source_map, found);
         self.registry.insert(file, module).map(Some)
@@ -306,12 +306,7 @@ impl Loader {
         dialect: Option<Dialect>,
         format: Format,
     ) -> Result<Syntax, ModuleError> {
-        let source_type = match dialect {
-            None => SourceType::mjs(),
-            Some(Dialect::Jsx) => SourceType::jsx(),
-            Some(Dialect::TypeScript) => SourceType::ts(),
-            Some(Dialect::Tsx) => SourceType::tsx(),
-        };
+        let source_type = dialect.map_or_else(SourceType::mjs, Dialect::source_type);
         let is_packaged = match (format, dialect) {
             // The name decides.
             (Format::CommonJs, None) => return Ok(Syntax::CommonJs),
@@ -326,7 +321,7 @@ impl Loader {
         let source = Arc::clone(text);
         let found = self
             .parsers
-            .run_or_leave_to_v8(file, text, move || syntax(&source, source_type, is_packaged))?;
+            .run_or_leave_to_v8(file, text, source_type, move || syntax(&source, source_type, is_packaged))?;
         Ok(found.unwrap_or(Syntax::Module))
     }
 

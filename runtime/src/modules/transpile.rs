@@ -9,7 +9,7 @@ use oxc::codegen::{Codegen, CodegenOptions};
 use oxc::diagnostics::OxcDiagnostic;
 use oxc::parser::Parser;
 use oxc::semantic::{Semantic, SemanticBuilder};
-use oxc::span::{GetSpan, SourceType, Span};
+use oxc::span::{GetSpan, Span};
 use oxc::transformer::{
     CompilerAssumptions, DecoratorOptions, EnvOptions, HelperLoaderOptions, JsxOptions, JsxRuntime as OxcRuntime,
     Module, TransformOptions, Transformer, TypeScriptOptions,
@@ -35,11 +35,7 @@ pub(super) fn transpile(
     node_env: &str,
 ) -> Result<Transpiled, ModuleError> {
     let allocator = Allocator::default();
-    let source_type = match dialect {
-        Dialect::Jsx => SourceType::jsx(),
-        Dialect::TypeScript => SourceType::ts(),
-        Dialect::Tsx => SourceType::tsx(),
-    };
+    let source_type = dialect.source_type();
     let source_type = match format {
         Format::CommonJs => source_type.with_commonjs(true),
         Format::Module | Format::Unmarked => source_type.with_module(true),

@@ -104,6 +104,21 @@ fn code_as_deep_as_the_limit_is_parsed() {
 }
 
 #[test]
+fn code_that_hides_its_depth_is_an_error() {
+    let nested = nested("(", "1", ")", 1_000_000);
+    for code in [
+        format!("const a = `'`; const b = {nested} //'"),
+        format!("// \u{2028} const b = {nested}"),
+        format!("{{}}\n/'/.test(``); const b = {nested} //'"),
+        format!("const b = {} {nested}", "typeof\u{a0}".repeat(200_000)),
+        format!("const b = {}1", "typeof\u{a0}".repeat(200_000)),
+    ] {
+        let loaded = load("a.ts", &code);
+        assert!(matches!(loaded, Err(ModuleError::TooDeep { .. })), "{}", &code[..30]);
+    }
+}
+
+#[test]
 fn large_shallow_modules_are_parsed() {
     let row = "  { id: 1, name: \"one\", tags: [\"a\", \"b\"], at: new Date(0) } as Row,\n";
     let code = format!(
