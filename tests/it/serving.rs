@@ -1,6 +1,7 @@
 //! `isopod serve` as a host: the order of startup and shutdown.
 
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 
 use crate::client::Connection;
 use crate::process::until;
@@ -171,5 +172,37 @@ fn system_events_are_logged_at_level_debug() {
         "threads joined",
     ] {
         assert!(server.log().contains(part), "no {part:?}");
+    }
+}
+
+/// RFC 9110, section 10.1.1: a server that does not need a body answers without asking for it. (Small ones are read before the worker
+/// begins.)
+#[test]
+fn a_client_is_asked_to_continue_when_the_script_reads_the_body() {
+    let project = Project::new(&[(
+        "worker.js",
+        "export default { async fetch(request) {
+            return new Response(request.url.endsWith('/read') ? (await request.text()).length : 'not read');
+        } };",
+    )]);
+    let server = Serving::start(&project.file("worker.js"));
+    let line_of = |socket: &mut BufReader<TcpStream>| {
+        let mut line = String::new();
+        socket.read_line(&mut line).expect("a line");
+        line
+    };
+    for (path, first) in [("/read", "HTTP/1.1 100 Continue\r\n"), ("/", "HTTP/1.1 200 OK\r\n")] {
+        let mut socket = BufReader::new(TcpStream::connect(server.address).expect("a listener that accepts"));
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 200000\r\n\r\n");
+        socket.get_mut().write_all(head.as_bytes()).expect("a server that reads");
+        assert_eq!(line_of(&mut socket), first, "{path}");
+        if path == "/read" {
+            socket.get_mut().write_all(&[b'a'; 200_000]).expect("a server that reads");
+            assert_eq!(line_of(&mut socket), "\r\n");
+            assert_eq!(line_of(&mut socket), "HTTP/1.1 200 OK\r\n");
+            while line_of(&mut socket) != "\r\n" {}
+            let body = socket.fill_buf().expect("a body");
+            assert_eq!(body, b"200000");
+        }
     }
 }

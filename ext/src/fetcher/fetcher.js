@@ -63,6 +63,7 @@ function fetcherOf(name, props = null, apply = undefined, own = undefined) {
     const held = outputGate();
     return held === null ? send(message) : PromisePrototypeThen(held, () => send(message));
   };
+  let propertyOf;
   const target = apply === undefined ? new Fetcher(constructKey) : ObjectSetPrototypeOf(() => {}, Fetcher.prototype);
   const fetcher = new Proxy(target, {
     __proto__: null,
@@ -72,7 +73,8 @@ function fetcherOf(name, props = null, apply = undefined, own = undefined) {
       if (typeof property === "symbol" || property in Fetcher.prototype) return ReflectGet(Fetcher.prototype, property);
       // Otherwise it would be taken for a promise.
       if (property === "then") return undefined;
-      return core.loadExtScript("ext:isopod_rpc/rpc.js").serviceProperty(call, property);
+      propertyOf ??= core.loadExtScript("ext:isopod_rpc/rpc.js").serviceOf(call);
+      return propertyOf(property);
     },
   });
   WeakMapPrototypeSet(senders, fetcher, senderOf(name, props));

@@ -8,8 +8,10 @@ const {
   ArrayPrototypePush,
   Error,
   ObjectDefineProperty,
+  ObjectFreeze,
   ObjectPrototypeIsPrototypeOf,
   ObjectSetPrototypeOf,
+  Promise,
   PromisePrototypeCatch,
   PromisePrototypeFinally,
   PromisePrototypeThen,
@@ -25,11 +27,11 @@ const {
   WeakMapPrototypeGet,
   WeakMapPrototypeSet,
 } = primordials;
-const { currentEvent, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { currentEvent, hasEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { heldOf, keepOpen } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const { errorOf } = core.loadExtScript("ext:isopod_rpc/errors.js");
 const { isObject, nodes, RpcTarget, run } = core.loadExtScript("ext:isopod_rpc/target.js");
-const { limits, read, write } = core.loadExtScript("ext:isopod_rpc/values.js");
+const { areLight, isLight, limits, read, write, writeLight } = core.loadExtScript("ext:isopod_rpc/values.js");
 
 const constructKey = Symbol("construct");
 
@@ -80,12 +82,12 @@ class StubNode {
 /** The node of a promise. Calls on it are made on its result. */
 class PromiseNode {
   type = "RpcPromise";
-  #promise;
+  promise;
   constructor(promise) {
-    this.#promise = promise;
+    this.promise = promise;
   }
   async request(isCall, path, args) {
-    const result = await this.#promise;
+    const result = await this.promise;
     let found;
     try {
       found = run(result, isCall, path, args);
@@ -97,7 +99,7 @@ class PromiseNode {
     return await found;
   }
   dispose() {
-    PromisePrototypeThen(this.#promise, (result) => {
+    PromisePrototypeThen(this.promise, (result) => {
       if (isObject(result)) result[SymbolDispose]?.();
     }, () => {});
   }
@@ -120,7 +122,9 @@ async function exchange(send, isCall, path, args) {
   const depth = (core.getAsyncContext()?.isopodRpcDepth ?? 0) + 1;
   const { 2: depthMax } = limits();
   if (depth > depthMax) throw new Error(`calls between workers are nested deeper than ${depthMax} levels (\`limits.rpc_depth\`)`);
-  const { 0: bytes, 1: parcel, 2: failure } = await send(write([isCall, path, args, depth], targetOf));
+  const request = [isCall, path, args, depth];
+  const message = areLight(path) && areLight(args) ? writeLight(request) : write(request, targetOf);
+  const { 0: bytes, 1: parcel, 2: failure } = await send(message);
   if (failure !== undefined) throw errorOf(failure);
   const stubs = [];
   const { 0: result } = read(bytes, parcel, into(stubs));
@@ -183,80 +187,112 @@ class RpcProperty {
   }
 }
 
-/** A promise's method, called on the promise. */
-const onPromise = (promise) => ({
+/** The methods of a promise: those of the promise that `promiseOfTraps` returns. */
+const onPromise = (promiseOfTraps) => ({
   __proto__: null,
-  then: (onFulfilled, onRejected) => PromisePrototypeThen(promise(), onFulfilled, onRejected),
-  catch: (onRejected) => PromisePrototypeCatch(promise(), onRejected),
-  finally: (onFinally) => PromisePrototypeFinally(promise(), onFinally),
+  then: (traps) => (onFulfilled, onRejected) => PromisePrototypeThen(promiseOfTraps(traps), onFulfilled, onRejected),
+  catch: (traps) => (onRejected) => PromisePrototypeCatch(promiseOfTraps(traps), onRejected),
+  finally: (traps) => (onFinally) => PromisePrototypeFinally(promiseOfTraps(traps), onFinally),
 });
 
-/** The traps of a proxy for a node: `own` are its methods, `Interface` is its class. */
-function proxyOf(Interface, node, path, own) {
-  const { prototype } = Interface;
+const disposing = {
+  __proto__: null,
+  [SymbolDispose]: ({ node }) => () => node.dispose(),
+  [SymbolAsyncDispose]: ({ node }) => async () => node.dispose(),
+};
+
+/** A kind of proxies: all have one target, which nothing can change. `own` makes the methods that are not the node's. */
+function kindOf({ prototype }, own) {
   const target = () => {};
   ObjectSetPrototypeOf(target, prototype);
-  const proxy = new Proxy(target, {
-    __proto__: null,
-    get(_, name) {
-      if (name in own) return own[name];
-      if (typeof name === "symbol" || name in prototype) return ReflectGet(prototype, name);
-      return propertyOf(node, longer(path, name));
-    },
-    has: (_, name) => name in own || name in prototype,
-    set() {
-      throw new TypeError("properties of other workers cannot be set");
-    },
-    defineProperty: () => false,
-    deleteProperty: () => false,
-    setPrototypeOf: () => false,
-    preventExtensions: () => false,
-    getOwnPropertyDescriptor: () => undefined,
-    ownKeys: () => [],
-    apply: (_, _self, args) => promiseOf(unlessEnded(() => node.request(true, path, args), undefined, [])),
-  });
-  return proxy;
+  return { __proto__: null, prototype, own, target };
+}
+
+// Otherwise it would be taken for a promise.
+const STUBS = kindOf(RpcStub, { ...disposing, __proto__: null, then: () => undefined, dup: ({ node }) => () => node.dup() });
+const PROMISES = kindOf(RpcPromise, { ...disposing, ...onPromise(({ node }) => node.promise), __proto__: null });
+const PROPERTIES = kindOf(RpcProperty, onPromise(({ node, path }) => requestOf(node, false, path, [])));
+
+const requestOf = (node, isCall, path, args) => hasEnded() ? new Promise(() => {}) : node.request(isCall, path, args);
+
+/** The traps of a proxy. */
+class Traps {
+  constructor(kind, node, path) {
+    this.kind = kind;
+    this.node = node;
+    this.path = path;
+  }
+  get(_, name) {
+    const { own, prototype } = this.kind;
+    const make = own[name];
+    if (make !== undefined) return make(this);
+    if (typeof name === "symbol" || name in prototype) return ReflectGet(prototype, name);
+    return propertyOf(this.node, longer(this.path, name));
+  }
+  has(_, name) {
+    return name in this.kind.own || name in this.kind.prototype;
+  }
+  set() {
+    throw new TypeError("properties of other workers cannot be set");
+  }
+  defineProperty() {
+    return false;
+  }
+  deleteProperty() {
+    return false;
+  }
+  setPrototypeOf() {
+    return false;
+  }
+  preventExtensions() {
+    return false;
+  }
+  getOwnPropertyDescriptor() {
+    return undefined;
+  }
+  ownKeys() {
+    return [];
+  }
+  apply(_, _self, args) {
+    return promiseOf(requestOf(this.node, true, this.path, args));
+  }
+}
+// Traps that scripts would give to all objects.
+ObjectSetPrototypeOf(Traps.prototype, null);
+
+const ROOT = ObjectFreeze([]);
+
+function proxyOf(kind, node, path) {
+  return new Proxy(kind.target, new Traps(kind, node, path));
 }
 
 /** A stub for the target of this resource. */
 function stubFor(rid, own = undefined) {
   const node = new StubNode(rid, own);
-  const dispose = () => node.dispose();
-  const proxy = proxyOf(RpcStub, node, [], {
-    __proto__: null,
-    // Otherwise it would be taken for a promise.
-    then: undefined,
-    dup: () => node.dup(),
-    [SymbolDispose]: dispose,
-    [SymbolAsyncDispose]: async () => dispose(),
-  });
+  const proxy = proxyOf(STUBS, node, ROOT);
   WeakMapPrototypeSet(nodes, proxy, node);
   return proxy;
 }
 
 function promiseOf(promise) {
   const node = new PromiseNode(promise);
-  const dispose = () => node.dispose();
-  const proxy = proxyOf(RpcPromise, node, [], {
-    ...onPromise(() => promise),
-    __proto__: null,
-    [SymbolDispose]: dispose,
-    [SymbolAsyncDispose]: async () => dispose(),
-  });
+  const proxy = proxyOf(PROMISES, node, ROOT);
   WeakMapPrototypeSet(nodes, proxy, node);
   return proxy;
 }
 
+const propertyNode = ObjectFreeze({ __proto__: null, type: "RpcProperty" });
+
 function propertyOf(node, path) {
-  const own = onPromise(() => unlessEnded(() => node.request(false, path, []), undefined, []));
-  const proxy = proxyOf(RpcProperty, node, path, own);
-  WeakMapPrototypeSet(nodes, proxy, { __proto__: null, type: "RpcProperty" });
+  const proxy = proxyOf(PROPERTIES, node, path);
+  WeakMapPrototypeSet(nodes, proxy, propertyNode);
   return proxy;
 }
 
-/** The properties of a service that `prototype` does not have, whose calls `send` makes. */
-function serviceProperty(send, name) {
-  return propertyOf(new ServiceNode(send), [name]);
+/** The properties of a service, whose calls `send` makes. */
+function serviceOf(send) {
+  const node = new ServiceNode(send);
+  return (name) => propertyOf(node, [name]);
 }
 
 // ---- the side of the callee
@@ -268,6 +304,7 @@ async function respond(held, target, bytes, parcel) {
     const { 0: isCall, 1: path, 2: args, 3: depth } = read(bytes, parcel, into(given));
     core.setAsyncContext({ ...core.getAsyncContext(), __proto__: null, isopodRpcDepth: depth });
     const result = await run(target, isCall, path, args);
+    if (isLight(result)) return writeLight([result, undefined]);
     const kept = held?.isCall ? () => keepOpen(held) : undefined;
     return write([result, disposerOf(result)], targetOf, kept);
   } finally {
@@ -305,5 +342,5 @@ const targetOf = (function targetOf(target, gone = undefined, isOnceMore = false
   };
 });
 
-return { respond, RpcPromise, RpcProperty, RpcStub, RpcTarget, serviceProperty };
+return { respond, RpcPromise, RpcProperty, RpcStub, RpcTarget, serviceOf };
 })();

@@ -4,6 +4,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const {
+  op_isopod_clone_write_plain,
   op_isopod_rpc_adopt,
   op_isopod_rpc_dup,
   op_isopod_rpc_lend,
@@ -270,6 +271,46 @@ class Sink extends RpcTarget {
   }
 }
 
+/** Returns true for a small primitive value, whose copy needs no look at the memory. */
+function isLight(value) {
+  switch (typeof value) {
+    case "boolean":
+    case "number":
+    case "undefined":
+      return true;
+    case "string":
+      return value.length <= 1024;
+    default:
+      return value === null;
+  }
+}
+
+/** The same for the items of a list of our own, which has no getters. */
+function areLight(list) {
+  if (list.length > 16) return false;
+  for (let i = 0; i < list.length; i++) {
+    if (!isLight(list[i])) return false;
+  }
+  return true;
+}
+
+/** Writes a message of light values and lists of such, which has no parts. */
+function writeLight(value) {
+  const bytes = op_isopod_clone_write_plain(value);
+  refuseLarge(bytes);
+  return [bytes, null];
+}
+
+function refuseLarge(bytes) {
+  const length = TypedArrayPrototypeGetByteLength(bytes);
+  const { 1: max } = limits();
+  if (length <= max) return;
+  throw new Error(
+    `Serialized RPC arguments or return values are limited to ${max} bytes (\`limits.message\`), but the size of this ` +
+      `value was: ${length} bytes.`,
+  );
+}
+
 /**
  * Writes a message. `targetOf` creates the function behind a stub of a target; `kept` is called for each part that the other
  * side holds, and returns the function to be called when it is released.
@@ -280,14 +321,7 @@ function write(value, targetOf, kept = undefined) {
   let bytes;
   try {
     bytes = serializeWith(value, (object, kind) => writing.describe(object, kind));
-    const length = TypedArrayPrototypeGetByteLength(bytes);
-    const { 1: max } = limits();
-    if (length > max) {
-      throw new Error(
-        `Serialized RPC arguments or return values are limited to ${max} bytes (\`limits.message\`), but the size of this ` +
-          `value was: ${length} bytes.`,
-      );
-    }
+    refuseLarge(bytes);
   } catch (error) {
     writing.discard();
     throw error;
@@ -340,5 +374,5 @@ function writableFor(stub) {
   });
 }
 
-return { limits, read, write };
+return { areLight, isLight, limits, read, write, writeLight };
 })();

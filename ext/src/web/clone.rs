@@ -302,6 +302,30 @@ pub(super) fn op_isopod_clone_write<'s>(
     Ok(write(scope, value, buffers, writer)?.unwrap_or_default().into())
 }
 
+/// The delegate for values without platform objects.
+struct PlainWriter;
+
+impl v8::ValueSerializerImpl for PlainWriter {
+    fn throw_data_clone_error<'s>(&self, scope: &mut v8::PinScope<'s, '_>, message: v8::Local<'s, v8::String>) {
+        let error = v8::Exception::type_error(scope, message);
+        scope.throw_exception(error);
+    }
+}
+
+/// As [`op_isopod_clone_write`], for a value of which the caller knows that it consists of lists and primitive values.
+#[op2]
+pub(super) fn op_isopod_clone_write_plain<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    value: v8::Local<'s, v8::Value>,
+) -> Result<Uint8Array, JsErrorBox> {
+    let writer = v8::ValueSerializer::new(scope, Box::new(PlainWriter));
+    writer.write_header();
+    match writer.write_value(scope.get_current_context(), value) {
+        Some(true) => Ok(writer.release().into()),
+        _ => Err(cannot_write()),
+    }
+}
+
 /// Deserializes the result of [`op_isopod_clone_write`].
 #[op2(reentrant)]
 pub(super) fn op_isopod_clone_read<'s>(

@@ -127,6 +127,7 @@ deno_core::extension!(
         clone::op_isopod_clone,
         clone::op_isopod_clone_read,
         clone::op_isopod_clone_write,
+        clone::op_isopod_clone_write_plain,
         clone::op_isopod_task,
         kind::op_isopod_kind_of,
         codec::op_isopod_codec_new,

@@ -50,6 +50,20 @@ fn an_event_stays_open_until_its_stubs_are_gone() {
 }
 
 #[test]
+fn small_messages_are_limited() {
+    let limits = Limits::default().quotas(Quotas::default().message_bytes(200));
+    let body = "const told = [];
+        for (const length of [100, 500]) {
+            try { told.push((await env.API.text(length)).length); } catch (error) { told.push(error.message); }
+        }
+        return Response.json(told);";
+    let (_pool, told) = between("text(length) { return 'x'.repeat(length); }", limits, body);
+    assert_eq!(told[0], 100);
+    let message = told[1].as_str().expect("an error");
+    assert!(message.contains("limited to 200 bytes (`limits.message`)"), "{message}");
+}
+
+#[test]
 fn a_stub_calls_the_version_that_created_it() {
     let pool = pool(3);
     deploy(&pool, "api", script("api", &api(COUNTER)));
