@@ -194,10 +194,16 @@ fn a_client_is_asked_to_continue_when_the_script_reads_the_body() {
     for (path, first) in [("/read", "HTTP/1.1 100 Continue\r\n"), ("/", "HTTP/1.1 200 OK\r\n")] {
         let mut socket = BufReader::new(TcpStream::connect(server.address).expect("a listener that accepts"));
         let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 200000\r\n\r\n");
-        socket.get_mut().write_all(head.as_bytes()).expect("a server that reads");
+        socket
+            .get_mut()
+            .write_all(head.as_bytes())
+            .expect("a server that reads");
         assert_eq!(line_of(&mut socket), first, "{path}");
         if path == "/read" {
-            socket.get_mut().write_all(&[b'a'; 200_000]).expect("a server that reads");
+            socket
+                .get_mut()
+                .write_all(&[b'a'; 200_000])
+                .expect("a server that reads");
             assert_eq!(line_of(&mut socket), "\r\n");
             assert_eq!(line_of(&mut socket), "HTTP/1.1 200 OK\r\n");
             while line_of(&mut socket) != "\r\n" {}

@@ -211,7 +211,10 @@ impl Loader {
     fn literals(&self, url: &Url, code: &Arc<str>) -> Result<Vec<String>, ModuleError> {
         let source = Arc::clone(code);
         let find = move || literals::specifiers(&source);
-        Ok(self.parsers.run_or_leave_to_v8(url, code, SourceType::mjs(), find)?.unwrap_or_default())
+        Ok(self
+            .parsers
+            .run_or_leave_to_v8(url, code, SourceType::mjs(), find)?
+            .unwrap_or_default())
     }
 
     /// Returns true if `import()` accepts computed specifiers for text and bytes.

@@ -79,7 +79,11 @@ impl Loader {
         }
         let source = Arc::clone(code);
         let find = move || calls_require(&source).then(|| scan(&source, SourceType::mjs()));
-        let Some(found) = self.parsers.run_or_leave_to_v8(url, code, SourceType::mjs(), find)?.flatten() else {
+        let Some(found) = self
+            .parsers
+            .run_or_leave_to_v8(url, code, SourceType::mjs(), find)?
+            .flatten()
+        else {
             return Ok(module);
         };
         let file = file_of(url);
@@ -319,9 +323,9 @@ impl Loader {
             return Ok(Syntax::Module);
         }
         let source = Arc::clone(text);
-        let found = self
-            .parsers
-            .run_or_leave_to_v8(file, text, source_type, move || syntax(&source, source_type, is_packaged))?;
+        let found = self.parsers.run_or_leave_to_v8(file, text, source_type, move || {
+            syntax(&source, source_type, is_packaged)
+        })?;
         Ok(found.unwrap_or(Syntax::Module))
     }
 

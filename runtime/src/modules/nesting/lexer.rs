@@ -23,7 +23,7 @@ pub(super) enum Token<'a> {
     Mark(u8),
 }
 
-/// Whether the last token can end an operand, so that a slash after it divides.
+/// The answer to: can the last token end an operand, so that a slash after it divides?
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum EndsOperand {
     Yes,
@@ -297,9 +297,7 @@ impl<'a> Lexer<'a> {
         }
         // Of an exponent, not of hexadecimal digits.
         let is_decimal = !matches!(self.bytes.get(start + 1), Some(b'x' | b'X'));
-        if is_decimal
-            && matches!(self.bytes[end - 1], b'e' | b'E')
-            && matches!(self.bytes.get(end), Some(b'+' | b'-'))
+        if is_decimal && matches!(self.bytes[end - 1], b'e' | b'E') && matches!(self.bytes.get(end), Some(b'+' | b'-'))
         {
             end = digits(end + 1);
         }
@@ -361,7 +359,14 @@ impl<'a> Lexer<'a> {
             self.at += 1;
             match byte {
                 // What follows it does not end the expression, unless it ends the line.
-                b'\\' if self.rest().first().is_some_and(|next| matches!(next, b'\\' | b'/' | b'[' | b']')) => self.at += 1,
+                b'\\'
+                    if self
+                        .rest()
+                        .first()
+                        .is_some_and(|next| matches!(next, b'\\' | b'/' | b'[' | b']')) =>
+                {
+                    self.at += 1
+                }
                 b'[' => in_class = true,
                 b']' => in_class = false,
                 b'/' if !in_class => {
