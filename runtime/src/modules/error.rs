@@ -211,6 +211,17 @@ pub enum ModuleError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The values of TypeScript's enums are too large together, or take too long to compute.
+    #[error(
+        "the values of enums in module {file}, which are written where they are used, have more than {limit} bytes together: \
+         make their strings shorter, or constants"
+    )]
+    EnumsTooLarge {
+        /// The module.
+        file: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// The time of the worker's start, or of the event that imports the module, ended while it was parsed.
     #[error(
         "the script's modules were not loaded within the time to start (`limits.boot`): {file} ({bytes} bytes) was being parsed. \

@@ -5,7 +5,7 @@
 //! written), `import_map`, `node_builtins`, `in_memory` and `disk` with `browser` (the location; `jail` and `linked` determine the
 //! accessible folders, `project` their upper end, `refusal` the files in them that are not modules), `sources` (the
 //! bytes), `kind` (the type), `builtin` (the modules
-//! in the snapshot), `commonjs` with `package_type` (`require`, and imports of CommonJS modules), `compile` with `node_env`, `transpile`, `tsconfig` and `accessors`,
+//! in the snapshot), `commonjs` with `package_type` (`require`, and imports of CommonJS modules), `compile` with `node_env`, `transpile`, `tsconfig`, `accessors` and `enums`,
 //! `compiler_memory`, `helpers` and `transpile_cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (back to the
 //! source). All parsing happens on threads of `parsers`, with a stack sized by `nesting`.
 //!
@@ -21,6 +21,8 @@ mod compile;
 mod compiler_memory;
 mod dialect;
 mod disk;
+#[cfg(feature = "typescript")]
+mod enums;
 mod error;
 mod es_module;
 mod files;

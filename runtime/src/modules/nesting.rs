@@ -51,7 +51,8 @@ fn tokens(source: &str) -> usize {
             false => source[at..].chars().next().unwrap_or_default(),
         };
         let was_in_word = std::mem::replace(&mut in_word, is_word(char));
-        count += usize::from(!(in_word && was_in_word) && !is_space(char));
+        let goes_on = in_word && was_in_word;
+        count += usize::from(!goes_on && !is_space(char));
     }
     count
 }

@@ -18,7 +18,8 @@ use url::Url;
 
 use super::accessors;
 use super::code_frame::{code_frame, position};
-use super::error::ModuleError;
+use super::enums;
+use super::error::{ModuleError, display_url};
 use super::helpers;
 use super::kind::{Dialect, Format};
 use super::node_env;
@@ -48,6 +49,12 @@ pub(super) fn transpile(
     let parsed = Parser::new(&allocator, code, source_type).parse();
     refuse(url, source, parsed.diagnostics.errors())?;
     let mut program = parsed.program;
+    if source.contains("enum") && enums::cost(&program) > enums::COST_MAX {
+        return Err(ModuleError::EnumsTooLarge {
+            file: display_url(url),
+            limit: enums::COST_MAX,
+        });
+    }
     accessors::prepare(&mut program, code, &allocator);
 
     let may_have_decorators = settings.decorators == Decorators::Standard && source.contains('@');

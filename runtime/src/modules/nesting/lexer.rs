@@ -197,7 +197,8 @@ impl<'a> Lexer<'a> {
             b',' | b';' => Token::Separator(byte),
             b'<' => {
                 let is_comment = self.rest().starts_with(b"!--");
-                self.is_sure &= !is_comment && !(self.has_tags && last != EndsOperand::Yes);
+                let is_tag = self.has_tags && last != EndsOperand::Yes;
+                self.is_sure &= !is_comment && !is_tag;
                 Token::Less
             }
             // Also the end of type arguments, and of a tag.

@@ -324,6 +324,17 @@ fn a_loader_is_shared_between_threads() {
 }
 
 #[test]
+fn enums_whose_values_are_gigabytes_are_refused() {
+    let members: String = (1..30)
+        .map(|at| format!("a{at} = `${{a{0}}}${{a{0}}}`, ", at - 1))
+        .collect();
+    let code = format!("export enum A {{ a0 = 'xxxxxxxxxx', {members} }}");
+    let project = Project::new(&[("a.ts", &code)]);
+    let refused = project.load("a.ts").unwrap_err();
+    assert!(matches!(refused, ModuleError::EnumsTooLarge { .. }), "{refused}");
+}
+
+#[test]
 fn a_parser_that_was_left_alone_keeps_what_it_compiles() {
     let lines: String = (0..5_000)
         .map(|at| format!("export const a{at}: number = {at} as number;\n"))
