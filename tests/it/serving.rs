@@ -185,7 +185,7 @@ fn a_client_is_asked_to_continue_when_the_script_reads_the_body() {
             return new Response(request.url.endsWith('/read') ? (await request.text()).length : 'not read');
         } };",
     )]);
-    let server = Serving::start(&project.file("worker.js"));
+    let server = Serving::start(project.file("worker.js"));
     let line_of = |socket: &mut BufReader<TcpStream>| {
         let mut line = String::new();
         socket.read_line(&mut line).expect("a line");
