@@ -147,10 +147,11 @@ fn a_loop_of_reads_gives_way() {
         tick();
         const before = Date.now();
         while (ticks < 3 && Date.now() < before + 30_000) await DB.prepare('SELECT 1').first();
-        return ticks;
+        return ticks >= 3;
     ",
     );
-    assert_eq!(got, 3);
+    // Two may be due at once.
+    assert_eq!(got, true);
 }
 
 #[test]
