@@ -257,12 +257,12 @@ function whenReady(socket, act) {
 }
 
 function write(socket, bytes, callback) {
+  const state = stateOf(socket);
+  state.bytesWritten += bytes.length;
   whenReady(socket, (error) => {
     if (error) return callback(error);
-    const state = stateOf(socket);
     const { link } = state;
     touch(socket, state);
-    state.bytesWritten += bytes.length;
     PromisePrototypeThen(link.write(bytes), () => {
       touch(socket, state);
       callback();
@@ -400,7 +400,12 @@ ObjectDefineProperties(Socket.prototype, {
     return stateOf(this).bytesRead;
   }),
   bytesWritten: getter(function () {
-    return stateOf(this).bytesWritten + this.writableLength;
+    let bytes = stateOf(this).bytesWritten;
+    // Without the chunks that are being written.
+    for (const { chunk, encoding } of new SafeArrayIterator(this._writableState.getBuffer())) {
+      bytes += typeof chunk === "string" ? Buffer.byteLength(chunk, encoding) : chunk.length;
+    }
+    return bytes;
   }),
   localAddress: getter(function () {
     return parts(stateOf(this).local).address;

@@ -23,11 +23,13 @@ pub(super) enum Token<'a> {
     Mark(u8),
 }
 
-/// The answer to: can the last token end an operand, so that a slash after it divides?
+/// The meaning of a slash after the last token.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum EndsOperand {
-    Yes,
-    No,
+enum Slash {
+    /// It divides what ends with the token.
+    Divides,
+    /// It begins a regular expression.
+    Begins,
     /// A parser would know.
     Unknown,
 }
@@ -103,7 +105,7 @@ pub(super) struct Lexer<'a> {
     open: Vec<Bracket>,
     /// A line has begun since the last token.
     line_is_new: bool,
-    last: EndsOperand,
+    slash: Slash,
     /// The last token is a dot before a name, or the `#` of one.
     names: bool,
     /// The last token is `for`, `if`, `while` or `with`, or the `await` of `for await`.
@@ -122,12 +124,12 @@ impl<'a> Lexer<'a> {
             is_sure: true,
             open: Vec::new(),
             line_is_new: true,
-            last: EndsOperand::No,
+            slash: Slash::Begins,
             names: false,
             is_head: false,
             is_substituted: false,
         };
-        if source.starts_with("#!") {
+        if source.trim_start_matches('\u{feff}').starts_with("#!") {
             lexer.skip_line();
         }
         lexer
@@ -148,7 +150,7 @@ impl<'a> Lexer<'a> {
         let is_first = std::mem::take(&mut self.line_is_new);
         let (names, is_head) = (std::mem::take(&mut self.names), std::mem::take(&mut self.is_head));
         let next = self.bytes.get(self.at + 1).copied().unwrap_or_default();
-        let last = std::mem::replace(&mut self.last, EndsOperand::No);
+        let slash = std::mem::replace(&mut self.slash, Slash::Begins);
         let start = self.at;
         self.at += 1;
         let token = match byte {
@@ -164,7 +166,7 @@ impl<'a> Lexer<'a> {
             }
             _ if !byte.is_ascii() || is_word(char::from(byte)) => self.word(start, names, is_head),
             b'"' | b'\'' => {
-                self.last = EndsOperand::Yes;
+                self.slash = Slash::Divides;
                 self.text(byte);
                 Token::Text
             }
@@ -173,10 +175,11 @@ impl<'a> Lexer<'a> {
                 Token::Template
             }
             b'/' => {
-                match last {
-                    EndsOperand::No => self.regular_expression(),
-                    EndsOperand::Yes => {}
-                    EndsOperand::Unknown => self.is_sure = false,
+                match slash {
+                    Slash::Begins => self.regular_expression(),
+                    Slash::Divides if !is_first => {}
+                    // At the beginning of a line, it may follow the end of a statement without a semicolon.
+                    Slash::Divides | Slash::Unknown => self.is_sure = false,
                 }
                 Token::Mark(byte)
             }
@@ -197,13 +200,13 @@ impl<'a> Lexer<'a> {
             b',' | b';' => Token::Separator(byte),
             b'<' => {
                 let is_comment = self.rest().starts_with(b"!--");
-                let is_tag = self.has_tags && last != EndsOperand::Yes;
+                let is_tag = self.has_tags && slash != Slash::Divides;
                 self.is_sure &= !is_comment && !is_tag;
                 Token::Less
             }
             // Also the end of type arguments, and of a tag.
             b'>' => {
-                self.last = EndsOperand::Unknown;
+                self.slash = Slash::Unknown;
                 Token::Mark(byte)
             }
             b'=' if next == b'>' => {
@@ -215,13 +218,13 @@ impl<'a> Lexer<'a> {
                 // A comment in scripts, after whose beginning anything follows.
                 self.is_sure &= !(is_first && byte == b'-' && self.rest().first() == Some(&b'>'));
                 if !is_first {
-                    self.last = last;
+                    self.slash = slash;
                 }
                 Token::Mark(byte)
             }
             // The assertion of TypeScript, after an operand.
             b'!' if next != b'=' && !is_first => {
-                self.last = last;
+                self.slash = slash;
                 Token::Mark(byte)
             }
             _ => Token::Mark(byte),
@@ -277,11 +280,11 @@ impl<'a> Lexer<'a> {
         let end = self.source[start..].find(|char| !is_word(char));
         self.at = end.map_or(self.bytes.len(), |length| start + length);
         let word = &self.bytes[start..self.at];
-        self.last = match is_name {
-            true => EndsOperand::Yes,
-            false if BEFORE_OPERANDS.contains(&word) => EndsOperand::No,
-            false if BEFORE_OPERANDS_AT_TIMES.contains(&word) => EndsOperand::Unknown,
-            false => EndsOperand::Yes,
+        self.slash = match is_name {
+            true => Slash::Divides,
+            false if BEFORE_OPERANDS.contains(&word) => Slash::Begins,
+            false if BEFORE_OPERANDS_AT_TIMES.contains(&word) => Slash::Unknown,
+            false => Slash::Divides,
         };
         self.is_head = !is_name && (HEADS.contains(&word) || (after_head && word == b"await"));
         Token::Word(word)
@@ -303,7 +306,7 @@ impl<'a> Lexer<'a> {
             end = digits(end + 1);
         }
         self.at = end;
-        self.last = EndsOperand::Yes;
+        self.slash = Slash::Divides;
         Token::Word(&self.bytes[start..end])
     }
 
@@ -335,14 +338,14 @@ impl<'a> Lexer<'a> {
             match self.bytes[self.at - 1] {
                 b'\\' => self.skip_char(),
                 b'`' => {
-                    self.last = EndsOperand::Yes;
+                    self.slash = Slash::Divides;
                     return;
                 }
                 _ if self.rest().first() == Some(&b'{') => {
                     self.at += 1;
                     self.open.push(Bracket::Substitution);
                     self.is_substituted = true;
-                    self.last = EndsOperand::No;
+                    self.slash = Slash::Begins;
                     return;
                 }
                 _ => {}
@@ -360,14 +363,7 @@ impl<'a> Lexer<'a> {
             self.at += 1;
             match byte {
                 // What follows it does not end the expression, unless it ends the line.
-                b'\\'
-                    if self
-                        .rest()
-                        .first()
-                        .is_some_and(|next| matches!(next, b'\\' | b'/' | b'[' | b']')) =>
-                {
-                    self.at += 1
-                }
+                b'\\' if matches!(self.rest(), [b'\\' | b'/' | b'[' | b']', ..]) => self.at += 1,
                 b'[' => in_class = true,
                 b']' => in_class = false,
                 b'/' if !in_class => {
@@ -389,14 +385,14 @@ impl<'a> Lexer<'a> {
             // Text between tags, or no code.
             _ => self.is_sure = false,
         }
-        self.last = match closed {
-            Some(Bracket::Round | Bracket::Square) => EndsOperand::Yes,
-            Some(Bracket::Head) => EndsOperand::No,
+        self.slash = match closed {
+            Some(Bracket::Round | Bracket::Square) => Slash::Divides,
+            Some(Bracket::Head) => Slash::Begins,
             // A block or an object.
-            Some(Bracket::Curly) | None => EndsOperand::Unknown,
+            Some(Bracket::Curly) | None => Slash::Unknown,
             Some(Bracket::Substitution) => {
                 self.template();
-                self.last
+                self.slash
             }
         };
     }

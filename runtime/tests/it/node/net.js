@@ -34,6 +34,21 @@ export const clients = (echo, closed, silent) =>
       socket.destroy();
       return JSON.stringify(is) === JSON.stringify(["127.0.0.1", echo, "IPv4", "127.0.0.1", true, 18, 18]) || JSON.stringify(is);
     },
+    "bytes are counted once, from when they are written": async () => {
+      const socket = connect({ port: echo, host: "127.0.0.1" });
+      const counts = [socket.bytesWritten];
+      const count = () => counts.push(socket.bytesWritten);
+      for (const text of ["\u00e9", "ab", "c"]) {
+        socket.write(text);
+        count();
+      }
+      await once(socket, "connect");
+      count();
+      await new Promise((done) => socket.write("de", done));
+      count();
+      socket.destroy();
+      return JSON.stringify(counts) === "[0,2,4,5,5,7]" || JSON.stringify(counts);
+    },
     "large data both ways": async () => {
       const socket = createConnection(echo, "localhost");
       const sent = Buffer.alloc(3_000_000, "0123456789abcdef");
