@@ -11,7 +11,6 @@ const {
   ObjectFreeze,
   ObjectPrototypeIsPrototypeOf,
   ObjectSetPrototypeOf,
-  Promise,
   PromisePrototypeCatch,
   PromisePrototypeFinally,
   PromisePrototypeThen,
@@ -27,7 +26,7 @@ const {
   WeakMapPrototypeGet,
   WeakMapPrototypeSet,
 } = primordials;
-const { currentEvent, hasEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { currentEvent, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { heldOf, keepOpen } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const { errorOf } = core.loadExtScript("ext:isopod_rpc/errors.js");
 const { isObject, nodes, RpcTarget, run } = core.loadExtScript("ext:isopod_rpc/target.js");
@@ -208,12 +207,12 @@ function kindOf({ prototype }, own) {
   return { __proto__: null, prototype, own, target };
 }
 
-// Otherwise it would be taken for a promise.
+// Without a `then`, or a stub would be taken for a promise.
 const STUBS = kindOf(RpcStub, { ...disposing, __proto__: null, then: () => undefined, dup: ({ node }) => () => node.dup() });
 const PROMISES = kindOf(RpcPromise, { ...disposing, ...onPromise(({ node }) => node.promise), __proto__: null });
 const PROPERTIES = kindOf(RpcProperty, onPromise(({ node, path }) => requestOf(node, false, path, [])));
 
-const requestOf = (node, isCall, path, args) => hasEnded() ? new Promise(() => {}) : node.request(isCall, path, args);
+const requestOf = (node, isCall, path, args) => unlessEnded(node.request, node, [isCall, path, args]);
 
 /** The traps of a proxy. */
 class Traps {
@@ -262,32 +261,21 @@ ObjectSetPrototypeOf(Traps.prototype, null);
 
 const ROOT = ObjectFreeze([]);
 
-function proxyOf(kind, node, path) {
-  return new Proxy(kind.target, new Traps(kind, node, path));
+/** A proxy for what is at a path of a node. `known` is the node by which a message describes it. */
+function proxyOf(kind, node, path = ROOT, known = node) {
+  const proxy = new Proxy(kind.target, new Traps(kind, node, path));
+  WeakMapPrototypeSet(nodes, proxy, known);
+  return proxy;
 }
 
 /** A stub for the target of this resource. */
-function stubFor(rid, own = undefined) {
-  const node = new StubNode(rid, own);
-  const proxy = proxyOf(STUBS, node, ROOT);
-  WeakMapPrototypeSet(nodes, proxy, node);
-  return proxy;
-}
+const stubFor = (rid, own = undefined) => proxyOf(STUBS, new StubNode(rid, own));
 
-function promiseOf(promise) {
-  const node = new PromiseNode(promise);
-  const proxy = proxyOf(PROMISES, node, ROOT);
-  WeakMapPrototypeSet(nodes, proxy, node);
-  return proxy;
-}
+const promiseOf = (promise) => proxyOf(PROMISES, new PromiseNode(promise));
 
 const propertyNode = ObjectFreeze({ __proto__: null, type: "RpcProperty" });
 
-function propertyOf(node, path) {
-  const proxy = proxyOf(PROPERTIES, node, path);
-  WeakMapPrototypeSet(nodes, proxy, propertyNode);
-  return proxy;
-}
+const propertyOf = (node, path) => proxyOf(PROPERTIES, node, path, propertyNode);
 
 /** The properties of a service, whose calls `send` makes. */
 function serviceOf(send) {

@@ -25,7 +25,7 @@ struct Writer<'a> {
     kinds: v8::Local<'a, v8::Map>,
     /// `Object.prototype`, the prototype of most objects.
     plain: v8::Local<'a, v8::Value>,
-    /// boolean`: whether the object really is of that interface. => `(object, kind) => boolean`: true if the object really is of that interface. => boolean`: whether the object really is of that interface.
+    /// `(object, kind) => boolean`: true if the object really is of that interface.
     is_platform: v8::Local<'a, v8::Function>,
     /// `(object) => index | data`: the index of the object's copy in `copies`, or its description.
     describe: v8::Local<'a, v8::Function>,

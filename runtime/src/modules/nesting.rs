@@ -18,7 +18,7 @@ pub(super) const LEVELS_MAX: usize = 5_000;
 const LEVEL_BYTES: usize = 16 << 10;
 /// Stack in addition to that of levels.
 pub(super) const BASE_BYTES: usize = 1 << 20;
-/// Maximum stack size: far more than `LEVELS_MAX` levels need, because [`estimate`] is one.
+/// Maximum stack size: far more than `LEVELS_MAX` levels need, because their number is an [`estimate`].
 const STACK_BYTES_MAX: usize = 1 << 30;
 
 /// The most tokens for which [`STACK_BYTES_MAX`] suffices however they nest.

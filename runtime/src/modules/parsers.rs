@@ -24,7 +24,8 @@ const LEFT_ALONE_MAX: usize = 1;
 /// Time between two looks at the limits.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The stack is determined on the waiting thread for code up to this size.
+/// The stack is determined on the waiting thread for code up to this size. For more, that takes longer than a [`LOOK`] at the limits in a
+/// development build.
 const MEASURED_HERE_BYTES_MAX: usize = 64 << 10;
 
 /// The reason why code was not processed.
