@@ -179,19 +179,44 @@ fn system_events_are_logged_at_level_debug() {
 /// begins.)
 #[test]
 fn a_client_is_asked_to_continue_when_the_script_reads_the_body() {
-    let project = Project::new(&[(
-        "worker.js",
-        "export default { async fetch(request) {
-            return new Response(request.url.endsWith('/read') ? (await request.text()).length : 'not read');
-        } };",
-    )]);
-    let server = Serving::start(project.file("worker.js"));
+    let project = Project::new(&[
+        (
+            "worker.js",
+            "export default { async fetch(request, env) {
+                const { pathname } = new URL(request.url);
+                if (pathname.startsWith('/service')) return env.SERVICE.fetch(request);
+                return new Response(pathname.endsWith('/read') ? (await request.text()).length : 'not read');
+            } };",
+        ),
+        (
+            "isopod.toml",
+            "routes = [{ path = '/*', worker = 'main' }]
+            [workers.main]
+            main = 'worker.js'
+            services = [{ binding = 'SERVICE', service = 'service' }]
+            [workers.service]
+            main = 'service.js'",
+        ),
+        (
+            "service.js",
+            "export default { async fetch(request) {
+                return new Response(request.url.endsWith('/read') ? (await request.text()).length : 'not read');
+            } };",
+        ),
+    ]);
+    let server = Serving::start(project.file("isopod.toml"));
     let line_of = |socket: &mut BufReader<TcpStream>| {
         let mut line = String::new();
         socket.read_line(&mut line).expect("a line");
         line
     };
-    for (path, first) in [("/read", "HTTP/1.1 100 Continue\r\n"), ("/", "HTTP/1.1 200 OK\r\n")] {
+    let (asked, answered) = ("HTTP/1.1 100 Continue\r\n", "HTTP/1.1 200 OK\r\n");
+    for (path, first) in [
+        ("/read", asked),
+        ("/", answered),
+        ("/service/read", asked),
+        ("/service", answered),
+    ] {
         let mut socket = BufReader::new(TcpStream::connect(server.address).expect("a listener that accepts"));
         let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 200000\r\n\r\n");
         socket
@@ -199,13 +224,13 @@ fn a_client_is_asked_to_continue_when_the_script_reads_the_body() {
             .write_all(head.as_bytes())
             .expect("a server that reads");
         assert_eq!(line_of(&mut socket), first, "{path}");
-        if path == "/read" {
+        if first == asked {
             socket
                 .get_mut()
                 .write_all(&[b'a'; 200_000])
                 .expect("a server that reads");
             assert_eq!(line_of(&mut socket), "\r\n");
-            assert_eq!(line_of(&mut socket), "HTTP/1.1 200 OK\r\n");
+            assert_eq!(line_of(&mut socket), answered);
             while line_of(&mut socket) != "\r\n" {}
             let body = socket.fill_buf().expect("a body");
             assert_eq!(body, b"200000");

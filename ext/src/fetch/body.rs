@@ -112,22 +112,67 @@ pub(super) async fn forward(mut body: ByteStream, sender: mpsc::Sender<Chunk>) {
     }
 }
 
-/// Moves a request body from its resource into its channel, on the event loop. Ends with the request.
-pub(super) async fn pump(resource: Rc<dyn Resource>, sender: mpsc::Sender<Chunk>) {
+/// The writing end of a request body.
+pub(super) struct Pump {
+    resource: Rc<dyn Resource>,
+    sender: mpsc::Sender<Chunk>,
+    wanted: oneshot::Receiver<()>,
+}
+
+/// The reading end of a request body, which is read from its source only once it is wanted: a client may have to be asked for it.
+pub(super) struct Pumped {
+    chunks: mpsc::Receiver<Chunk>,
+    wanted: oneshot::Sender<()>,
+}
+
+impl Pump {
+    /// Creates both ends of a body with at most this number of waiting chunks.
+    pub(super) fn new(resource: Rc<dyn Resource>, chunks_max: usize) -> (Self, Pumped) {
+        let (sender, chunks) = mpsc::channel(chunks_max);
+        let (begin, wanted) = oneshot::channel();
+        let pump = Self {
+            resource,
+            sender,
+            wanted,
+        };
+        (pump, Pumped { chunks, wanted: begin })
+    }
+
+    /// Moves the body from its resource into its channel, on the event loop. Ends with the request.
+    pub(super) async fn run(self) {
+        // An error: the reader is gone.
+        if self.wanted.await.is_ok() {
+            pump(&self.resource, &self.sender).await;
+        }
+        self.resource.close();
+    }
+}
+
+impl Pumped {
+    pub(super) fn into_stream(self) -> impl Stream<Item = Chunk> + Send + 'static {
+        let begun = async {
+            // Fails if the writer is gone, which the first chunk reports.
+            let _ = self.wanted.send(());
+            outgoing(self.chunks)
+        };
+        futures::stream::once(begun).flatten()
+    }
+}
+
+async fn pump(resource: &Rc<dyn Resource>, sender: &mpsc::Sender<Chunk>) {
     loop {
         let chunk = tokio::select! {
             read = resource.clone().read(READ_BYTES) => match read {
                 Ok(view) => Ok(Bytes::from(view.to_vec())),
                 Err(error) => Err(io::Error::other(error.to_string())),
             },
-            () = sender.closed() => break,
+            () = sender.closed() => return,
         };
         let last = chunk.as_ref().map_or(true, Bytes::is_empty);
         if sender.send(chunk).await.is_err() || last {
-            break;
+            return;
         }
     }
-    resource.close();
 }
 
 /// Returns the request body for the HTTP client.

@@ -94,7 +94,7 @@ impl DirectRequest {
                 keep_encoded(state, rid, &Codings::of(&headers).layers());
                 let resource = state.resource_table.take_any(rid)?;
                 let length = exact_size(&*resource);
-                let (outgoing, body) = Outgoing::new(resource);
+                let (outgoing, body) = Outgoing::on_demand(resource);
                 end_with_event(state, event, outgoing.tail())?;
                 (body, length, Some(outgoing))
             }

@@ -40,9 +40,8 @@ use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, RANGE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use tokio::sync::mpsc;
 
-use self::body::{ResponseBody, pump};
+use self::body::{Pump, ResponseBody};
 use self::service::{Incoming, Opening, Outgoing, OutgoingBody, Payer};
 use crate::coding::{Coding, Codings, offered};
 use crate::context::{cpu_of, current_event, end_with_event, is_open};
@@ -91,7 +90,7 @@ enum Pending {
         service: Rc<FetchService>,
         request: Outgoing,
         /// The source of a streamed body, and the channel it is moved to.
-        source: Option<(Rc<dyn Resource>, mpsc::Sender<body::Chunk>)>,
+        source: Option<Pump>,
         /// The WebSocket that it opens.
         socket: Option<Box<Socket>>,
         /// The event whose code makes the request; 0 for none.
@@ -231,9 +230,9 @@ async fn op_isopod_fetch_send(
                 cancel,
             } => {
                 let url = String::from(request.url.clone());
-                if let Some((resource, sender)) = source {
+                if let Some(pump) = source {
                     // Not awaited, because a body may be sent while the response is read. The task ends with the event loop.
-                    drop(deno_core::unsync::spawn(pump(resource, sender)));
+                    drop(deno_core::unsync::spawn(pump.run()));
                 }
                 let usage = Usage::of(&state.borrow());
                 let _slot = usage.begin_op()?;
@@ -303,8 +302,6 @@ fn service(state: &mut OpState) -> Result<Rc<FetchService>, FetchError> {
     Ok(service)
 }
 
-type BodySource = Option<(Rc<dyn Resource>, mpsc::Sender<body::Chunk>)>;
-
 /// Returns the body to send, its length if known, and its source if it is streamed.
 fn request_body(
     state: &mut OpState,
@@ -314,7 +311,7 @@ fn request_body(
     resource: Option<ResourceId>,
     method: &Method,
     layers: &[Coding],
-) -> Result<(OutgoingBody, Option<u64>, BodySource), FetchError> {
+) -> Result<(OutgoingBody, Option<u64>, Option<Pump>), FetchError> {
     match (has_body, data, resource) {
         (true, Some(data), _) => {
             let bytes = Bytes::from(data.0);
@@ -326,8 +323,8 @@ fn request_body(
             keep_encoded(state, rid, layers);
             let resource = state.resource_table.take_any(rid)?;
             let length = exact_size(&*resource);
-            let (sender, chunks) = mpsc::channel(service.chunks_buffered());
-            Ok((OutgoingBody::Stream(chunks), length, Some((resource, sender))))
+            let (pump, pumped) = Pump::new(resource, service.chunks_buffered());
+            Ok((OutgoingBody::Stream(pumped), length, Some(pump)))
         }
         _ => {
             // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, join};
@@ -39,8 +40,12 @@ pub(crate) fn piped() -> (Writer, Body) {
 
 /// Returns a body of the chunks of a channel.
 pub(crate) fn sent(chunks: mpsc::Receiver<Chunk>) -> Body {
-    use futures::StreamExt as _;
-    Body::new(StreamBody::new(outgoing(chunks).map(|chunk| chunk.map(Frame::data))))
+    streamed(outgoing(chunks))
+}
+
+/// Returns a body of these chunks.
+pub(super) fn streamed(chunks: impl Stream<Item = Chunk> + Send + 'static) -> Body {
+    Body::new(StreamBody::new(chunks.map(|chunk| chunk.map(Frame::data))))
 }
 
 /// Writer of the chunks of a stream. Shutting it down ends the stream; dropping it before cuts the stream off.

@@ -18,7 +18,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::body::{Chunk, Chunks, Encoded, Form, IncomingBody, chunks_of, cut_off, forward, outgoing};
+use super::body::{Chunk, Chunks, Encoded, Form, IncomingBody, Pumped, chunks_of, cut_off, forward};
 use super::client::{self, ClientKey};
 use super::config::{FetchConfig, FetchLimits};
 use super::guard::Refused;
@@ -54,7 +54,7 @@ pub(super) enum OutgoingBody {
     Empty,
     Full(Bytes),
     /// Chunks from the event loop.
-    Stream(mpsc::Receiver<Chunk>),
+    Stream(Pumped),
     /// A stream from another process.
     Pulled(Box<Body>),
 }
@@ -385,7 +385,7 @@ async fn send_once_or_twice(client: &reqwest::Client, request: Outgoing) -> reqw
     *prepared.body_mut() = match body {
         OutgoingBody::Empty => None,
         OutgoingBody::Full(bytes) => Some(bytes.into()),
-        OutgoingBody::Stream(chunks) => Some(reqwest::Body::wrap_stream(outgoing(chunks))),
+        OutgoingBody::Stream(pumped) => Some(reqwest::Body::wrap_stream(pumped.into_stream())),
         OutgoingBody::Pulled(body) => Some(reqwest::Body::wrap_stream(chunks_of(*body))),
     };
     let again = if idempotent { prepared.try_clone() } else { None };

@@ -15,7 +15,7 @@ use deno_core::error::ResourceError;
 use deno_core::{CancelFuture, OpState, Resource, ResourceId};
 use deno_error::JsErrorBox;
 use http_body::{Frame, SizeHint};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::events;
 use crate::event::CpuExceeded;
@@ -65,28 +65,47 @@ pub(crate) struct Outgoing {
     /// Its length in bytes, if known.
     length: Option<u64>,
     tail: Rc<Tail>,
+    /// Resolves when the reader begins, if nothing is to be read from the stream before.
+    wanted: Option<oneshot::Receiver<()>>,
 }
 
 impl Outgoing {
-    /// Creates a stream, and the body for its reader.
+    /// Creates a stream, and the body for its reader. It is read ahead of its reader.
     pub(crate) fn new(resource: Rc<dyn Resource>) -> (Self, Body) {
+        let (outgoing, chunks) = Self::with(resource);
+        (outgoing, Body::new(chunks))
+    }
+
+    /// Creates a stream from which nothing is read before its reader begins, so that a client is not asked for a request's body that
+    /// nobody reads.
+    pub(crate) fn on_demand(resource: Rc<dyn Resource>) -> (Self, Body) {
+        let (mut outgoing, mut chunks) = Self::with(resource);
+        let (begin, wanted) = oneshot::channel();
+        chunks.begin = Some(begin);
+        outgoing.wanted = Some(wanted);
+        (outgoing, Body::new(chunks))
+    }
+
+    fn with(resource: Rc<dyn Resource>) -> (Self, Chunks) {
         let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
         let (least, most) = resource.size_hint();
         let length = most.filter(|most| *most == least);
         let tail = Rc::new(Tail::default());
-        let body = Body::new(Chunks {
+        let chunks = Chunks {
             receiver,
             remaining: length,
             cut: tail.cut.clone(),
             ended: false,
-        });
+            begin: None,
+        };
         let outgoing = Self {
             resource,
             sender,
             length,
             tail,
+            wanted: None,
         };
-        (outgoing, body)
+        (outgoing, chunks)
     }
 
     pub(crate) fn tail(&self) -> &Rc<Tail> {
@@ -103,9 +122,18 @@ impl Outgoing {
     }
 
     /// Moves the stream to its reader. `Ok(false)`: the reader left.
-    pub(crate) async fn pump(self, ledger: &MemoryLedger, idle: Duration) -> Result<bool, Fault> {
+    pub(crate) async fn pump(mut self, ledger: &MemoryLedger, idle: Duration) -> Result<bool, Fault> {
         let ended = self.tail.ended.clone();
-        let moved = self.moves(ledger, idle).or_cancel(ended).await;
+        let wanted = self.wanted.take();
+        let moves = async {
+            if let Some(wanted) = wanted
+                && wanted.await.is_err()
+            {
+                return Ok(false);
+            }
+            self.moves(ledger, idle).await
+        };
+        let moved = moves.or_cancel(ended).await;
         let moved = moved.unwrap_or_else(|_| Err(Fault::new(FaultKind::Canceled, "the event ended before its stream")));
         if let Err(fault) = &moved {
             self.tail.fail(fault.clone());
@@ -198,6 +226,8 @@ struct Chunks {
     remaining: Option<u64>,
     cut: Arc<OnceLock<Fault>>,
     ended: bool,
+    /// Tells the script's side that the reader begins, once.
+    begin: Option<oneshot::Sender<()>>,
 }
 
 impl Chunks {
@@ -217,6 +247,10 @@ impl http_body::Body for Chunks {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(begin) = self.begin.take() {
+            // A side that is gone closes the channel.
+            let _ = begin.send(());
+        }
         self.receiver.poll_recv(cx).map(|piece| match piece {
             Some(Piece::Chunk(chunk)) => {
                 if let Some(remaining) = &mut self.remaining {
@@ -256,6 +290,7 @@ mod tests {
             remaining: length,
             cut: cut.clone(),
             ended: false,
+            begin: None,
         };
         (sender, cut, chunks)
     }

@@ -15,7 +15,7 @@ use crate::fetch::body::{Chunks, IncomingBody, chunks_of};
 use crate::fetch::elsewhere::{
     NetworkCall, NetworkReply, RemoteBody, RemoteRequest, ask, headers as headers_of, written,
 };
-use crate::fetch::pipe::{Writer, piped, sent};
+use crate::fetch::pipe::{Writer, piped, streamed};
 use crate::fetch::send_error::SendError;
 use crate::websocket::ClientOpening;
 
@@ -108,7 +108,7 @@ fn elsewhere(request: Outgoing) -> (RemoteRequest, Option<Body>, Option<Socket>)
             None
         }
         OutgoingBody::Full(bytes) => Some(Body::from(bytes)),
-        OutgoingBody::Stream(chunks) => Some(sent(chunks)),
+        OutgoingBody::Stream(pumped) => Some(streamed(pumped.into_stream())),
         OutgoingBody::Pulled(body) => Some(*body),
     };
     if stream.is_some() {

@@ -1,5 +1,6 @@
 //! Bodies between a pool and its cells. The owner's side offers a body, and the reader's side requests it: the body is the
-//! response. Flow control is that of HTTP/2, and a reader that leaves resets the stream.
+//! response. Flow control is that of HTTP/2, and a reader that leaves resets the stream, or refuses a body that it has not
+//! requested.
 
 use std::fmt::{self, Write as _};
 use std::future::{Future as _, poll_fn};
@@ -7,16 +8,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::client::{ResponseFuture, SendRequest};
+use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::{Body as HttpBody, Frame as BodyFrame, SizeHint};
 use isopod_runtime::handlers::{Body, BodyError};
 use isopod_runtime::remote::Held;
 use isopod_runtime::written::{Frame, WrittenCut};
 use tokio::sync::oneshot;
 
+use super::line::Line;
+use super::offers::Offers;
 use super::wire::{BODIES_MAX, write};
 
 /// The trailer with the reason why a body was cut off: a frame in hexadecimal.
@@ -25,8 +28,15 @@ const CUT: &str = "cut";
 /// Maximum size of that frame. Longer reasons are not sent.
 const CUT_BYTES_MAX: usize = 64 << 10;
 
-/// Sends a body to its reader.
-pub(super) async fn serve(body: Option<Body>, mut respond: SendResponse<Bytes>) {
+/// Sends an offered body to its reader, or drops it if the request is to refuse it.
+pub(super) async fn serve(offers: &Offers, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let body = offers.take(request.uri().path());
+    if request.method() == Method::DELETE {
+        // Notifies its writer.
+        drop(body);
+        drop(respond.send_response(Response::new(()), true));
+        return;
+    }
     let Some(mut body) = body else {
         respond.send_reset(Reason::REFUSED_STREAM);
         return;
@@ -91,46 +101,66 @@ pub(super) fn lengths(bodies: &[Body]) -> Vec<Option<u64>> {
     bodies.iter().map(|body| body.size_hint().exact()).collect()
 }
 
-/// Requests the bodies of a call or a response.
+/// When a body is requested.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// Before it is read, so that its first bytes arrive earlier: the body of a response, which has begun anyway.
+    Now,
+    /// When it is first read: the body of a request, whose client might otherwise be asked for a body that nobody reads.
+    Read,
+}
+
+/// Returns the bodies of a call or a response.
 pub(super) fn pull_all(
-    from: &SendRequest<Bytes>,
+    line: &Line,
     event: u64,
     lengths: Vec<Option<u64>>,
     room: Vec<Held>,
+    when: When,
 ) -> impl Iterator<Item = (Body, oneshot::Receiver<()>)> {
     let numbered = (0..).zip(lengths.into_iter().take(BODIES_MAX).zip(room));
-    numbered.map(move |(number, (length, held))| pull_sized(from, event, number, length, held))
+    numbered.map(move |(number, (length, held))| pull_sized(line, Path { event, number }, length, held, when))
 }
 
-/// Requests a body. The receiver resolves when the body was read to its end or dropped.
-pub(super) fn pull(from: &SendRequest<Bytes>, event: u64, number: u32) -> (Body, oneshot::Receiver<()>) {
-    pull_sized(from, event, number, None, Held::default())
+/// Returns a body of the other side. The receiver resolves when the body was read to its end or dropped.
+pub(super) fn pull(line: &Line, event: u64, number: u32, when: When) -> (Body, oneshot::Receiver<()>) {
+    pull_sized(line, Path { event, number }, None, Held::default(), when)
 }
 
-fn pull_sized(
-    from: &SendRequest<Bytes>,
-    event: u64,
-    number: u32,
-    length: Option<u64>,
-    held: Held,
-) -> (Body, oneshot::Receiver<()>) {
-    let request = Request::get(format!("http://cell/body/{event}/{number}")).body(());
-    let sent = request.map_err(|error| error.to_string()).and_then(|request| {
-        let sent = from.clone().send_request(request, true);
-        sent.map_err(|error| error.to_string())
-    });
+fn pull_sized(line: &Line, path: Path, length: Option<u64>, held: Held, when: When) -> (Body, oneshot::Receiver<()>) {
     let (open, closed) = oneshot::channel();
     let pulled = Pulled {
-        state: match sent {
-            Ok((response, _)) => State::Requested(response),
-            // Such as a connection that has ended.
-            Err(error) => State::Unasked(error),
+        state: match when {
+            When::Now => State::Requested(path.request(line, Method::GET)),
+            When::Read => State::Offered(line.clone(), path),
         },
         left: length,
         _open: open,
         _held: held,
     };
     (Body::new(pulled), closed)
+}
+
+/// The address of an offered body.
+#[derive(Clone, Copy)]
+struct Path {
+    event: u64,
+    number: u32,
+}
+
+impl Path {
+    /// Sends a request without a body.
+    ///
+    /// # Errors
+    /// The reason, such as a connection that has ended.
+    fn request(self, to: &Line, method: Method) -> Result<ResponseFuture, String> {
+        let uri = format!("http://cell/body/{}/{}", self.event, self.number);
+        let request = Request::builder().method(method).uri(uri).body(());
+        let request = request.map_err(|error| error.to_string())?;
+        let sent = to.requests().clone().send_request(request, true);
+        let (response, _) = sent.map_err(|error| error.to_string())?;
+        Ok(response)
+    }
 }
 
 /// A body on the other side.
@@ -145,9 +175,10 @@ struct Pulled {
 }
 
 enum State {
-    /// It cannot be requested, for this reason.
-    Unasked(String),
-    Requested(ResponseFuture),
+    /// It is requested when it is read.
+    Offered(Line, Path),
+    /// An error is why it cannot be requested.
+    Requested(Result<ResponseFuture, String>),
     Reads(RecvStream),
     Ended,
 }
@@ -165,12 +196,15 @@ impl HttpBody for Pulled {
         };
         loop {
             match &mut self.state {
-                State::Unasked(error) => {
+                State::Offered(line, path) => {
+                    self.state = State::Requested(path.request(line, Method::GET));
+                }
+                State::Requested(Err(error)) => {
                     let error = std::mem::take(error);
                     self.state = State::Ended;
                     return lost(&error);
                 }
-                State::Requested(response) => match ready!(Pin::new(response).poll(cx)) {
+                State::Requested(Ok(response)) => match ready!(Pin::new(response).poll(cx)) {
                     Ok(response) => self.state = State::Reads(response.into_body()),
                     Err(error) => {
                         self.state = State::Ended;
@@ -219,6 +253,16 @@ impl Pulled {
     fn other_length(&mut self) -> Poll<Option<Result<BodyFrame<Bytes>, BodyError>>> {
         self.state = State::Ended;
         Poll::Ready(Some(Err(BodyError::new("the stream is not as long as was announced"))))
+    }
+}
+
+impl Drop for Pulled {
+    fn drop(&mut self) {
+        if let State::Offered(line, path) = &self.state
+            && let Ok(response) = path.request(line, Method::DELETE)
+        {
+            line.handle().spawn(async move { drop(response.await) });
+        }
     }
 }
 

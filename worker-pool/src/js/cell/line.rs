@@ -16,7 +16,7 @@ use isopod_runtime::websocket::{SocketLimits, Upgrade};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::bodies::{lengths, pull_all};
+use super::bodies::{When, lengths, pull_all};
 use super::offers::{Brought, Offers};
 use super::sockets;
 use super::wire::{BODIES_MAX, Beside, Broken, CallHead, Messages, ReplyHead, STUBS_MAX, encode_before, write_all};
@@ -90,7 +90,7 @@ impl Line {
         self.0.limits.get().map_or(0, |limits| limits.value_bytes_max)
     }
 
-    /// Requests the streams and the socket of a call or a response. Each receiver resolves when one of them has ended.
+    /// Returns a call or a response with its streams, and connects to its socket. Each receiver resolves when one of them has ended.
     ///
     /// # Errors
     /// The reason, if there are too many streams.
@@ -100,9 +100,10 @@ impl Line {
         bytes: Bytes,
         beside: Beside,
         held: Held,
+        when: When,
     ) -> Result<(Parcel, Vec<oneshot::Receiver<()>>), String> {
         let room = self.0.transit.streams(beside.bodies.len().min(BODIES_MAX))?;
-        let pulled = pull_all(&self.0.requests, number, beside.bodies, room);
+        let pulled = pull_all(self, number, beside.bodies, room, when);
         let (bodies, mut closed): (Vec<Body>, Vec<_>) = pulled.unzip();
         let socket = beside.has_socket.then(|| self.socket(number, Arc::default())).flatten();
         let socket = socket.map(|(socket, is_closed)| {
@@ -226,7 +227,7 @@ impl Line {
             }
         };
         withdraws.is_answered = true;
-        let received = self.receive(number, bytes, head.beside, held);
+        let received = self.receive(number, bytes, head.beside, held, When::Now);
         let (parcel, closed) = match received {
             Ok(received) => received,
             Err(error) => return Ok(Err(error)),
@@ -291,7 +292,7 @@ impl Line {
         let length = incoming.announced().await?.ok_or_else(none)?;
         let held = transit.question(length).await;
         let (head, bytes) = incoming.next_before::<CallHead>().await?.ok_or_else(none)?;
-        let (answer, question_read) = match self.receive(number, bytes, head.beside, held) {
+        let (answer, question_read) = match self.receive(number, bytes, head.beside, held, When::Read) {
             Ok((parcel, read)) => {
                 let answer = match head.target {
                     Target::Lent(lent) => self.call_lent(lent, parcel),

@@ -245,7 +245,7 @@ async fn answer_all(
 async fn one(line: Line, find: Find, request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) {
     let path = request.uri().path().to_owned();
     if path.starts_with("/body/") {
-        bodies::serve(line.offers().take(&path), respond).await;
+        bodies::serve(line.offers(), request, respond).await;
     } else if path.starts_with("/socket/") {
         sockets::serve(line.offers().take_socket(&path), request.into_body(), respond).await;
     } else if path.starts_with("/release/") {

@@ -188,7 +188,7 @@ async fn answer(up: UnixStream, served: Arc<Served>, pings: oneshot::Sender<Ping
 async fn one(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>, served: &Served) {
     let path = request.uri().path().to_owned();
     if path.starts_with("/body/") {
-        bodies::serve(served.offers.take(&path), respond).await;
+        bodies::serve(&served.offers, request, respond).await;
     } else if path.starts_with("/socket/") {
         sockets::serve(served.offers.take_socket(&path), request.into_body(), respond).await;
     } else if path.starts_with("/release/") {

@@ -18,7 +18,7 @@ use super::shared::Inside;
 use super::waiting::Begin;
 use super::worker::{Mail, TURNS_MAX};
 use crate::engine::SlotId;
-use crate::js::cell::bodies::pull;
+use crate::js::cell::bodies::{When, pull};
 use crate::js::cell::wire::{Broken, Messages, Order, Report, encode, write};
 
 /// Passes an event to the worker, and sends its items, its answer and its turns to the pool.
@@ -45,10 +45,10 @@ pub(super) async fn handle(
     };
     let (owing, owed) = owe(&event);
     let from = Arc::clone(inside);
-    // Runs on the worker's thread, so that nothing of the event is requested or released before it begins.
+    // Runs on the worker's thread, so that nothing of the event is released before it begins.
     let make = move || {
         let line = &from.line;
-        let stream = |body| Some(pull(line.requests(), number, body).0);
+        let stream = |body| Some(pull(line, number, body, When::Read).0);
         let mut stubs: Vec<_> = line.borrow(stubs).into_iter().map(Some).collect();
         let stub = |number: u32| stubs.get_mut(number as usize)?.take();
         let function = |function| Some(function_of(number, function, &from.remote));

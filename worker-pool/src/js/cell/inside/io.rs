@@ -150,7 +150,7 @@ async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, mut respond:
     }
     let path = request.uri().path().to_owned();
     if path.starts_with("/body/") {
-        bodies::serve(inside.line.offers().take(&path), respond).await;
+        bodies::serve(inside.line.offers(), request, respond).await;
     } else if path.starts_with("/socket/") {
         sockets::serve(inside.line.offers().take_socket(&path), request.into_body(), respond).await;
     } else if path.starts_with("/release/") {

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::control::TOLD_WITHIN;
 use super::{Open, Parting, State, Verdict};
 use crate::engine::{SlotId, Turn};
-use crate::js::cell::bodies::pull;
+use crate::js::cell::bodies::{When, pull};
 use crate::js::cell::line::Line;
 use crate::js::cell::process::Life;
 use crate::js::cell::serve::Served;
@@ -177,7 +177,7 @@ impl Carried {
                     let recipient = self.open.recipient.borrow_mut().take();
                     let Some(recipient) = recipient else { continue };
                     let stream = |number| {
-                        let (body, closed) = pull(self.line.requests(), self.open.number, number);
+                        let (body, closed) = pull(&self.line, self.open.number, number, When::Now);
                         bodies.push(closed);
                         Some(body)
                     };
