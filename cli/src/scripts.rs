@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use isopod::host::bus::Bus;
 use isopod::host::workers::EventBridge;
-use isopod::modules::{ImportMapText, MemoryModule};
+use isopod::modules::{ImportMapText, JsxRuntime, LoaderOptions, MemoryModule, ModuleKind, ModuleRule};
 use isopod::websocket::SocketLimits;
 use isopod::{
     FetchConfig, Isolation, Limits, NetPolicy, Options, OwnServers, Policy, Quotas, Recycle, Script, SessionLimits,
@@ -83,28 +83,50 @@ fn with_main(
         builder = builder.binding(name, binding.make(from)?);
     }
     let import_map = worker.import_map.as_deref().map(import_map).transpose()?;
-    let source = worker.jsx.import_source.clone();
-    let modules = worker.modules.clone();
+    let (jsx, modules) = (worker.jsx.clone(), worker.modules.clone());
     let node_env = match config.mode {
         Mode::Development => "development",
         Mode::Production => "production",
     };
     builder = builder.modules(move |mut options| {
         options.node_env = node_env.to_owned();
-        options.reach.data_extensions = modules.data_extensions;
-        options.reach.computed_data = modules.computed_data;
-        options.reach.hard_links = modules.hard_links;
         options.limits.module_bytes_max = modules.module_bytes_max;
         options.limits.compiler_bytes_max = modules.compiler_bytes_max;
         options.limits.transpiled_bytes_max = modules.transpiled_bytes_max;
         options.limits.modules_max = modules.modules_max;
         options.limits.commonjs_bytes_max = usize::try_from(modules.commonjs_bytes_max).unwrap_or(usize::MAX);
         options.import_map = import_map;
-        options.jsx.import_source = source;
         options.memory.extend(memory);
-        options
+        build(options, modules, jsx)
     });
     Ok((builder.build()?, options(worker)))
+}
+
+/// Sets which modules there are and how they are compiled.
+pub(crate) fn build(mut options: LoaderOptions, modules: config::Modules, jsx: config::Jsx) -> LoaderOptions {
+    options.reach.data_extensions = modules.data_extensions;
+    options.reach.computed_data = modules.computed_data;
+    options.reach.hard_links = modules.hard_links;
+    options.alias = modules.alias;
+    options.define = modules.define;
+    let rules = modules.rules.into_iter().map(|rule| {
+        let kind = match rule.kind {
+            config::ModuleType::Text => ModuleKind::Text,
+            config::ModuleType::Bytes => ModuleKind::Bytes,
+            config::ModuleType::Wasm => ModuleKind::Wasm,
+            config::ModuleType::Json => ModuleKind::Json,
+            config::ModuleType::JavaScript => ModuleKind::JavaScript,
+        };
+        ModuleRule::new(kind, rule.globs)
+    });
+    options.rules = rules.collect();
+    options.jsx.import_source = jsx.import_source;
+    if jsx.factory.is_some() || jsx.fragment.is_some() {
+        options.jsx.runtime = JsxRuntime::Classic;
+    }
+    options.jsx.factory = jsx.factory.unwrap_or(options.jsx.factory);
+    options.jsx.fragment = jsx.fragment.unwrap_or(options.jsx.fragment);
+    options
 }
 
 fn limits(worker: &Worker) -> Limits {

@@ -2,6 +2,6 @@
 
 #[doc(inline)]
 pub use isopod_runtime::modules::{
-    ImportMapText, Importer, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule, ModuleError, ModulesLoaded,
-    Reach, Refusal,
+    ImportMapText, Importer, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule, ModuleError, ModuleKind,
+    ModuleRule, ModulesLoaded, Reach, Refusal,
 };

@@ -254,3 +254,95 @@ fn node_env_is_what_the_mode_says() {
     let production = Serving::start_with(&main, &["--production"]);
     assert_eq!(production.get("/").body, r#"["production",1,"mine"]"#);
 }
+
+/// `rules`, `alias`, `define`, `jsx_factory` and `jsx_fragment` of wrangler's files, and what `isopod.toml` calls them:
+/// <https://developers.cloudflare.com/workers/wrangler/configuration/#bundling>
+#[test]
+fn modules_are_built_as_the_configuration_says() {
+    let files = [
+        (
+            "src/main.tsx",
+            "import logo from '../assets/logo.svg';
+             import data from '../assets/data.blob';
+             import { sql } from 'old-driver/sql';
+             import { shim } from 'node:fs';
+             declare const VERSION: string;
+             const h = (...parts: unknown[]) => parts;
+             const Fragment = 'fragment';
+             export default { fetch: () => Response.json([
+                 logo, new Uint8Array(data).length, sql, shim, VERSION, BUILT.at, import.meta.env.MODE, <><b /></>,
+             ]) };",
+        ),
+        ("assets/logo.svg", "<svg/>"),
+        ("assets/data.blob", "12345"),
+        (
+            "src/fs.ts",
+            "import 'old-driver'; export const shim: string = 'own ' + VERSION;",
+        ),
+        (
+            "node_modules/new-driver/package.json",
+            r#"{ "name": "new-driver", "exports": { ".": "./index.cjs", "./sql": "./sql.js" } }"#,
+        ),
+        (
+            "node_modules/new-driver/index.cjs",
+            "require('node:fs'); module.exports = require('../../assets/logo.svg');",
+        ),
+        ("node_modules/new-driver/sql.js", "export const sql = 'new';"),
+        ("package.json", r#"{ "name": "built", "type": "module" }"#),
+    ];
+    let wrangler = r#"{
+        "name": "built", "main": "src/main.tsx",
+        "rules": [{ "type": "Text", "globs": ["**/*.svg"], "fallthrough": true }, { "type": "Data", "globs": ["assets/*.blob"] }],
+        "alias": { "old-driver": "new-driver", "node:fs": "./src/fs.ts" },
+        "define": { "VERSION": "\"1.2\"", "BUILT": "{\"at\":7}", "import.meta.env.MODE": "\"fast\"" },
+        "jsx_factory": "h", "jsx_fragment": "Fragment"
+    }"#;
+    let own = r#"
+        main = "src/main.tsx"
+        root = "."
+        jsx = { factory = "h", fragment = "Fragment" }
+        [modules]
+        rules = [{ type = "text", globs = ["**/*.svg"] }, { type = "bytes", globs = ["assets/*.blob"] }]
+        alias = { old-driver = "new-driver", "node:fs" = "./src/fs.ts" }
+        define = { VERSION = '"1.2"', BUILT = '{"at":7}', "import.meta.env.MODE" = '"fast"' }
+    "#;
+    for (name, configuration) in [("wrangler.jsonc", wrangler), ("isopod.toml", own)] {
+        let project = Project::new(&files);
+        project.write(name, configuration);
+        let server = Serving::start(project.file(name));
+        let expected = r#"["<svg/>",5,"new","own 1.2","1.2",7,"fast",["fragment",null,["b",null]]]"#;
+        assert_eq!(server.get("/").body, expected, "{name}");
+    }
+    let mistakes = [
+        (
+            "alias = { './a' = 'b' }",
+            "3:19: `modules.alias../a` = \"b\": it should be the name of a module",
+        ),
+        (
+            "define = { A = 'f()' }",
+            "3:16: `modules.define.A` = \"f()\": the value should be JSON",
+        ),
+        (
+            "rules = [{ type = 'text' }]",
+            "3:10: `modules.rules[0].globs` is missing",
+        ),
+    ];
+    for (mistake, said) in mistakes {
+        let project = Project::new(&files);
+        project.write("isopod.toml", &format!("main = 'src/main.tsx'\n[modules]\n{mistake}\n"));
+        let checked = isopod(&["check", &project.file("isopod.toml")]);
+        assert!(checked.stderr.contains(said), "{mistake}: {}", checked.stderr);
+        assert_eq!(checked.code, Some(2));
+    }
+    let project = Project::new(&files);
+    project.write(
+        "wrangler.toml",
+        "name = 'x'\nmain = 'src/main.tsx'\n[define]\nA = 'text without quotes'\n",
+    );
+    let checked = isopod(&["check", &project.file("wrangler.toml")]);
+    assert!(
+        checked.stderr.contains("wrangler.toml:4:5: `define.A`"),
+        "{}",
+        checked.stderr
+    );
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::Node;
 use super::file::{File, Var, WorkerFile};
-use super::modules::Jsx;
+use super::modules::{Jsx, Modules};
 use super::source::Source;
 use super::{ConfigError, invalid, problems_of, typed};
 
@@ -17,6 +17,8 @@ pub struct CommandSettings {
     pub root: Option<PathBuf>,
     /// Import map.
     pub import_map: Option<PathBuf>,
+    /// Types and substitutes of modules, and constants.
+    pub modules: Modules,
     /// JSX in .jsx and .tsx files.
     pub jsx: Jsx,
     /// Variables in `env`.
@@ -58,6 +60,7 @@ impl CommandSettings {
         Ok(Self {
             root: Some(folder.to_owned()),
             import_map: worker.import_map.map(|map| folder.join(map)),
+            modules: worker.modules.in_folder(folder),
             jsx: worker.jsx,
             vars: worker.vars,
         })

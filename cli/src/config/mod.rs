@@ -61,7 +61,7 @@ pub use cron::Cron;
 pub use discover::{Located, discover};
 pub use env_file::read_env_file;
 pub use file::Var;
-pub use modules::{Jsx, Modules};
+pub use modules::{Jsx, ModuleRule, ModuleType, Modules};
 pub use overrides::Overrides;
 pub(crate) use overrides::threads;
 pub use place::Place;

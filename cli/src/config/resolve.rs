@@ -1,5 +1,6 @@
 //! Turns the parsed file into the [`Config`], and checks what the schema cannot express.
 
+mod build;
 mod compatibility;
 mod routes;
 
@@ -228,6 +229,7 @@ impl Reading<'_> {
                 None => self.unset(&path.key("secrets").index(index), name),
             }
         }
+        let modules = self.modules(&path.key("modules"), file.modules);
         let import_map = file.import_map.map(|map| self.existing(&path.key("import_map"), map));
         let root = file.root.map(|root| self.root(&path.key("root"), &root, &main));
         let interleaved = if file.policy == Policy::PerWorker {
@@ -251,7 +253,7 @@ impl Reading<'_> {
             recycle: file.recycle,
             sessions: file.sessions,
             root,
-            modules: file.modules,
+            modules,
             import_map,
             jsx: file.jsx,
             crons: file.crons,

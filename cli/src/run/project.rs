@@ -58,12 +58,11 @@ impl ProjectArguments {
         }
         let import_map = self.import_map.as_ref().or(settings.import_map.as_ref());
         let import_map = import_map.map(|file| scripts::import_map(file)).transpose()?;
-        let source = settings.jsx.import_source;
+        let (modules, jsx) = (settings.modules, settings.jsx);
         Ok(builder.modules(move |mut options| {
             options.import_map = import_map;
-            options.jsx.import_source = source;
             options.memory.extend(memory);
-            options
+            scripts::build(options, modules, jsx)
         }))
     }
 }

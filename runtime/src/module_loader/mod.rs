@@ -26,8 +26,7 @@ use deno_error::JsErrorBox;
 
 use crate::limits::has_to_stop;
 use crate::modules::{
-    BUILTIN, Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, file_of, is_data, is_node,
-    may_name_map,
+    BUILTIN, Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, file_of, is_node, may_name_map,
 };
 use crate::{Script, WorkerTemplate};
 
@@ -317,7 +316,10 @@ impl ModuleLoader for ScriptLoader {
         _code: Option<String>,
         options: ModuleLoadOptions,
     ) -> Pin<Box<dyn Future<Output = Result<(), JsErrorBox>>>> {
-        let is_data = is_data(specifier, requested_type(&options.requested_module_type));
+        let is_data = self
+            .script
+            .loader
+            .is_data(specifier, requested_type(&options.requested_module_type));
         let referrer = referrer.and_then(|referrer| Url::parse(&referrer).ok());
         let is_allowed = !options.is_dynamic_import || !is_data || self.may_read(specifier, referrer.as_ref());
         let refusal = || to_js(ModuleError::computed(specifier, referrer.as_ref()));

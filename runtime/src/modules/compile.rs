@@ -1,4 +1,4 @@
-//! Compiles the code of modules to JavaScript, on threads of `parsers`: TypeScript and JSX, and `process.env.NODE_ENV`.
+//! Compiles the code of modules to JavaScript, on threads of `parsers`: TypeScript and JSX, and constants.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,24 +8,23 @@ use url::Url;
 use super::error::{ModuleError, display_url};
 use super::kind::{Dialect, Format, ModuleKind};
 use super::loader::{Loader, Module, ModuleCode};
-use super::node_env;
 use super::transpile::transpile;
 use super::transpile_cache::{TranspileCache, Transpiled};
 use super::tsconfig::{self, Settings};
 
 impl Loader {
-    /// JavaScript with `process.env.NODE_ENV` replaced; `None` if it does not contain it.
-    pub(super) fn replace_node_env(
+    /// JavaScript with its constants replaced; `None` if it contains none.
+    pub(super) fn replace_defines(
         &self,
         url: &Url,
         text: &Arc<str>,
         source_type: SourceType,
     ) -> Result<Option<Arc<str>>, ModuleError> {
-        if !node_env::is_named(text) {
+        if !self.defines.may_be_in(text) {
             return Ok(None);
         }
-        let (source, node_env) = (Arc::clone(text), self.node_env.clone());
-        let replace = move || node_env::replace(&source, source_type, &node_env);
+        let (source, defines) = (Arc::clone(text), Arc::clone(&self.defines));
+        let replace = move || defines.replace(&source, source_type);
         let replaced = self.parsers.run_or_leave_to_v8(url, text, source_type, replace)?;
         Ok(replaced.flatten().map(Arc::from))
     }
@@ -46,15 +45,18 @@ impl Loader {
         } = match cached {
             Some(transpiled) => transpiled,
             None => {
-                let (cache, code, node_env) =
-                    (Arc::clone(&self.transpiled), Arc::clone(&source), self.node_env.clone());
+                let (cache, code, defines) = (
+                    Arc::clone(&self.transpiled),
+                    Arc::clone(&source),
+                    Arc::clone(&self.defines),
+                );
                 let work = move || {
                     // By now, a parser that was left alone may have been waited for.
                     if let Some(transpiled) = known(&cache, &key, &code) {
                         return Ok::<_, ModuleError>(transpiled);
                     }
                     // Outside of the lock: two threads may do the same work once, but none waits for another's.
-                    let transpiled = transpile(&key.0, &code, (dialect, Format::Module), &key.1, &node_env)?;
+                    let transpiled = transpile(&key.0, &code, (dialect, Format::Module), &key.1, &defines)?;
                     cache
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
@@ -92,9 +94,9 @@ impl Loader {
         dialect: Dialect,
         format: Format,
     ) -> Result<Transpiled, ModuleError> {
-        let (file, code, node_env) = (url.clone(), Arc::clone(source), self.node_env.clone());
+        let (file, code, defines) = (url.clone(), Arc::clone(source), Arc::clone(&self.defines));
         let settings = self.settings(url)?;
-        let work = move || transpile(&file, &code, (dialect, format), &settings, &node_env);
+        let work = move || transpile(&file, &code, (dialect, format), &settings, &defines);
         self.parsers
             .run(source, dialect.source_type(), work)
             .map_err(|unparsed| unparsed.of(url, source))?

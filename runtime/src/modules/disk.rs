@@ -17,6 +17,7 @@ use super::near_names::{hint, near};
 use super::options::Reach;
 use super::package_type::PackageTypes;
 use super::refusal;
+use super::rules::Rules;
 use super::specifier::package_name;
 
 /// Extensions to try, in this order, for a path without one.
@@ -37,6 +38,7 @@ const HINT_NAMES_MAX: usize = 2_000;
 
 pub(super) struct Disk {
     jail: Jail,
+    rules: Arc<Rules>,
     /// Resolves imports of the script's own files.
     own: ResolverGeneric<JailedFiles>,
     /// Resolves packages, and imports within them.
@@ -62,7 +64,7 @@ pub(super) enum Found {
 }
 
 impl Disk {
-    pub(super) fn new(jail: Jail, conditions: &[String]) -> Self {
+    pub(super) fn new(jail: Jail, conditions: &[String], rules: Arc<Rules>) -> Self {
         let strings = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let options = |extensions| ResolveOptions {
             condition_names: conditions.to_vec(),
@@ -86,6 +88,7 @@ impl Disk {
             ..options(REQUIRED_EXTENSIONS)
         });
         Self {
+            rules,
             jail,
             own,
             packages,
@@ -222,10 +225,12 @@ impl Disk {
         self.jail.admits_name(&path).map_err(denied)?;
         let real = fs::canonicalize(&path).map_err(failed)?;
         let more = &self.jail.reach().data_extensions;
-        if let Some(refusal) = [&path, &real]
-            .into_iter()
-            .find_map(|path| refusal::by_request(path, requested, more))
-        {
+        // The link, if it is one, and its target.
+        let by_request = |path: &PathBuf| match self.rules.has_data(path) {
+            true => None,
+            false => refusal::by_request(path, requested, more),
+        };
+        if let Some(refusal) = [&path, &real].into_iter().find_map(by_request) {
             return Err(refused(refusal));
         }
         let too_large = |bytes| ModuleError::TooLarge {

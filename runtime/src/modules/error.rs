@@ -284,6 +284,22 @@ pub enum ModuleError {
         /// The reason.
         reason: String,
     },
+    /// An alias is not one of a module.
+    #[error("invalid alias \"{name}\": {reason}")]
+    InvalidAlias {
+        /// The alias.
+        name: String,
+        /// The reason.
+        reason: &'static str,
+    },
+    /// A constant is invalid.
+    #[error("invalid constant \"{name}\": {reason}")]
+    InvalidDefine {
+        /// The constant's name.
+        name: String,
+        /// The reason.
+        reason: &'static str,
+    },
     /// The import map blocks this specifier.
     #[error("the import map does not allow \"{specifier}\"{importer}: {reason}")]
     ImportMapRefuses {

@@ -1,10 +1,11 @@
 //! Determines a module's type from the import attribute, or else from the extension. Pure.
 
 use oxc::span::SourceType;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The type of a loaded module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ModuleKind {
     /// An ES module, or the facade of a CommonJS module.
@@ -83,11 +84,6 @@ pub(super) enum Treatment {
     Bytes,
     Wasm,
     Unknown,
-}
-
-/// Returns true for requests of text or bytes, which can be read from any file.
-pub(crate) fn is_data(url: &Url, requested: RequestedType<'_>) -> bool {
-    matches!(treatment(url, requested, false), Treatment::Text | Treatment::Bytes)
 }
 
 /// `is_main` is true for the script's main module, which needs no extension.

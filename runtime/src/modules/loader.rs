@@ -9,20 +9,23 @@ use isopod_ext::remote::Remote;
 use oxc::span::SourceType;
 use url::Url;
 
+use super::aliases::Aliases;
 use super::code_frame::code_frame;
 use super::commonjs::{Facade, Registry, file_of, is_require_url};
+use super::defines::Defines;
 use super::disk::{Disk, Edge};
 use super::error::{Importer, ModuleError, display_url};
 use super::files::Files;
 use super::helpers;
 use super::import_map;
 use super::jail::Jail;
-use super::kind::{Format, ModuleKind, RequestedType, Treatment, treatment};
+use super::kind::{Format, ModuleKind, RequestedType, Treatment};
 use super::literals;
 use super::loaded::ModulesLoaded;
 use super::node_builtins;
 use super::options::{Jsx, LoaderLimits, LoaderOptions};
 use super::parsers::Parsers;
+use super::rules::Rules;
 use super::source_maps::SourceMaps;
 use super::sources::Sources;
 use super::specifier::Specifier;
@@ -44,12 +47,15 @@ const SMALL_JSON_BYTES: usize = 64 << 10;
 /// It caches the results of the file system: create a new loader when files change.
 pub struct Loader {
     pub(super) sources: Arc<Sources>,
-    pub(super) import_map: Option<ImportMap>,
+    pub(super) aliases: Aliases,
+    import_map: Option<ImportMap>,
     pub(super) registry: Registry,
     /// The script's main module.
     entry: OnceLock<Url>,
     pub(super) jsx: Jsx,
-    pub(super) node_env: String,
+    node_env: String,
+    pub(super) defines: Arc<Defines>,
+    pub(super) rules: Arc<Rules>,
     node: NodeCompat,
     pub(super) limits: LoaderLimits,
     pub(super) transpiled: Arc<Mutex<TranspileCache>>,
@@ -95,30 +101,38 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// [`ModuleError::InvalidRoot`] and [`ModuleError::InvalidImportMap`].
+    /// [`ModuleError::InvalidRoot`], [`ModuleError::InvalidImportMap`], [`ModuleError::InvalidAlias`] and
+    /// [`ModuleError::InvalidDefine`].
     pub fn new(mut options: LoaderOptions) -> Result<Self, ModuleError> {
-        let disk = match options.root.take() {
+        let jail = match &options.root {
             Some(root) => {
-                let jail = Jail::new(&root, options.ceiling.as_deref(), std::mem::take(&mut options.reach))?;
-                Some(Files::Here(Box::new(Disk::new(jail, &options.conditions))))
+                let reach = std::mem::take(&mut options.reach);
+                Some(Jail::new(root, options.ceiling.as_deref(), reach)?)
             }
             None => None,
         };
-        Self::over(options, disk)
+        // Canonical, as the URLs of modules are.
+        let root = jail.as_ref().map(|jail| jail.root().to_owned());
+        let rules = Arc::new(Rules::new(std::mem::take(&mut options.rules), root));
+        let disk = jail.map(|jail| Disk::new(jail, &options.conditions, Arc::clone(&rules)));
+        Self::over(options, disk.map(|disk| Files::Here(Box::new(disk))), rules)
     }
 
     /// Creates a loader for a worker in a sandbox, whose files another process reads: that of the script's own loader, by its
     /// rules.
-    pub(crate) fn elsewhere(options: LoaderOptions, remote: Arc<dyn Remote>) -> Result<Self, ModuleError> {
+    pub(crate) fn elsewhere(mut options: LoaderOptions, remote: Arc<dyn Remote>) -> Result<Self, ModuleError> {
         let disk = options
             .root
             .is_some()
             .then(|| Files::elsewhere(remote, options.reach.computed_data));
-        Self::over(options, disk)
+        let rules = Rules::new(std::mem::take(&mut options.rules), options.root.clone());
+        Self::over(options, disk, Arc::new(rules))
     }
 
-    fn over(options: LoaderOptions, disk: Option<Files>) -> Result<Self, ModuleError> {
+    fn over(options: LoaderOptions, disk: Option<Files>, rules: Arc<Rules>) -> Result<Self, ModuleError> {
         let bytes_max = options.limits.module_bytes_max;
+        // As if a file in the root imported them.
+        let base = rules.root().map(|root| Url::from_file_path(root.join("package.json")));
         let sources = Arc::new(Sources {
             memory: options.memory,
             disk,
@@ -128,7 +142,10 @@ impl Loader {
         Ok(Self {
             import_map: options.import_map.as_ref().map(import_map::parse).transpose()?,
             jsx: options.jsx,
+            defines: Arc::new(Defines::new(&options.define, &options.node_env)?),
             node_env: options.node_env,
+            aliases: Aliases::new(options.alias, base.and_then(Result::ok))?,
+            rules,
             node: options.node,
             transpiled: Arc::new(Mutex::new(TranspileCache::new(
                 options.limits.transpile_cache_bytes_max,
@@ -223,30 +240,41 @@ impl Loader {
         disk.is_none_or(Files::computes_data)
     }
 
-    /// Resolves a static or dynamic import of `specifier` in `referrer`: import map, then memory, then files and
+    /// Resolves a static or dynamic import of `specifier` in `referrer`: aliases, then the import map, then memory, then files and
     /// packages. The URL of a Node.js built-in module has the scheme `node`. The URL is canonical: links are followed, extensions are complete.
     ///
     /// # Errors
     ///
     /// Not found, or not allowed.
     pub fn resolve(&self, specifier: &str, referrer: &Url) -> Result<Url, ModuleError> {
-        let meant = match &self.import_map {
-            // Imports of the transpiler are not subject to the script's map.
-            Some(map) if !specifier.starts_with(helpers::PREFIX) => import_map::apply(map, specifier, referrer)?,
-            _ => Specifier::parse(specifier, referrer)?,
+        let aliased = self.aliases.apply(specifier, referrer);
+        let (written, base) = match &aliased {
+            Some((substitute, base)) => (substitute.as_str(), *base),
+            None => (specifier, referrer),
         };
-        self.locate(meant, specifier, referrer, Edge::Import)
+        let meant = self.meant(written, base)?;
+        self.locate(meant, specifier, base, Importer::new(referrer), Edge::Import)
     }
 
-    /// Resolves a specifier after import maps: built-in modules, then memory, then files and packages.
+    /// Applies the import map to a specifier.
+    pub(super) fn meant<'a>(&self, specifier: &'a str, referrer: &Url) -> Result<Specifier<'a>, ModuleError> {
+        match &self.import_map {
+            // Imports of the transpiler are not subject to the script's map.
+            Some(map) if !specifier.starts_with(helpers::PREFIX) => import_map::apply(map, specifier, referrer),
+            _ => Specifier::parse(specifier, referrer),
+        }
+    }
+
+    /// Resolves a specifier after aliases and import maps: built-in modules, then memory, then files and packages. `base` is the URL
+    /// that it is resolved from, and `specifier` the one that was written.
     pub(super) fn locate(
         &self,
         meant: Specifier<'_>,
         specifier: &str,
-        referrer: &Url,
+        base: &Url,
+        importer: Importer,
         edge: Edge,
     ) -> Result<Url, ModuleError> {
-        let importer = Importer::new(referrer);
         match meant {
             Specifier::Url(url) if node_builtins::is_node(&url) && !self.sources.memory.contains_key(&url) => {
                 node_builtins::prefixed(&url, specifier, self.node, importer)
@@ -256,7 +284,7 @@ impl Loader {
                 Some(builtin) => Ok(builtin),
                 None => self
                     .sources
-                    .resolve_bare(name, referrer, importer, edge)
+                    .resolve_bare(name, base, importer, edge)
                     .map_err(|error| node_builtins::explain(error, self.node)),
             },
         }
@@ -286,7 +314,7 @@ impl Loader {
                 importer,
             });
         }
-        let treatment = treatment(url, requested, self.is_main(url));
+        let treatment = self.rules.treatment(url, requested, self.is_main(url));
         let may_be_commonjs = match treatment {
             Treatment::Unknown => {
                 return Err(ModuleError::UnknownKind {
@@ -320,7 +348,7 @@ impl Loader {
             Treatment::JavaScript(_) | Treatment::Unknown => {
                 let text = utf8(url, &bytes)?;
                 self.refuse_heavy(url, &text)?;
-                let module = match self.replace_node_env(url, &text, SourceType::mjs())? {
+                let module = match self.replace_defines(url, &text, SourceType::mjs())? {
                     Some(code) => Module {
                         original: Some(text),
                         ..Module::javascript(code)
@@ -333,6 +361,12 @@ impl Loader {
                 self.with_require(url, module)
             }
         }
+    }
+
+    /// Returns true for requests of text or bytes, which can be read from any file.
+    pub(crate) fn is_data(&self, url: &Url, requested: RequestedType<'_>) -> bool {
+        let treatment = self.rules.treatment(url, requested, false);
+        matches!(treatment, Treatment::Text | Treatment::Bytes)
     }
 
     /// The value of `process.env.NODE_ENV`.

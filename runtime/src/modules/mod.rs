@@ -2,10 +2,10 @@
 //!
 //! Free of V8 and Tokio. A [`Loader`] belongs to one version of one script, is shared by all threads that run it, and
 //! has no global state. The files, in the order in which data flows through them: `specifier` (the specifier as
-//! written), `import_map`, `node_builtins`, `in_memory` and `disk` with `browser` (the location; `jail` and `linked` determine the
+//! written), `aliases`, `import_map`, `node_builtins`, `in_memory` and `disk` with `browser` (the location; `jail` and `linked` determine the
 //! accessible folders, `project` their upper end, `refusal` the files in them that are not modules), `sources` (the
-//! bytes), `kind` (the type), `builtin` (the modules
-//! in the snapshot), `commonjs` with `package_type` (`require`, and imports of CommonJS modules), `compile` with `node_env`, `transpile`, `tsconfig`, `accessors` and `enums`,
+//! bytes), `kind` and `rules` (the type), `builtin` (the modules
+//! in the snapshot), `commonjs` with `package_type` (`require`, and imports of CommonJS modules), `compile` with `defines`, `transpile`, `tsconfig`, `accessors` and `enums`,
 //! `compiler_memory`, `helpers` and `transpile_cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (back to the
 //! source). All parsing happens on threads of `parsers`, with a stack sized by `nesting`.
 //!
@@ -13,12 +13,14 @@
 
 #[cfg(feature = "typescript")]
 mod accessors;
+mod aliases;
 mod browser;
 mod builtin;
 mod code_frame;
 mod commonjs;
 mod compile;
 mod compiler_memory;
+mod defines;
 mod dialect;
 mod disk;
 #[cfg(feature = "typescript")]
@@ -39,13 +41,13 @@ mod loader;
 mod near_names;
 mod nesting;
 mod node_builtins;
-mod node_env;
 mod options;
 mod package_type;
 mod parsers;
 mod project;
 mod refusal;
 mod require_graph;
+mod rules;
 mod source_maps;
 mod sources;
 mod specifier;
@@ -66,12 +68,11 @@ pub(crate) use commonjs::{Required, file_of, filename};
 pub(crate) use compiler_memory::{excess, is_light};
 pub use dialect::source_extension;
 pub use error::{Importer, ModuleError};
-pub(crate) use kind::is_data;
 pub use kind::{ModuleKind, RequestedType};
 pub use loaded::ModulesLoaded;
 pub use loader::{Loader, Module, ModuleCode};
 pub(crate) use node_builtins::{PROVIDED, is_node};
-pub use options::{ImportMapText, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule, Reach};
+pub use options::{ImportMapText, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule, ModuleRule, Reach};
 pub(crate) use project::project_root;
 pub use refusal::Refusal;
 pub use source_maps::SourceMaps;

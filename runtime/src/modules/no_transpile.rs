@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::defines::Defines;
 use super::error::{ModuleError, display_url};
 use super::kind::{Dialect, Format};
 use super::transpile_cache::Transpiled;
@@ -14,7 +15,7 @@ pub(super) fn transpile(
     _source: &Arc<str>,
     (dialect, _format): (Dialect, Format),
     _settings: &Settings,
-    _node_env: &str,
+    _defines: &Defines,
 ) -> Result<Transpiled, ModuleError> {
     Err(ModuleError::NoCompiler {
         file: display_url(url),

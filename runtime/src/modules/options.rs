@@ -8,6 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::aliases::Aliases;
+use super::defines::Defines;
+use super::error::ModuleError;
+use super::kind::ModuleKind;
 use super::refusal::BESIDE_A_DATABASE;
 use crate::NodeCompat;
 
@@ -42,6 +46,14 @@ pub struct LoaderOptions {
     pub node_env: String,
     /// The Node.js modules that may be imported. Default: [`NodeCompat::Full`].
     pub node: NodeCompat,
+    /// Substitutes for modules, as bundlers have them. A name also stands for the modules below it: `lodash` for `lodash/fp`. The
+    /// substitute is a URL, or a name that is resolved from the root. Default: none.
+    pub alias: BTreeMap<String, String>,
+    /// Constants that replace global names in code before it is compiled, as bundlers do: `VERSION`, `process.env.MODE`. The value is
+    /// JSON, or another name. A module that declares the variable itself keeps it. Default: none.
+    pub define: BTreeMap<String, String>,
+    /// Types of modules by their paths, before their extensions. The first rule that matches counts. Default: none.
+    pub rules: Vec<ModuleRule>,
     /// Limits.
     pub limits: LoaderLimits,
 }
@@ -71,8 +83,24 @@ impl LoaderOptions {
             reach: Reach::default(),
             node_env: "development".into(),
             node: NodeCompat::Full,
+            alias: BTreeMap::new(),
+            define: BTreeMap::new(),
+            rules: Vec::new(),
             limits: LoaderLimits::default(),
         }
+    }
+}
+
+impl LoaderOptions {
+    /// Checks [`alias`](Self::alias) and [`define`](Self::define), as building the script does.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError::InvalidAlias`] and [`ModuleError::InvalidDefine`].
+    pub fn check(&self) -> Result<(), ModuleError> {
+        Aliases::new(self.alias.clone(), None)?;
+        Defines::new(&self.define, &self.node_env)?;
+        Ok(())
     }
 }
 
@@ -105,6 +133,32 @@ impl Reach {
             });
             std::iter::once(file.clone()).chain(beside)
         })
+    }
+}
+
+/// A rule that determines the type of modules by their paths. It does not apply to the main module, nor to imports with a `type`.
+///
+/// ```
+/// use isopod_runtime::modules::{ModuleKind, ModuleRule};
+///
+/// let pictures = ModuleRule::new(ModuleKind::Bytes, ["**/*.png", "icons/*"]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ModuleRule {
+    /// The type. [`ModuleKind::JavaScript`] has no effect on files with an extension of code.
+    pub kind: ModuleKind,
+    /// Patterns of paths relative to the root, with `*`, `**`, `?`, `[…]` and `{…}`.
+    pub globs: Vec<String>,
+}
+
+impl ModuleRule {
+    /// Creates a rule.
+    pub fn new(kind: ModuleKind, globs: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            kind,
+            globs: globs.into_iter().map(Into::into).collect(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It goes from module to module in a loop, never by recursion, so that no graph is too deep for it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -16,7 +17,6 @@ use super::commonjs::{
 use super::disk::Edge;
 use super::error::{Importer, ModuleError, display_url};
 use super::helpers;
-use super::import_map;
 use super::kind::{Dialect, Format, RequestedType, Treatment, treatment};
 use super::loader::{Loader, Module, ModuleCode, utf8};
 use super::node_builtins::is_node;
@@ -217,11 +217,12 @@ impl Loader {
 
     fn resolve_required(&self, specifier: &str, from: &Url) -> Result<Required, ModuleError> {
         let importer = Importer::new(from);
-        let written = escaped(specifier);
-        let meant = match &self.import_map {
-            Some(map) if !specifier.starts_with(helpers::PREFIX) => import_map::apply(map, &written, from)?,
-            _ => Specifier::parse(&written, from)?,
+        let aliased = self.aliases.apply(specifier, from);
+        let (written, base) = match &aliased {
+            Some((substitute, base)) => (Cow::Borrowed(substitute.as_str()), *base),
+            None => (Cow::Owned(escaped(specifier)), from),
         };
+        let meant = self.meant(&written, base)?;
         let name = match &meant {
             Specifier::Url(url) => builtin(url.as_str()),
             Specifier::Bare(_) => None,
@@ -229,12 +230,15 @@ impl Loader {
         if let Some(name) = name {
             return Ok(Required::Builtin(name));
         }
-        let url = self.locate(meant, specifier, from, Edge::Require)?;
+        let url = self.locate(meant, specifier, base, importer.clone(), Edge::Require)?;
         if url.scheme() == helpers::SCHEME || is_node(&url) {
             return Ok(Required::Value(url));
         }
         let file = file_of(&url);
-        match treatment(&file, RequestedType::Unspecified, self.is_main(&file)) {
+        match self
+            .rules
+            .treatment(&file, RequestedType::Unspecified, self.is_main(&file))
+        {
             Treatment::Unknown => Err(ModuleError::UnknownKind {
                 file: display_url(&file),
                 importer,
@@ -257,7 +261,10 @@ impl Loader {
         if let Some(known) = self.registry.get(file) {
             return Ok(known);
         }
-        let (dialect, format) = match treatment(file, RequestedType::Unspecified, self.is_main(file)) {
+        let (dialect, format) = match self
+            .rules
+            .treatment(file, RequestedType::Unspecified, self.is_main(file))
+        {
             Treatment::JavaScript(format) => (None, format),
             Treatment::Transpile(dialect, format) => (Some(dialect), format),
             _ => return Ok(None),
@@ -287,7 +294,7 @@ impl Loader {
                 (transpiled.code, Some(text), Some(transpiled.source_map))
             }
             None => {
-                let replaced = self.replace_node_env(file, &text, SourceType::cjs())?;
+                let replaced = self.replace_defines(file, &text, SourceType::cjs())?;
                 let original = replaced.is_some().then(|| Arc::clone(&text));
                 let code = replaced.unwrap_or(text);
                 self.source_maps.add_javascript(file, &code);

@@ -18,11 +18,11 @@ use url::Url;
 
 use super::accessors;
 use super::code_frame::{code_frame, position};
+use super::defines::Defines;
 use super::enums;
 use super::error::{ModuleError, display_url};
 use super::helpers;
 use super::kind::{Dialect, Format};
-use super::node_env;
 use super::options::JsxRuntime;
 use super::transpile_cache::Transpiled;
 use super::tsconfig::{Decorators, Settings};
@@ -33,7 +33,7 @@ pub(super) fn transpile(
     source: &Arc<str>,
     (dialect, format): (Dialect, Format),
     settings: &Settings,
-    node_env: &str,
+    defines: &Defines,
 ) -> Result<Transpiled, ModuleError> {
     let allocator = Allocator::default();
     let source_type = dialect.source_type();
@@ -42,8 +42,9 @@ pub(super) fn transpile(
         Format::Module | Format::Unmarked => source_type.with_module(true),
     };
 
-    let replaced = node_env::is_named(source)
-        .then(|| node_env::replace(source, source_type, node_env))
+    let replaced = defines
+        .may_be_in(source)
+        .then(|| defines.replace(source, source_type))
         .flatten();
     let code = replaced.as_deref().unwrap_or(source);
     let parsed = Parser::new(&allocator, code, source_type).parse();

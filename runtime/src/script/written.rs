@@ -14,7 +14,7 @@ use serde_bytes::ByteBuf;
 
 use super::{Console, Script, ScriptError};
 use crate::module_loader::{CodeCache, ModuleCache};
-use crate::modules::{ImportMapText, Jsx, Loader, LoaderLimits, LoaderOptions, MemoryModule, Reach};
+use crate::modules::{ImportMapText, Jsx, Loader, LoaderLimits, LoaderOptions, MemoryModule, ModuleRule, Reach};
 use crate::{Compatibility, Isolation, Limits};
 
 /// A [`Script`] in written form: everything that a worker in another process needs to start. It contains the modules in
@@ -33,6 +33,9 @@ pub struct WrittenScript {
     reach: Reach,
     is_sandbox: bool,
     node_env: String,
+    alias: BTreeMap<String, String>,
+    define: BTreeMap<String, String>,
+    rules: Vec<ModuleRule>,
     loader_limits: LoaderLimits,
     bindings: Vec<(String, WrittenBinding)>,
     limits: Limits,
@@ -149,6 +152,9 @@ impl Script {
             },
             is_sandbox,
             node_env: options.node_env.clone(),
+            alias: options.alias.clone(),
+            define: options.define.clone(),
+            rules: options.rules.clone(),
             loader_limits: options.limits.clone(),
             bindings,
             limits: self.limits.clone(),
@@ -193,6 +199,9 @@ impl WrittenScript {
             jsx: written.jsx,
             reach: written.reach,
             node_env: written.node_env,
+            alias: written.alias,
+            define: written.define,
+            rules: written.rules,
             node: written.compatibility.node,
             limits: written.loader_limits,
         };

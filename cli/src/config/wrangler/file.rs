@@ -43,6 +43,10 @@ pub(super) struct Section {
     pub(super) limits: Option<WranglerLimits>,
     pub(super) triggers: Option<Triggers>,
     pub(super) rules: Option<Vec<Rule>>,
+    pub(super) alias: Option<BTreeMap<String, String>>,
+    pub(super) define: Option<BTreeMap<String, String>>,
+    pub(super) jsx_factory: Option<String>,
+    pub(super) jsx_fragment: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -89,7 +93,7 @@ pub(super) struct Triggers {
     pub(super) events: Option<Vec<serde_json::Value>>,
 }
 
-/// Rules for module types. Modules are loaded by extension, so these are ignored.
+/// A rule for module types. Those by extension follow whether or not it falls through.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Rule {
     #[serde(rename = "type")]

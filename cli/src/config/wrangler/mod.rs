@@ -15,6 +15,7 @@ use super::check::nearest;
 use super::document::{Entry, KeyPath, Node, Value};
 use super::env_file::Lookup;
 use super::file::{File, RouteFile, RouteTable};
+use super::modules::{ModuleRule, ModuleType, Modules};
 use super::overrides::Overrides;
 use super::problem::{ConfigError, Fault, Note, Problem};
 use super::reading::Reading;
@@ -22,7 +23,7 @@ use super::sections::Mode;
 use super::source::Source;
 use super::values::{Listen, RoutePattern};
 use super::{Config, finish, invalid, problems_of, typed};
-use file::{Dev, Section, WranglerFile, WranglerRoute};
+use file::{Dev, Rule, RuleKind, Section, WranglerFile, WranglerRoute};
 use keys::Effect;
 
 /// Loads a wrangler file for the environment set by the overrides.
@@ -240,6 +241,10 @@ fn section(reading: &mut Reading<'_>, file: &WranglerFile, environment: Option<&
         limits: own.limits.or(top.limits),
         triggers: own.triggers.or(top.triggers),
         rules: own.rules.or(top.rules),
+        alias: own.alias.or(top.alias),
+        define: own.define.or(top.define),
+        jsx_factory: own.jsx_factory.or(top.jsx_factory),
+        jsx_fragment: own.jsx_fragment.or(top.jsx_fragment),
     }
 }
 
@@ -265,6 +270,15 @@ fn translate(reading: &mut Reading<'_>, section: Section, dev: Option<Dev>, mode
     file.worker.compatibility_flags = reading.known_flags(&KeyPath::of("compatibility_flags"), flags);
     file.worker.vars = section.vars.unwrap_or_default();
     file.worker.bindings = section.bindings.translate(reading);
+    let modules = Modules {
+        rules: section.rules.into_iter().flatten().map(rule).collect(),
+        alias: section.alias.unwrap_or_default(),
+        define: section.define.unwrap_or_default(),
+        ..Modules::default()
+    };
+    file.worker.modules = reading.modules(&KeyPath::default(), modules);
+    file.worker.jsx.factory = section.jsx_factory;
+    file.worker.jsx.fragment = section.jsx_fragment;
     if let Some(limits) = section.limits {
         let worker = &mut file.worker.limits;
         worker.cpu = limits.cpu_ms.map_or(worker.cpu, Duration::from_millis);
@@ -334,6 +348,19 @@ fn listen(reading: &mut Reading<'_>, dev: &Dev, file: &mut File) {
         let place = reading.source.place(&reading.node.locate(&KeyPath::of("dev")));
         let message = format!("`dev.{key}` is accepted without effect");
         reading.notes.push(Note::detail(message, place));
+    }
+}
+
+fn rule(rule: Rule) -> ModuleRule {
+    let kind = match rule.kind {
+        RuleKind::Text => ModuleType::Text,
+        RuleKind::Data => ModuleType::Bytes,
+        RuleKind::CompiledWasm => ModuleType::Wasm,
+        RuleKind::ESModule | RuleKind::CommonJS => ModuleType::JavaScript,
+    };
+    ModuleRule {
+        kind,
+        globs: rule.globs,
     }
 }
 
