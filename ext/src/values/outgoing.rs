@@ -76,8 +76,8 @@ impl Outgoing {
         (outgoing, Body::new(chunks))
     }
 
-    /// Creates a stream from which nothing is read before its reader begins, so that a client is not asked for a request's body that
-    /// nobody reads.
+    /// Creates a stream from which nothing is read before its reader begins, so that a client is not asked for a request's body in
+    /// vain.
     pub(crate) fn on_demand(resource: Rc<dyn Resource>) -> (Self, Body) {
         let (mut outgoing, mut chunks) = Self::with(resource);
         let (begin, wanted) = oneshot::channel();

@@ -4,7 +4,7 @@
 //! has no global state. The files, in the order in which data flows through them: `specifier` (the specifier as
 //! written), `aliases`, `import_map`, `node_builtins`, `in_memory` and `disk` with `browser` (the location; `jail` and `linked` determine the
 //! accessible folders, `project` their upper end, `refusal` the files in them that are not modules), `sources` (the
-//! bytes), `kind` and `rules` (the type), `builtin` (the modules
+//! bytes), `kind` and `rules` (the type), `literals` and `imports` (the names in code), `builtin` (the modules
 //! in the snapshot), `commonjs` with `package_type` (`require`, and imports of CommonJS modules), `compile` with `defines`, `transpile`, `tsconfig`, `accessors` and `enums`,
 //! `compiler_memory`, `helpers` and `transpile_cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (back to the
 //! source). All parsing happens on threads of `parsers`, with a stack sized by `nesting`.
@@ -30,6 +30,7 @@ mod es_module;
 mod files;
 mod helpers;
 mod import_map;
+mod imports;
 mod in_memory;
 mod jail;
 mod json_depth;

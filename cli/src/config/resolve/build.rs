@@ -1,4 +1,4 @@
-//! How a worker's modules are built: aliases and constants.
+//! The aliases and constants of a worker's modules.
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::client::ResponseFuture;
+use h2::client::{ResponseFuture, SendRequest};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
@@ -16,9 +16,9 @@ use http_body::{Body as HttpBody, Frame as BodyFrame, SizeHint};
 use isopod_runtime::handlers::{Body, BodyError};
 use isopod_runtime::remote::Held;
 use isopod_runtime::written::{Frame, WrittenCut};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::line::Line;
 use super::offers::Offers;
 use super::wire::{BODIES_MAX, write};
 
@@ -101,38 +101,51 @@ pub(super) fn lengths(bodies: &[Body]) -> Vec<Option<u64>> {
     bodies.iter().map(|body| body.size_hint().exact()).collect()
 }
 
+/// The other side of a connection, for requests of its bodies.
+#[derive(Clone)]
+pub(super) struct OtherSide {
+    pub(super) requests: SendRequest<Bytes>,
+    pub(super) handle: Handle,
+}
+
 /// When a body is requested.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
     /// Before it is read, so that its first bytes arrive earlier: the body of a response, which has begun anyway.
     Now,
-    /// When it is first read: the body of a request, whose client might otherwise be asked for a body that nobody reads.
+    /// When it is first read: the body of a request, whose client might otherwise be asked to send it in vain.
     Read,
 }
 
 /// Returns the bodies of a call or a response.
 pub(super) fn pull_all(
-    line: &Line,
+    from: &OtherSide,
     event: u64,
     lengths: Vec<Option<u64>>,
     room: Vec<Held>,
     when: When,
 ) -> impl Iterator<Item = (Body, oneshot::Receiver<()>)> {
     let numbered = (0..).zip(lengths.into_iter().take(BODIES_MAX).zip(room));
-    numbered.map(move |(number, (length, held))| pull_sized(line, Path { event, number }, length, held, when))
+    numbered.map(move |(number, (length, held))| pull_sized(from, Path { event, number }, length, held, when))
 }
 
 /// Returns a body of the other side. The receiver resolves when the body was read to its end or dropped.
-pub(super) fn pull(line: &Line, event: u64, number: u32, when: When) -> (Body, oneshot::Receiver<()>) {
-    pull_sized(line, Path { event, number }, None, Held::default(), when)
+pub(super) fn pull(from: &OtherSide, event: u64, number: u32, when: When) -> (Body, oneshot::Receiver<()>) {
+    pull_sized(from, Path { event, number }, None, Held::default(), when)
 }
 
-fn pull_sized(line: &Line, path: Path, length: Option<u64>, held: Held, when: When) -> (Body, oneshot::Receiver<()>) {
+fn pull_sized(
+    from: &OtherSide,
+    path: Path,
+    length: Option<u64>,
+    held: Held,
+    when: When,
+) -> (Body, oneshot::Receiver<()>) {
     let (open, closed) = oneshot::channel();
     let pulled = Pulled {
         state: match when {
-            When::Now => State::Requested(path.request(line, Method::GET)),
-            When::Read => State::Offered(line.clone(), path),
+            When::Now => State::Requested(path.request(from, Method::GET)),
+            When::Read => State::Offered(from.clone(), path),
         },
         left: length,
         _open: open,
@@ -153,11 +166,11 @@ impl Path {
     ///
     /// # Errors
     /// The reason, such as a connection that has ended.
-    fn request(self, to: &Line, method: Method) -> Result<ResponseFuture, String> {
+    fn request(self, to: &OtherSide, method: Method) -> Result<ResponseFuture, String> {
         let uri = format!("http://cell/body/{}/{}", self.event, self.number);
         let request = Request::builder().method(method).uri(uri).body(());
         let request = request.map_err(|error| error.to_string())?;
-        let sent = to.requests().clone().send_request(request, true);
+        let sent = to.requests.clone().send_request(request, true);
         let (response, _) = sent.map_err(|error| error.to_string())?;
         Ok(response)
     }
@@ -176,7 +189,7 @@ struct Pulled {
 
 enum State {
     /// It is requested when it is read.
-    Offered(Line, Path),
+    Offered(OtherSide, Path),
     /// An error is why it cannot be requested.
     Requested(Result<ResponseFuture, String>),
     Reads(RecvStream),
@@ -196,8 +209,8 @@ impl HttpBody for Pulled {
         };
         loop {
             match &mut self.state {
-                State::Offered(line, path) => {
-                    self.state = State::Requested(path.request(line, Method::GET));
+                State::Offered(from, path) => {
+                    self.state = State::Requested(path.request(from, Method::GET));
                 }
                 State::Requested(Err(error)) => {
                     let error = std::mem::take(error);
@@ -258,10 +271,10 @@ impl Pulled {
 
 impl Drop for Pulled {
     fn drop(&mut self) {
-        if let State::Offered(line, path) = &self.state
-            && let Ok(response) = path.request(line, Method::DELETE)
+        if let State::Offered(from, path) = &self.state
+            && let Ok(response) = path.request(from, Method::DELETE)
         {
-            line.handle().spawn(async move { drop(response.await) });
+            from.handle.spawn(async move { drop(response.await) });
         }
     }
 }

@@ -16,7 +16,7 @@ use isopod_runtime::websocket::{SocketLimits, Upgrade};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::bodies::{When, lengths, pull_all};
+use super::bodies::{OtherSide, When, lengths, pull_all};
 use super::offers::{Brought, Offers};
 use super::sockets;
 use super::wire::{BODIES_MAX, Beside, Broken, CallHead, Messages, ReplyHead, STUBS_MAX, encode_before, write_all};
@@ -74,6 +74,14 @@ impl Line {
         &self.0.requests
     }
 
+    /// Returns the other side, for requests of its bodies.
+    pub(super) fn other_side(&self) -> OtherSide {
+        OtherSide {
+            requests: self.0.requests.clone(),
+            handle: self.0.handle.clone(),
+        }
+    }
+
     pub(super) fn offers(&self) -> &Offers {
         &self.0.offers
     }
@@ -103,7 +111,8 @@ impl Line {
         when: When,
     ) -> Result<(Parcel, Vec<oneshot::Receiver<()>>), String> {
         let room = self.0.transit.streams(beside.bodies.len().min(BODIES_MAX))?;
-        let pulled = pull_all(self, number, beside.bodies, room, when);
+        let from = self.other_side();
+        let pulled = pull_all(&from, number, beside.bodies, room, when);
         let (bodies, mut closed): (Vec<Body>, Vec<_>) = pulled.unzip();
         let socket = beside.has_socket.then(|| self.socket(number, Arc::default())).flatten();
         let socket = socket.map(|(socket, is_closed)| {
