@@ -1,7 +1,7 @@
 //! `isopod check`: starts every worker of a configuration once and reports errors.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,13 +33,13 @@ pub(crate) enum Format {
 
 /// Starts every worker once and prints errors.
 pub(crate) fn check(
-    path: &Path,
+    paths: &[PathBuf],
     overrides: Overrides,
     environment: &BTreeMap<String, String>,
     expect: Expect,
     format: Format,
 ) -> Result<ExitCode> {
-    let config = Source::find(path, overrides, environment)?.read()?;
+    let config = Source::find(paths, overrides, environment)?.read()?;
     logging::install(&config::Log {
         level: config::LogLevel::Warn,
         ..config.log.clone()

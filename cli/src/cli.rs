@@ -58,9 +58,9 @@ enum Command {
 /// Arguments of `serve` and `check`.
 #[derive(Args)]
 struct Project {
-    /// Script, folder or configuration file (isopod.toml, wrangler.toml, wrangler.jsonc)
-    #[arg(default_value = ".")]
-    path: PathBuf,
+    /// Script, folder or configuration file (isopod.toml, wrangler.toml, wrangler.jsonc); further ones have workers that it calls
+    #[arg(default_value = ".", value_name = "PATH")]
+    paths: Vec<PathBuf>,
     /// File of NAME=value lines for vars and secrets; may be repeated
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
@@ -130,17 +130,17 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => run::eval(arguments, &environment),
         Command::Serve(arguments) => {
             let watch = arguments.watch;
-            let (path, overrides) = arguments.overrides();
-            serve::serve(&path, overrides, &environment, watch)
+            let (paths, overrides) = arguments.overrides();
+            serve::serve(&paths, overrides, &environment, watch)
         }
         Command::Check(arguments) => {
-            let (path, overrides) = arguments.project.overrides();
+            let (paths, overrides) = arguments.project.overrides();
             let expect = match arguments.script {
                 true => Expect::Nothing,
                 false => Expect::Handlers,
             };
             let format = if arguments.json { Format::Json } else { Format::Text };
-            check::check(&path, overrides, &environment, expect, format)
+            check::check(&paths, overrides, &environment, expect, format)
         }
         Command::D1(arguments) => d1::d1(arguments, &environment),
         Command::Cron(arguments) => cron::cron(arguments, &environment),
@@ -192,19 +192,19 @@ pub(crate) fn explain(error: &anyhow::Error) -> String {
 }
 
 impl Project {
-    fn overrides(self) -> (PathBuf, Overrides) {
+    fn overrides(self) -> (Vec<PathBuf>, Overrides) {
         let overrides = Overrides {
             environment: self.env,
             env_files: self.env_file,
             ..Overrides::default()
         };
-        (self.path, overrides)
+        (self.paths, overrides)
     }
 }
 
 impl ServeArguments {
-    fn overrides(self) -> (PathBuf, Overrides) {
-        let (path, project) = self.project.overrides();
+    fn overrides(self) -> (Vec<PathBuf>, Overrides) {
+        let (paths, project) = self.project.overrides();
         let overrides = Overrides {
             listen: self.listen,
             threads: self.threads,
@@ -215,7 +215,7 @@ impl ServeArguments {
             log_format: self.log_json.then_some(LogFormat::Json),
             ..project
         };
-        (path, overrides)
+        (paths, overrides)
     }
 }
 

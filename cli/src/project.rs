@@ -12,9 +12,9 @@ use crate::serve::Source;
 /// Arguments that name a configuration.
 #[derive(Args)]
 pub(crate) struct ProjectArguments {
-    /// Folder or configuration file
+    /// Folder or configuration file; may be repeated, as for `isopod serve`
     #[arg(long, value_name = "PATH", default_value = ".")]
-    project: PathBuf,
+    project: Vec<PathBuf>,
     /// Environment of a wrangler file
     #[arg(long, value_name = "NAME")]
     env: Option<String>,

@@ -41,6 +41,7 @@ mod settings;
 mod source;
 mod storage;
 mod text;
+mod together;
 mod values;
 mod wrangler;
 
@@ -75,6 +76,7 @@ pub use sections::{
 pub(crate) use settings::BoundAs;
 pub use settings::{Admin, Config, Route, Worker};
 pub use storage::{Engine, Kept, QueueKey, QueueServer, Server, Shown, StorageOverrides, UsedServer};
+pub use together::load_together;
 pub use values::{
     DatabaseUrl, Listen, NetworkRule, ProxyAddress, RoutePattern, S3Url, Secret, StorageUrl, TopicPattern,
 };
@@ -84,6 +86,7 @@ use env_file::Lookup;
 use file::File;
 use reading::Reading;
 use source::Source;
+use together::Together;
 
 /// Loads the file found by [`discover`], with `overrides` applied, and secrets looked up in `environment` and the env files.
 ///
@@ -97,11 +100,21 @@ pub fn load(
     overrides: &Overrides,
     environment: &BTreeMap<String, String>,
 ) -> Result<Config, ConfigError> {
+    load_one(located, overrides, environment, &Together::default())
+}
+
+/// Loads one of several configurations that are served together.
+fn load_one(
+    located: &Located,
+    overrides: &Overrides,
+    environment: &BTreeMap<String, String>,
+    together: &Together,
+) -> Result<Config, ConfigError> {
     match located {
-        Located::Script(main) => load_script(main, overrides, environment),
-        Located::Isopod(path) => load_isopod(&Source::read(path)?, overrides, environment),
-        Located::Wrangler(path) => wrangler::load(&Source::read(path)?, overrides, environment),
-        Located::Files(folder) => load_files(folder, overrides, environment),
+        Located::Script(main) => load_script(main, overrides, environment, together),
+        Located::Isopod(path) => load_isopod(&Source::read(path)?, overrides, environment, together),
+        Located::Wrangler(path) => wrangler::load(&Source::read(path)?, overrides, environment, together),
+        Located::Files(folder) => load_files(folder, overrides, environment, together),
     }
 }
 
@@ -110,6 +123,7 @@ fn load_files(
     folder: &Path,
     overrides: &Overrides,
     environment: &BTreeMap<String, String>,
+    together: &Together,
 ) -> Result<Config, ConfigError> {
     no_environments(overrides)?;
     // No file is read. The folder takes the place of one, so that relative paths refer to it.
@@ -119,13 +133,18 @@ fn load_files(
         assets: Some(Assets::of_folder(folder.to_owned())),
         ..File::default()
     };
-    finish(Reading::new(&source, &Node::empty(), &lookup), file, overrides)
+    finish(
+        Reading::new(&source, &Node::empty(), &lookup, together),
+        file,
+        overrides,
+    )
 }
 
 fn load_script(
     main: &Path,
     overrides: &Overrides,
     environment: &BTreeMap<String, String>,
+    together: &Together,
 ) -> Result<Config, ConfigError> {
     let lookup = Lookup::new(environment, &overrides.env_files)?;
     // A script alone is a configuration with only `main`. The script's path takes the place of the file's.
@@ -134,7 +153,11 @@ fn load_script(
     file.worker.main = main.file_name().map(Into::into);
     file.worker.env_values = lookup.file_values();
     no_environments(overrides)?;
-    let config = finish(Reading::new(&source, &Node::empty(), &lookup), file, overrides)?;
+    let config = finish(
+        Reading::new(&source, &Node::empty(), &lookup, together),
+        file,
+        overrides,
+    )?;
     Ok(Config {
         files: overrides.env_files.clone(),
         ..config
@@ -145,6 +168,7 @@ fn load_isopod(
     source: &Source,
     overrides: &Overrides,
     environment: &BTreeMap<String, String>,
+    together: &Together,
 ) -> Result<Config, ConfigError> {
     let node = Node::from_toml(source).map_err(invalid)?;
     no_environments(overrides)?;
@@ -152,7 +176,7 @@ fn load_isopod(
     let of_file = file.env_files.iter().map(|path| source.folder().join(path));
     let env_files: Vec<_> = of_file.chain(overrides.env_files.iter().cloned()).collect();
     let lookup = Lookup::new(environment, &env_files)?;
-    let config = finish(Reading::new(source, &node, &lookup), file, overrides)?;
+    let config = finish(Reading::new(source, &node, &lookup, together), file, overrides)?;
     Ok(Config {
         files: [vec![source.path().to_owned()], env_files].concat(),
         ..config

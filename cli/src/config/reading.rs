@@ -1,12 +1,14 @@
 //! The state of reading a configuration: the document, the lookup of names, and the problems and notes found so far.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::document::{KeyPath, Node};
 use super::env_file::Lookup;
 use super::problem::{Fault, Note, Problem};
 use super::source::Source;
 use super::storage::{Engines, QueueKey};
+use super::together::Together;
 
 /// A document that is being read, and the problems and notes about it.
 pub(super) struct Reading<'a> {
@@ -23,10 +25,12 @@ pub(super) struct Reading<'a> {
     pub(super) engines: Engines,
     /// The names under which the objects of classes are stored, if they differ from the names of the classes.
     pub(super) object_storage: BTreeMap<String, String>,
+    /// The configurations that are served with this one.
+    pub(super) together: Together,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(source: &'a Source, node: &'a Node, lookup: &'a Lookup<'a>) -> Self {
+    pub(super) fn new(source: &'a Source, node: &'a Node, lookup: &'a Lookup<'a>, together: &Together) -> Self {
         Self {
             source,
             node,
@@ -37,6 +41,16 @@ impl<'a> Reading<'a> {
             consumed: BTreeSet::new(),
             engines: Engines::default(),
             object_storage: BTreeMap::new(),
+            together: together.clone(),
+        }
+    }
+
+    /// Returns the folder of relative paths of data. That of bindings without a path is in `.isopod` of the first configuration, so that
+    /// all share it.
+    pub(super) fn data_folder(&self, path: &Path) -> &Path {
+        match &self.together.first {
+            Some(first) if path.starts_with(".isopod") => first,
+            _ => self.source.folder(),
         }
     }
 

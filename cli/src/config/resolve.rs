@@ -77,6 +77,7 @@ impl Reading<'_> {
             shutdown: file.shutdown,
             notes: self.notes,
             files: Vec::new(),
+            object_storage: self.object_storage,
         })
     }
 
@@ -126,16 +127,18 @@ impl Reading<'_> {
         let services = std::mem::take(&mut self.services);
         for (path, service) in services
             .into_iter()
-            .filter(|(_, service)| !workers.contains_key(service))
+            .filter(|(_, service)| !workers.contains_key(service) && !self.together.others.may_have(service))
+            .collect::<Vec<_>>()
         {
-            let known = workers.keys().map(String::as_str);
-            let remedy = match nearest(&service, known.clone()) {
+            let others = self.together.others.names().filter(|name| !workers.contains_key(*name));
+            let known: Vec<&str> = workers.keys().map(String::as_str).chain(others).collect();
+            let remedy = match nearest(&service, known.iter().copied()) {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => {
-                    let known = known.collect::<Vec<_>>().join(", ");
+                    let known = known.join(", ");
                     format!(
                         "the workers here: {known}; workers that call each other are in one isopod.toml, each as \
-                         `[workers.NAME]` with a `main`"
+                         `[workers.NAME]` with a `main`, or in configurations that are named together: `isopod serve . ../{service}`"
                     )
                 }
             };

@@ -55,6 +55,8 @@ pub struct Config {
     /// The files that this was read from, including optional ones that do not exist: a change to one may change the
     /// configuration.
     pub files: Vec<PathBuf>,
+    /// The names under which the objects of classes are stored, if they differ from the names of the classes.
+    pub(super) object_storage: BTreeMap<String, String>,
 }
 
 /// The listener for health and metrics.

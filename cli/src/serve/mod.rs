@@ -29,7 +29,7 @@ mod watch;
 
 use std::error::Error;
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,8 +68,13 @@ const SLACK: Duration = Duration::from_secs(5);
 const BOOT_SLACK: Duration = Duration::from_secs(10);
 
 /// Serves until a signal stops it.
-pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment, watch: bool) -> Result<ExitCode> {
-    let source = Source::find(path, overrides, environment)?;
+pub(crate) fn serve(
+    paths: &[PathBuf],
+    overrides: Overrides,
+    environment: &Environment,
+    watch: bool,
+) -> Result<ExitCode> {
+    let source = Source::find(paths, overrides, environment)?;
     let config = Arc::new(source.read()?);
     if config.pool.os_scheduling == OsScheduling::Tuned {
         // Set for this thread, and inherited by all threads of the server.

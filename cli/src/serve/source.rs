@@ -1,7 +1,7 @@
 //! Inputs for reading the configuration.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -10,16 +10,19 @@ use crate::config::{self, Config, Located, Overrides};
 /// The process's environment variables.
 pub(crate) type Environment = BTreeMap<String, String>;
 
-/// Location of the configuration, and its overrides.
+/// Locations of the configurations, and their overrides.
 pub(crate) struct Source {
-    located: Located,
+    located: Vec<Located>,
     overrides: Overrides,
     environment: Environment,
 }
 
 impl Source {
-    pub(crate) fn find(path: &Path, overrides: Overrides, environment: &Environment) -> Result<Self> {
-        let located = config::discover(path)?;
+    pub(crate) fn find(paths: &[PathBuf], overrides: Overrides, environment: &Environment) -> Result<Self> {
+        let located = paths
+            .iter()
+            .map(|path| config::discover(path))
+            .collect::<Result<_, _>>()?;
         let overrides = overrides.or(Overrides::from_environment(environment)?);
         Ok(Self {
             located,
@@ -29,6 +32,10 @@ impl Source {
     }
 
     pub(crate) fn read(&self) -> Result<Config> {
-        Ok(config::load(&self.located, &self.overrides, &self.environment)?)
+        Ok(config::load_together(
+            &self.located,
+            &self.overrides,
+            &self.environment,
+        )?)
     }
 }

@@ -140,3 +140,102 @@ fn a_check_finds_missing_workers_and_entry_points() {
             .for_each(|part| assert!(said.contains(part), "{part} in\n{said}"));
     }
 }
+
+/// `wrangler dev -c front/wrangler.jsonc -c api/wrangler.jsonc`:
+/// <https://developers.cloudflare.com/workers/local-development/multi-workers/>
+#[test]
+fn projects_with_wrangler_files_of_their_own_are_served_together() {
+    let project = Project::new(&[
+        (
+            "front/wrangler.jsonc",
+            r#"{ "name": "front", "main": "front.js", "kv_namespaces": [{ "binding": "KV", "id": "shared" }],
+                "services": [{ "binding": "API", "service": "api" }, { "binding": "ADMIN", "service": "api", "entrypoint": "Admin" }],
+                "queues": { "producers": [{ "binding": "JOBS", "queue": "jobs" }] },
+                "durable_objects": { "bindings": [{ "name": "COUNTS", "class_name": "Count", "script_name": "api" }] },
+                "d1_databases": [{ "binding": "DB", "database_name": "shared", "database_id": "x" }] }"#,
+        ),
+        (
+            "front/front.js",
+            "export default { async fetch(request, env) {
+                const { pathname } = new URL(request.url);
+                if (pathname === '/job') return new Response(await env.JOBS.send('done').then(() => 'sent'));
+                if (pathname === '/kv') return new Response(await env.KV.get('job'));
+                const count = await env.COUNTS.get(env.COUNTS.idFromName('a')).next();
+                const { from } = await env.DB.prepare('SELECT name AS \"from\" FROM shared').first();
+                return Response.json([await (await env.API.fetch(request)).text(), await env.ADMIN.secret(), count, from]);
+            } };",
+        ),
+        (
+            "api/wrangler.jsonc",
+            r#"{ "name": "api", "main": "src/api.js", "vars": { "NAME": "the API" },
+                "kv_namespaces": [{ "binding": "KV", "id": "shared" }],
+                "queues": { "consumers": [{ "queue": "jobs", "max_batch_timeout": 0 }] },
+                "durable_objects": { "bindings": [{ "name": "OWN", "class_name": "Count" }] },
+                "migrations": [{ "tag": "1", "new_sqlite_classes": ["Old"] },
+                    { "tag": "2", "renamed_classes": [{ "from": "Old", "to": "Count" }] }],
+                "d1_databases": [{ "binding": "DB", "database_name": "shared", "database_id": "x" }] }"#,
+        ),
+        ("api/.dev.vars", "TOKEN=secret"),
+        (
+            "api/src/api.js",
+            "import { DurableObject, WorkerEntrypoint } from 'cloudflare:workers';
+             export class Admin extends WorkerEntrypoint { secret() { return this.env.TOKEN; } }
+             export class Count extends DurableObject {
+                 next() { return this.ctx.storage.kv.put('n', 1 + (this.ctx.storage.kv.get('n') ?? 0)) ?? this.ctx.storage.kv.get('n'); }
+             }
+             export default {
+                 async fetch(request, env) {
+                     await env.DB.exec(\"CREATE TABLE IF NOT EXISTS shared (name)\");
+                     await env.OWN.get(env.OWN.idFromName('a')).next();
+                     return new Response(env.NAME);
+                 },
+                 async queue(batch, env) { await env.KV.put('job', batch.messages[0].body); },
+             };",
+        ),
+    ]);
+    let d1 = |sql: &str| {
+        let (front, api) = (project.file("front"), project.file("api"));
+        let ended = isopod(&[
+            "d1",
+            "execute",
+            "--project",
+            &front,
+            "--project",
+            &api,
+            "--worker",
+            "front",
+            "--command",
+            sql,
+        ]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    };
+    d1("CREATE TABLE shared (name); INSERT INTO shared VALUES ('one file')");
+    let server = Serving::start_with(project.file("front"), &[&project.file("api")]);
+    assert_eq!(server.get("/").body, r#"["the API","secret",1,"one file"]"#);
+    assert_eq!(server.get("/").body, r#"["the API","secret",3,"one file"]"#);
+    assert_eq!(server.get("/job").body, "sent");
+    until("the further worker consumes the message", || {
+        (server.get("/kv").body == "done").then_some(())
+    });
+    assert!(!project.path().join("api/.isopod").exists());
+
+    let alone = isopod(&["check", &project.file("front")]);
+    assert_eq!(alone.code, Some(2));
+    let remedy = "named together: `isopod serve . ../api`";
+    assert!(alone.stderr.contains(remedy), "{}", alone.stderr);
+    let both = isopod(&["check", &project.file("front"), &project.file("api")]);
+    assert_eq!(
+        (both.code, &*both.stdout),
+        (Some(0), "api: ok\nfront: ok\n"),
+        "{}",
+        both.stderr
+    );
+    let twice = isopod(&["check", &project.file("api"), &project.file("api")]);
+    assert_eq!(twice.code, Some(2));
+    for said in [
+        "two of the configurations have a worker named `api`",
+        "the queue \"jobs\" has two consumers",
+    ] {
+        assert!(twice.stderr.contains(said), "{}", twice.stderr);
+    }
+}

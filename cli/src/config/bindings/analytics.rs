@@ -31,7 +31,7 @@ impl Row for Section {
         let path = path.or_else(|| default_file("analytics", &name, &at.key("dataset"), reading))?;
         Some(Dataset {
             name,
-            path: reading.source.folder().join(path),
+            path: reading.data_folder(&path).join(&path),
             limits: self.limits,
         })
     }

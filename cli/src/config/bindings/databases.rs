@@ -45,7 +45,11 @@ impl Row for Database {
                     .ok()?
             }
         };
-        let url = url.relative_to(reading.source.folder());
+        let folder = match &url {
+            DatabaseUrl::Sqlite(file) => reading.data_folder(file),
+            DatabaseUrl::SqliteMemory | DatabaseUrl::Postgres(_) => reading.source.folder(),
+        };
+        let url = url.relative_to(folder);
         Some(SqlDatabase {
             name: self.name,
             config: self.limits.of(&url),

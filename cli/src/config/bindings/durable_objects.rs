@@ -37,12 +37,14 @@ impl Row for Section {
         if let Some(script) = &self.script_name {
             reading.services.push((at.key("script_name"), script.clone()));
         }
-        let storage = self.storage.unwrap_or_else(|| self.class_name.clone());
+        let others = |script: &String| reading.together.others.storage(script, &self.class_name).cloned();
+        let storage = self.storage.or_else(|| self.script_name.as_ref().and_then(others));
+        let storage = storage.unwrap_or_else(|| self.class_name.clone());
         is_plain_name(&storage, &at.key("storage"), reading).then(|| DurableObjectClass {
             class: self.class_name,
             script: self.script_name,
             storage,
-            directory: reading.source.folder().join(self.directory),
+            directory: reading.data_folder(&self.directory).join(&self.directory),
             bytes_max: self.bytes_max,
             idle: self.idle,
         })

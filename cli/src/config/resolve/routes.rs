@@ -60,6 +60,8 @@ impl Reading<'_> {
             }
         }
         match only {
+            // Requests are those of the first configuration.
+            _ if self.together.first.is_some() => {}
             Some(worker) if file.routes.is_empty() => routes.push(Route {
                 pattern: RoutePattern::everything(),
                 worker,
@@ -85,7 +87,8 @@ impl Reading<'_> {
             let by_itself = !worker.events.subscribe.is_empty()
                 || !worker.crons.is_empty()
                 || !worker.consumers.is_empty()
-                || is_service(name);
+                || is_service(name)
+                || self.together.first.is_some();
             if !by_itself && !routes.iter().any(|route| route.worker == *name) {
                 self.note(path, format!("worker `{name}` has no route"));
             }

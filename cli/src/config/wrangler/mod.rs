@@ -21,6 +21,7 @@ use super::problem::{ConfigError, Fault, Note, Problem};
 use super::reading::Reading;
 use super::sections::Mode;
 use super::source::Source;
+use super::together::Together;
 use super::values::{Listen, RoutePattern};
 use super::{Config, finish, invalid, problems_of, typed};
 use file::{Dev, Rule, RuleKind, Section, WranglerFile, WranglerRoute};
@@ -31,6 +32,7 @@ pub(super) fn load(
     source: &Source,
     overrides: &Overrides,
     environment: &BTreeMap<String, String>,
+    together: &Together,
 ) -> Result<Config, ConfigError> {
     let is_toml = source.path().extension().is_some_and(|extension| extension == "toml");
     let node = if is_toml {
@@ -51,7 +53,7 @@ pub(super) fn load(
     let lookup = Lookup::new(environment, env_files(source, name, overrides))?;
     let mut reading = Reading {
         notes: reader.notes,
-        ..Reading::new(source, &node, &lookup)
+        ..Reading::new(source, &node, &lookup, together)
     };
     let section = section(&mut reading, &written, name);
     let secrets = required_secrets(&mut reading, &section);
@@ -298,7 +300,7 @@ fn translate(reading: &mut Reading<'_>, section: Section, dev: Option<Dev>, mode
     match mode {
         Mode::Production => file.routes = routes,
         // As with `wrangler dev`: the routes name hosts that do not lead to a developer's machine.
-        Mode::Development if !routes.is_empty() => {
+        Mode::Development if !routes.is_empty() && reading.together.first.is_none() => {
             let routes = KeyPath::of("routes");
             let key = if reading.node.has(&routes) {
                 routes

@@ -43,6 +43,16 @@ const REPORTS_WAITING_MAX: usize = 64;
 /// Time limit for sending the rest of the log after the pool has closed its connection.
 const FAREWELL: Duration = Duration::from_millis(200);
 
+/// The error of a connection that has not begun: that of its socket, if it is one.
+fn early(error: h2::Error) -> Box<dyn std::error::Error> {
+    match error.is_io() {
+        true => error
+            .into_io()
+            .map_or_else(|| "its connection is broken".into(), Into::into),
+        false => error.into(),
+    }
+}
+
 /// Serves the pool until it closes the connection for events.
 pub(super) fn run(
     down: UnixStream,
@@ -51,7 +61,7 @@ pub(super) fn run(
     image: Image,
     confinement: Option<Confinement>,
     begun: Begun,
-) -> Result<(), Broken> {
+) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mail, mailbox) = mpsc::channel(MAIL_WAITING_MAX);
     let waiting = Arc::new(Waiting::new(begun));
@@ -70,7 +80,7 @@ async fn serve(
     driven: &Arc<Driven>,
     handle: Handle,
     confinement: Option<Confinement>,
-) -> Result<(), Broken> {
+) -> Result<(), Box<dyn std::error::Error>> {
     let down = driven.stream(down)?;
     let up = Stream::new(up)?;
     let (up, connection) = h2::client::Builder::new()
@@ -79,7 +89,8 @@ async fn serve(
         .max_header_list_size(HEADER_BYTES_MAX)
         .enable_push(false)
         .handshake(up)
-        .await?;
+        .await
+        .map_err(early)?;
     let up_ends = handle.spawn(connection);
     let in_sandbox = confinement.is_some();
     if let Some(confinement) = confinement {
@@ -102,7 +113,8 @@ async fn serve(
         // An order may arrive after the end of its event.
         .max_local_error_reset_streams(None)
         .handshake(down)
-        .await?;
+        .await
+        .map_err(early)?;
     let offers = Offers::default();
     // The pool is trusted, and the memory of this process is looked at from outside.
     let line = Line::new(up, offers, handle.clone(), ASK, Transit::default());

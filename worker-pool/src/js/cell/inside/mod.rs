@@ -85,16 +85,24 @@ impl CellProgram {
             };
             look_at(parent)?;
             let template = WorkerTemplate::new(self.image, self.extends)?;
-            Ok(io::run(down, up, template, self.image, confinement, begun)?)
+            io::run(down, up, template, self.image, confinement, begun)
         };
         match run() {
             Ok(()) => platform::exit_now(0),
+            // A pool that is shut down closes the connections of its spare cells, some of which have only just been started.
+            Err(error) if error.downcast_ref().is_some_and(has_closed) => platform::exit_now(0),
             Err(error) => {
                 eprintln!("the cell cannot run: {error}");
                 platform::exit_now(FAILED)
             }
         }
     }
+}
+
+/// Returns true if the other side of a connection has closed it.
+fn has_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 /// Checks that the parent is alive.
