@@ -29,6 +29,7 @@ mod engines;
 mod env_file;
 mod file;
 mod modules;
+mod others;
 mod overrides;
 mod place;
 mod pool;
@@ -84,9 +85,9 @@ pub use values::{
 use document::{KeyPath, Node};
 use env_file::Lookup;
 use file::File;
+use others::Together;
 use reading::Reading;
 use source::Source;
-use together::Together;
 
 /// Loads the file found by [`discover`], with `overrides` applied, and secrets looked up in `environment` and the env files.
 ///

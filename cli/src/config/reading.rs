@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::document::{KeyPath, Node};
 use super::env_file::Lookup;
+use super::others::Together;
 use super::problem::{Fault, Note, Problem};
 use super::source::Source;
 use super::storage::{Engines, QueueKey};
-use super::together::Together;
 
 /// A document that is being read, and the problems and notes about it.
 pub(super) struct Reading<'a> {
