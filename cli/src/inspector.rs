@@ -23,8 +23,17 @@ pub(crate) struct Found {
     exports: Vec<String>,
 }
 
-/// Returns the path of the module to start instead of `main`, and the in-memory modules it needs.
-pub(crate) fn in_front_of(main: &Path) -> Result<(PathBuf, BTreeMap<Url, MemoryModule>)> {
+/// The module to start instead of another one.
+pub(crate) struct InFront {
+    pub(crate) path: PathBuf,
+    /// The modules that it needs.
+    pub(crate) memory: BTreeMap<Url, MemoryModule>,
+    /// The canonical path of the other one.
+    pub(crate) main: PathBuf,
+}
+
+/// Returns the module to start instead of `main`.
+pub(crate) fn in_front_of(main: &Path) -> Result<InFront> {
     // The path behind links, because its imports are relative to that.
     let main = std::fs::canonicalize(main).or_else(|_| std::path::absolute(main))?;
     let url =
@@ -43,7 +52,11 @@ pub(crate) fn in_front_of(main: &Path) -> Result<(PathBuf, BTreeMap<Url, MemoryM
         (url(&inspector)?, MemoryModule::from(source)),
         (url(&main.with_file_name(LISTENERS))?, MemoryModule::from(listeners)),
     ];
-    Ok((inspector, modules.into()))
+    Ok(InFront {
+        path: inspector,
+        memory: modules.into(),
+        main,
+    })
 }
 
 /// Queries a script that was deployed with the inspector.

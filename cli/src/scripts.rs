@@ -1,13 +1,12 @@
 //! Builds scripts and options from a worker's configuration.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use isopod::host::bus::Bus;
 use isopod::host::workers::EventBridge;
-use isopod::modules::{ImportMapText, JsxRuntime, LoaderOptions, MemoryModule, ModuleKind, ModuleRule};
+use isopod::modules::{ImportMapText, JsxRuntime, LoaderOptions, ModuleKind, ModuleRule};
 use isopod::websocket::SocketLimits;
 use isopod::{
     FetchConfig, Isolation, Limits, NetPolicy, Options, OwnServers, Policy, Quotas, Recycle, Script, SessionLimits,
@@ -15,7 +14,7 @@ use isopod::{
 use url::Url;
 
 use crate::config::{self, Bound, Config, Materials, Mode, Network, NetworkRule, Var, Worker};
-use crate::inspector;
+use crate::inspector::{self, InFront};
 
 /// Builds the script and options of a worker.
 pub(crate) fn script(
@@ -25,7 +24,7 @@ pub(crate) fn script(
     from: &Materials<'_>,
     servers: &OwnServers,
 ) -> Result<(Script, Options)> {
-    with_main(config, name, worker, from, servers, &worker.main, BTreeMap::new())
+    with_main(config, name, worker, from, servers, None)
 }
 
 /// Builds the same with the [`inspector`](crate::inspector) in front of the main module.
@@ -35,8 +34,8 @@ pub(crate) fn inspected(
     worker: &Worker,
     from: &Materials<'_>,
 ) -> Result<(Script, Options)> {
-    let (path, modules) = inspector::in_front_of(&worker.main)?;
-    with_main(config, name, worker, from, &OwnServers::default(), &path, modules)
+    let front = inspector::in_front_of(&worker.main)?;
+    with_main(config, name, worker, from, &OwnServers::default(), Some(front))
 }
 
 /// Connects the worker to the bus.
@@ -52,9 +51,9 @@ fn with_main(
     worker: &Worker,
     from: &Materials<'_>,
     servers: &OwnServers,
-    main: &Path,
-    memory: BTreeMap<Url, MemoryModule>,
+    front: Option<InFront>,
 ) -> Result<(Script, Options)> {
+    let main = front.as_ref().map_or(&worker.main, |front| &front.path);
     let mut builder = Script::builder(name).file(main).limits(limits(worker)).fetch(
         FetchConfig::default()
             .policy(Arc::new(policy(&worker.network)))
@@ -96,7 +95,10 @@ fn with_main(
         options.limits.modules_max = modules.modules_max;
         options.limits.commonjs_bytes_max = usize::try_from(modules.commonjs_bytes_max).unwrap_or(usize::MAX);
         options.import_map = import_map;
-        options.memory.extend(memory);
+        if let Some(front) = front {
+            options.memory.extend(front.memory);
+            options.main = Some(front.main);
+        }
         build(options, modules, jsx)
     });
     Ok((builder.build()?, options(worker)))

@@ -346,3 +346,55 @@ fn modules_are_built_as_the_configuration_says() {
         checked.stderr
     );
 }
+
+/// Neither rules nor aliases reach more than a script's modules: `docs/modules.md`, "File access".
+#[test]
+fn rules_and_aliases_do_not_widen_what_may_be_read() {
+    let project = Project::new(&[
+        ("src/.env", "KEY=1"),
+        ("src/key.pem", "key"),
+        ("src/wrangler.json", "{}"),
+        ("src/data.weird", "data"),
+        ("src/other.js", "export default 'not run'"),
+        ("src/second.js", ""),
+        ("outside.txt", "outside"),
+        (
+            "src/main",
+            "import data from './data.weird';
+             import other from './other.js';
+             export default { async fetch(request) {
+                 const name = new URL(request.url).searchParams.get('name');
+                 return new Response(name ? await import(name).then((it) => it.default, String) : data + other);
+             } };",
+        ),
+        (
+            "isopod.toml",
+            "main = 'src/main'\n[modules]\nrules = [{ type = 'text', globs = ['**', '**/.*'] }]
+             alias = { passwords = '/etc/passwd', net = 'https://example.com/x.js', outside = './outside.txt', env = './src/.env' }",
+        ),
+    ]);
+    let checked = isopod(&["check", &project.file("isopod.toml")]);
+    assert_eq!(
+        (checked.code, &*checked.stdout),
+        (Some(0), "main: ok\n"),
+        "{}",
+        checked.stderr
+    );
+    let server = Serving::start(project.file("isopod.toml"));
+    assert_eq!(server.get("/").body, "dataexport default 'not run'");
+    for (name, said) in [
+        ("./.env", "env file"),
+        ("./key.pem", "private key"),
+        ("./wrangler.json", "a configuration"),
+        ("../outside.txt", "outside"),
+        ("../isopod.toml", "outside"),
+        ("passwords", "outside"),
+        ("net", "over the network"),
+        ("outside", "outside"),
+        ("env", "env file"),
+        ("./second.js", "literal name"),
+    ] {
+        let answer = server.get(&format!("/?name={name}")).body;
+        assert!(answer.contains("Error: ") && answer.contains(said), "{name}: {answer}");
+    }
+}

@@ -23,10 +23,14 @@ impl Loader {
         if !self.defines.may_be_in(text) {
             return Ok(None);
         }
-        let (source, defines) = (Arc::clone(text), Arc::clone(&self.defines));
-        let replace = move || defines.replace(&source, source_type);
+        let (file, source, defines) = (url.clone(), Arc::clone(text), Arc::clone(&self.defines));
+        let replace = move || defines.replace(&file, &source, source_type);
         let replaced = self.parsers.run_or_leave_to_v8(url, text, source_type, replace)?;
-        Ok(replaced.flatten().map(Arc::from))
+        let replaced: Option<Arc<str>> = replaced.transpose()?.flatten().map(Arc::from);
+        if let Some(code) = &replaced {
+            self.refuse_heavy(url, code)?;
+        }
+        Ok(replaced)
     }
 
     /// The module of TypeScript or JSX.

@@ -18,7 +18,12 @@ use oxc::syntax::identifier::is_identifier_name;
 use oxc::syntax::keyword::is_reserved_keyword;
 use serde_json::Value;
 
-use super::error::ModuleError;
+use url::Url;
+
+use super::error::{ModuleError, display_url};
+
+/// Maximum number of bytes of all constants in a module: a script may use a long one any number of times.
+const BYTES_MAX: u64 = 4 << 20;
 
 /// The constants of a script.
 #[derive(Debug)]
@@ -68,11 +73,20 @@ impl Defines {
     }
 
     /// The source with the constants in it. `None` if it uses none, or declares the global variables itself, or does not parse.
-    pub(super) fn replace(&self, source: &str, source_type: SourceType) -> Option<String> {
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError::DefinesTooLarge`].
+    pub(super) fn replace(
+        &self,
+        url: &Url,
+        source: &str,
+        source_type: SourceType,
+    ) -> Result<Option<String>, ModuleError> {
         let allocator = Allocator::default();
         let parsed = Parser::new(&allocator, source, source_type).parse();
         if parsed.panicked {
-            return None;
+            return Ok(None);
         }
         let scoping = SemanticBuilder::new().build(&parsed.program).semantic.into_scoping();
         let mut finder = Finder {
@@ -83,39 +97,51 @@ impl Defines {
         finder.visit_program(&parsed.program);
         let mut found = finder.found;
         if found.is_empty() {
-            return None;
+            return Ok(None);
+        }
+        let bytes: u64 = found.iter().map(|found| found.define.code.len() as u64).sum();
+        if bytes > BYTES_MAX {
+            return Err(ModuleError::DefinesTooLarge {
+                file: display_url(url),
+                limit: BYTES_MAX,
+            });
         }
         found.sort_unstable_by_key(|found| found.span.start);
-        let mut replaced = String::with_capacity(source.len());
-        let mut end = 0;
-        for Found { span, define, name } in found {
-            let (from, to) = (span.start as usize, span.end as usize);
-            replaced.push_str(source.get(end..from)?);
-            let start = replaced.len();
-            if let Some(name) = name {
-                replaced.push_str(name);
-                replaced.push_str(": ");
-            }
-            replaced.push_str(&define.code);
-            let length = replaced.len() - start;
-            // The expression may span several lines.
-            let written = source.get(from..to)?;
-            match written.rsplit_once('\n') {
-                Some((above, below)) => {
-                    replaced.extend(above.chars().filter(|c| *c == '\n'));
-                    replaced.push('\n');
-                    replaced.extend(std::iter::repeat_n(' ', below.encode_utf16().count()));
-                }
-                None => {
-                    let rest = written.len().saturating_sub(length);
-                    replaced.extend(std::iter::repeat_n(' ', rest));
-                }
-            }
-            end = to;
-        }
-        replaced.push_str(source.get(end..)?);
-        Some(replaced)
+        Ok(write(source, found))
     }
+}
+
+/// The source with the constants at these places, padded to preserve lines and columns.
+fn write(source: &str, found: Vec<Found<'_>>) -> Option<String> {
+    let mut replaced = String::with_capacity(source.len());
+    let mut end = 0;
+    for Found { span, define, name } in found {
+        let (from, to) = (span.start as usize, span.end as usize);
+        replaced.push_str(source.get(end..from)?);
+        let start = replaced.len();
+        if let Some(name) = name {
+            replaced.push_str(name);
+            replaced.push_str(": ");
+        }
+        replaced.push_str(&define.code);
+        let length = replaced.len() - start;
+        // The expression may span several lines.
+        let written = source.get(from..to)?;
+        match written.rsplit_once('\n') {
+            Some((above, below)) => {
+                replaced.extend(above.chars().filter(|c| *c == '\n'));
+                replaced.push('\n');
+                replaced.extend(std::iter::repeat_n(' ', below.encode_utf16().count()));
+            }
+            None => {
+                let rest = written.len().saturating_sub(length);
+                replaced.extend(std::iter::repeat_n(' ', rest));
+            }
+        }
+        end = to;
+    }
+    replaced.push_str(source.get(end..)?);
+    Some(replaced)
 }
 
 /// The names of `a.b.c`, or of `import.meta.c`; `None` if it is something else.
@@ -265,12 +291,19 @@ impl<'a> Visit<'a> for Finder<'_, '_> {
 mod tests {
     use super::*;
 
+    fn replace(defines: &Defines, source: &str, source_type: SourceType) -> Option<String> {
+        let url = Url::parse("file:///a.js").unwrap();
+        defines.replace(&url, source, source_type).unwrap()
+    }
+
     fn replaced(define: &[(&str, &str)], source: &str, source_type: SourceType) -> String {
         let define = define
             .iter()
             .map(|(name, value)| (String::from(*name), String::from(*value)));
         let defines = Defines::new(&define.collect(), "development").unwrap();
-        let replaced = defines.may_be_in(source).then(|| defines.replace(source, source_type));
+        let replaced = defines
+            .may_be_in(source)
+            .then(|| replace(&defines, source, source_type));
         replaced.flatten().unwrap_or_else(|| source.to_owned())
     }
 
@@ -323,6 +356,17 @@ mod tests {
         let set = [(source, "\"own\"")];
         assert_eq!(replaced(&[], source, SourceType::mjs()).trim_end(), "\"development\"");
         assert_eq!(replaced(&set, source, SourceType::mjs()).trim_end(), "\"own\"");
+    }
+
+    #[test]
+    fn constants_in_a_module_are_limited() {
+        let define = [("V".to_owned(), format!("\"{}\"", "v".repeat(1 << 20)))];
+        let defines = Defines::new(&define.into(), "").unwrap();
+        let url = Url::parse("file:///a.js").unwrap();
+        let replace = |source: &str| defines.replace(&url, source, SourceType::mjs());
+        assert!(replace("f(V, V, V)").unwrap().unwrap().len() > 3 << 20);
+        let error = replace("f(V, V, V, V)").unwrap_err().to_string();
+        assert!(error.contains("/a.js") && error.contains("4194304"), "{error}");
     }
 
     #[test]

@@ -222,6 +222,17 @@ pub enum ModuleError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The constants in a module would make it too large.
+    #[error(
+        "constants (`modules.define`), which are written where they are used, have more than {limit} bytes in module {file}: use long \
+         ones once"
+    )]
+    DefinesTooLarge {
+        /// The module.
+        file: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// The time of the worker's start, or of the event that imports the module, ended while it was parsed.
     #[error(
         "the script's modules were not loaded within the time to start (`limits.boot`): {file} ({bytes} bytes) was being parsed. \

@@ -14,8 +14,7 @@ use super::loader::Loader;
 impl Loader {
     /// Returns true for requests of text or bytes, which can be read from any file.
     pub(crate) fn is_data(&self, url: &Url, requested: RequestedType<'_>) -> bool {
-        let treatment = self.rules.treatment(url, requested, false);
-        matches!(treatment, Treatment::Text | Treatment::Bytes)
+        matches!(self.treatment(url, requested), Treatment::Text | Treatment::Bytes)
     }
 
     /// Returns true if an import of `referrer` literally names the module at `url`. Otherwise the specifier was

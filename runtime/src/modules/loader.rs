@@ -19,7 +19,7 @@ use super::files::Files;
 use super::helpers;
 use super::import_map;
 use super::jail::Jail;
-use super::kind::{Format, ModuleKind, RequestedType, Treatment};
+use super::kind::{Format, ModuleKind, RequestedType, Treatment, treatment};
 use super::loaded::ModulesLoaded;
 use super::node_builtins;
 use super::options::{Jsx, LoaderLimits, LoaderOptions};
@@ -132,6 +132,10 @@ impl Loader {
         let bytes_max = options.limits.module_bytes_max;
         // As if a file in the root imported them.
         let base = rules.root().map(|root| Url::from_file_path(root.join("package.json")));
+        let main = options.main.and_then(|main| Url::from_file_path(main).ok());
+        if let (Some(disk), Some(main)) = (&disk, main) {
+            disk.set_main(&main);
+        }
         let sources = Arc::new(Sources {
             memory: options.memory,
             disk,
@@ -195,6 +199,15 @@ impl Loader {
     /// Returns true for the script's main module, as resolved.
     pub(super) fn is_entry(&self, url: &Url) -> bool {
         self.entry.get() == Some(url)
+    }
+
+    /// The processing of a module. Rules are for files.
+    pub(super) fn treatment(&self, url: &Url, requested: RequestedType<'_>) -> Treatment {
+        let is_main = self.is_main(url);
+        match self.sources.memory.contains_key(url) {
+            true => treatment(url, requested, is_main),
+            false => self.rules.treatment(url, requested, is_main),
+        }
     }
 
     /// Returns true for the script's main module as configured, and for modules that are not files: they need no
@@ -277,7 +290,7 @@ impl Loader {
                 importer,
             });
         }
-        let treatment = self.rules.treatment(url, requested, self.is_main(url));
+        let treatment = self.treatment(url, requested);
         let may_be_commonjs = match treatment {
             Treatment::Unknown => {
                 return Err(ModuleError::UnknownKind {

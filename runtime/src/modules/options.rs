@@ -32,6 +32,9 @@ pub struct LoaderOptions {
     /// Modules that are not files. An exact match has precedence over everything else, so URLs of any scheme are
     /// possible; `isopod:///name.js` is the usual form, because relative imports work between URLs with a path.
     pub memory: BTreeMap<Url, MemoryModule>,
+    /// The script's main module, if another one, such as one in memory, is started in front of it. Its path must be canonical. It needs no
+    /// extension, and rules do not apply to it. Default: the module that is started.
+    pub main: Option<PathBuf>,
     /// An import map. Default: none.
     pub import_map: Option<ImportMapText>,
     /// The conditions for `exports` and `imports` in `package.json`, in addition to `default`. Default: `workerd`,
@@ -75,6 +78,7 @@ impl LoaderOptions {
             root: None,
             ceiling: None,
             memory: modules.into_iter().collect(),
+            main: None,
             import_map: None,
             conditions: ["workerd", "worker", "browser", "import", "module"]
                 .map(String::from)
@@ -136,7 +140,8 @@ impl Reach {
     }
 }
 
-/// A rule that determines the type of modules by their paths. It does not apply to the main module, nor to imports with a `type`.
+/// A rule that determines the type of modules by their paths. It does not apply to the main module, to modules in memory, nor to
+/// imports with a `type`.
 ///
 /// ```
 /// use isopod_runtime::modules::{ModuleKind, ModuleRule};

@@ -235,10 +235,7 @@ impl Loader {
             return Ok(Required::Value(url));
         }
         let file = file_of(&url);
-        match self
-            .rules
-            .treatment(&file, RequestedType::Unspecified, self.is_main(&file))
-        {
+        match self.treatment(&file, RequestedType::Unspecified) {
             Treatment::Unknown => Err(ModuleError::UnknownKind {
                 file: display_url(&file),
                 importer,
@@ -261,10 +258,7 @@ impl Loader {
         if let Some(known) = self.registry.get(file) {
             return Ok(known);
         }
-        let (dialect, format) = match self
-            .rules
-            .treatment(file, RequestedType::Unspecified, self.is_main(file))
-        {
+        let (dialect, format) = match self.treatment(file, RequestedType::Unspecified) {
             Treatment::JavaScript(format) => (None, format),
             Treatment::Transpile(dialect, format) => (Some(dialect), format),
             _ => return Ok(None),

@@ -44,7 +44,8 @@ pub(super) fn transpile(
 
     let replaced = defines
         .may_be_in(source)
-        .then(|| defines.replace(source, source_type))
+        .then(|| defines.replace(url, source, source_type))
+        .transpose()?
         .flatten();
     let code = replaced.as_deref().unwrap_or(source);
     let parsed = Parser::new(&allocator, code, source_type).parse();

@@ -26,6 +26,7 @@ pub struct WrittenScript {
     root: Option<PathBuf>,
     ceiling: Option<PathBuf>,
     memory: Vec<(String, ByteBuf)>,
+    main: Option<PathBuf>,
     /// The base of the import map, and its text.
     import_map: Option<(String, String)>,
     conditions: Vec<String>,
@@ -140,6 +141,7 @@ impl Script {
             root: options.root.clone(),
             ceiling: options.ceiling.clone(),
             memory: memory.collect(),
+            main: options.main.clone(),
             import_map: import_map.map(|map| (map.base.to_string(), map.json.clone())),
             conditions: options.conditions.clone(),
             jsx: options.jsx.clone(),
@@ -194,6 +196,7 @@ impl WrittenScript {
             root: written.root,
             ceiling: written.ceiling,
             memory,
+            main: written.main,
             import_map,
             conditions: written.conditions,
             jsx: written.jsx,
