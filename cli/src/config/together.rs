@@ -17,7 +17,7 @@ use super::{invalid, load, load_one};
 ///
 /// # Errors
 ///
-/// As for [`load`]; and [`ConfigError::Invalid`] if two have a worker of the same name, or consume the same queue.
+/// As for [`load`]; and [`ConfigError::Invalid`] if one has no worker, or two have a worker of the same name or consume the same queue.
 pub fn load_together(
     located: &[Located],
     overrides: &Overrides,
@@ -43,6 +43,11 @@ pub fn load_together(
     let mut others = BTreeMap::new();
     for (index, located) in [first].into_iter().chain(further).enumerate() {
         let config = read(located, unread((index > 0).then(|| root.clone())))?;
+        if config.workers.is_empty() {
+            let message = format!("{} has no worker, only assets", config.root.display());
+            let remedy = "serve it alone, or give it a `main`";
+            return Err(invalid(vec![conflict(message, remedy)]));
+        }
         for name in config.workers.into_keys() {
             others.insert(name, config.object_storage.clone());
         }

@@ -230,6 +230,47 @@ fn projects_with_wrangler_files_of_their_own_are_served_together() {
         "{}",
         both.stderr
     );
+    let of_wrangler = project.path().join("front/wrangler.jsonc");
+    let text = std::fs::read_to_string(&of_wrangler).expect("the file");
+    let text = text.replacen(
+        '{',
+        r#"{ "env": { "staging": { "services": [{ "binding": "API", "service": "api" }] } }, "#,
+        1,
+    );
+    project.write("front/wrangler.jsonc", &text);
+    let staging = isopod(&[
+        "check",
+        &project.file("front"),
+        &project.file("api"),
+        "--env",
+        "staging",
+    ]);
+    assert_eq!(
+        (staging.code, &*staging.stdout),
+        (Some(0), "api: ok\nfront-staging: ok\n"),
+        "{}",
+        staging.stderr
+    );
+    assert!(
+        staging
+            .stderr
+            .contains("no environment `staging` here; the top level is used"),
+        "{}",
+        staging.stderr
+    );
+    project.write("site/index.html", "");
+    let assets = isopod(&[
+        "check",
+        &project.file("front"),
+        &project.file("api"),
+        &project.file("site"),
+    ]);
+    assert_eq!(assets.code, Some(2));
+    assert!(
+        assets.stderr.contains("site has no worker, only assets"),
+        "{}",
+        assets.stderr
+    );
     let twice = isopod(&["check", &project.file("api"), &project.file("api")]);
     assert_eq!(twice.code, Some(2));
     for said in [

@@ -210,6 +210,11 @@ fn section(reading: &mut Reading<'_>, file: &WranglerFile, environment: Option<&
     let top = file.top.clone();
     let Some(name) = environment else { return top };
     let Some(own) = file.env.get(name).cloned() else {
+        if reading.together.first.is_some() {
+            let message = format!("there is no environment `{name}` here; the top level is used");
+            reading.note(&KeyPath::of("env"), message);
+            return top;
+        }
         let known = file.env.keys().map(String::as_str);
         let remedy = match (nearest(name, known.clone()), file.env.is_empty()) {
             (Some(near), _) => format!("did you mean `{near}`?"),
