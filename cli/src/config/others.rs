@@ -1,21 +1,34 @@
 //! The other configurations that are served together with one, as far as it refers to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+use super::storage::QueueKey;
 
 /// The data of the other configurations that one needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Together {
     /// The folder of the first one, which has the data of all: `None` for the first one itself.
     pub(super) first: Option<PathBuf>,
-    /// Their workers.
+    /// The workers of all.
     pub(super) others: Others,
+    /// The workers of those before this one.
+    pub(super) earlier: BTreeSet<String>,
+    /// The queues that workers of those before this one consume.
+    pub(super) consumed: BTreeSet<QueueKey>,
 }
 
-/// The workers of the other configurations.
+impl Together {
+    /// Returns true if this is not the first one, which has the requests.
+    pub(super) const fn is_further(&self) -> bool {
+        self.first.is_some()
+    }
+}
+
+/// The workers of the configurations that are served together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Others {
-    /// Not read yet: any name may be one of theirs.
+    /// Not read yet: there may be one of any name.
     Unread,
     /// The names under which each worker's Durable Objects are stored, if they differ from the names of their classes.
     Read(BTreeMap<String, BTreeMap<String, String>>),
@@ -28,7 +41,7 @@ impl Default for Others {
 }
 
 impl Others {
-    /// Returns true if they may have a worker of this name.
+    /// Returns true if there may be a worker of this name.
     pub(super) fn may_have(&self, name: &str) -> bool {
         match self {
             Self::Unread => true,
@@ -36,7 +49,7 @@ impl Others {
         }
     }
 
-    /// The name under which the objects of a class of one of their workers are stored, if it is another than that of the class.
+    /// The name under which the objects of a worker's class are stored, if it is another than that of the class.
     pub(super) fn storage(&self, worker: &str, class: &str) -> Option<&String> {
         match self {
             Self::Unread => None,
@@ -44,7 +57,7 @@ impl Others {
         }
     }
 
-    /// Returns the names of their workers.
+    /// Returns the known names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         let workers = match self {
             Self::Unread => None,

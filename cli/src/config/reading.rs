@@ -1,7 +1,7 @@
 //! The state of reading a configuration: the document, the lookup of names, and the problems and notes found so far.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::document::{KeyPath, Node};
 use super::env_file::Lookup;
@@ -19,7 +19,7 @@ pub(super) struct Reading<'a> {
     pub(super) notes: Vec<Note>,
     /// The workers that service bindings refer to, each with its place.
     pub(super) services: Vec<(KeyPath, String)>,
-    /// The queues that have a consumer.
+    /// The queues that have a consumer, those of earlier configurations included.
     pub(super) consumed: BTreeSet<QueueKey>,
     /// The engines of bindings.
     pub(super) engines: Engines,
@@ -38,19 +38,19 @@ impl<'a> Reading<'a> {
             problems: Vec::new(),
             notes: Vec::new(),
             services: Vec::new(),
-            consumed: BTreeSet::new(),
+            consumed: together.consumed.clone(),
             engines: Engines::default(),
             object_storage: BTreeMap::new(),
             together: together.clone(),
         }
     }
 
-    /// Returns the folder of relative paths of data. That of bindings without a path is in `.isopod` of the first configuration, so that
-    /// all share it.
-    pub(super) fn data_folder(&self, path: &Path) -> &Path {
+    /// Returns the path of data: relative to the configuration's folder or, in `.isopod`, where data without a path is, to that of the
+    /// first configuration, so that all share it.
+    pub(super) fn data_path(&self, path: &Path) -> PathBuf {
         match &self.together.first {
-            Some(first) if path.starts_with(".isopod") => first,
-            _ => self.source.folder(),
+            Some(first) if path.starts_with(".isopod") => first.join(path),
+            _ => self.source.folder().join(path),
         }
     }
 

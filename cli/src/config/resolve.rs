@@ -108,6 +108,15 @@ impl Reading<'_> {
         } else {
             self.stray_settings();
         }
+        for (name, (path, _)) in &workers {
+            if self.together.earlier.contains(name) {
+                let message = format!("two of the configurations have a worker named `{name}`");
+                let remedy = "rename one of them; a script without a configuration is named `main`";
+                let is_top = *path == KeyPath::default();
+                let at = if is_top { &KeyPath::of("name") } else { path };
+                self.tell(at, Fault::Conflict { message }, remedy);
+            }
+        }
         workers
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use isopod::Rule;
@@ -246,14 +246,6 @@ impl DatabaseUrl {
         match self {
             Self::Postgres(url) => url.reveal().to_owned(),
             other => other.print(),
-        }
-    }
-
-    /// Returns the same URL with a relative file resolved from `folder`.
-    pub(super) fn relative_to(self, folder: &Path) -> Self {
-        match self {
-            Self::Sqlite(path) => Self::Sqlite(folder.join(path)),
-            other => other,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Aliases of modules, as bundlers have them. They are consulted before everything else. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use url::Url;
@@ -30,23 +31,26 @@ impl Aliases {
         Ok(Self { alias, from })
     }
 
-    /// The substitute for a specifier, and the URL that it is resolved from. An alias stands for a module, and for all those below it:
-    /// that of `a` also for `a/b`.
-    pub(super) fn apply<'a>(&'a self, specifier: &str, referrer: &'a Url) -> Option<(String, &'a Url)> {
+    /// The specifier that is meant, and the URL that it is resolved from. An alias stands for a module, and for all those below it: that of
+    /// `a` also for `a/b`.
+    pub(super) fn apply<'a>(&'a self, specifier: &'a str, referrer: &'a Url) -> (Cow<'a, str>, &'a Url) {
+        match self.substitute(specifier) {
+            Some(substitute) => (substitute.into(), self.from.as_ref().unwrap_or(referrer)),
+            None => (specifier.into(), referrer),
+        }
+    }
+
+    fn substitute(&self, specifier: &str) -> Option<String> {
         // Imports of the transpiler are not subject to the script's aliases.
         if self.alias.is_empty() || specifier.starts_with(helpers::PREFIX) {
             return None;
         }
-        let rest_after = |name: &str| {
-            let rest = specifier.strip_prefix(name)?;
-            (rest.is_empty() || rest.starts_with('/')).then_some(rest)
-        };
         // Of several, the one that says most, which is the last in alphabetical order.
-        let aliases = self.alias.iter().rev();
-        let (substitute, rest) = aliases
-            .filter_map(|(name, substitute)| Some((substitute, rest_after(name)?)))
-            .next()?;
-        Some((format!("{substitute}{rest}"), self.from.as_ref().unwrap_or(referrer)))
+        self.alias.iter().rev().find_map(|(name, substitute)| {
+            let rest = specifier.strip_prefix(name.as_str())?;
+            let is_below = rest.is_empty() || rest.starts_with('/');
+            is_below.then(|| format!("{substitute}{rest}"))
+        })
     }
 }
 
@@ -60,17 +64,17 @@ mod tests {
         let alias = alias.map(|(name, substitute)| (name.to_owned(), substitute.to_owned()));
         let aliases = Aliases::new(alias.into(), None).unwrap();
         let referrer = Url::parse("file:///main.js").unwrap();
-        let apply = |specifier| aliases.apply(specifier, &referrer).map(|(applied, _)| applied);
+        let apply = |specifier| aliases.apply(specifier, &referrer).0;
         for (specifier, expected) in [
-            ("a", Some("b")),
-            ("a/d", Some("b/d")),
-            ("a/c", Some("file:///c.js")),
-            ("@x/y/z", Some("@z/y/z")),
-            ("ab", None),
-            ("./a", None),
-            ("@x", None),
+            ("a", "b"),
+            ("a/d", "b/d"),
+            ("a/c", "file:///c.js"),
+            ("@x/y/z", "@z/y/z"),
+            ("ab", "ab"),
+            ("./a", "./a"),
+            ("@x", "@x"),
         ] {
-            assert_eq!(apply(specifier).as_deref(), expected, "{specifier}");
+            assert_eq!(apply(specifier), expected, "{specifier}");
         }
         for name in ["", "./a", "/a", "a/"] {
             let alias = [(name.to_owned(), String::new())];

@@ -223,12 +223,8 @@ impl Loader {
     ///
     /// Not found, or not allowed.
     pub fn resolve(&self, specifier: &str, referrer: &Url) -> Result<Url, ModuleError> {
-        let aliased = self.aliases.apply(specifier, referrer);
-        let (written, base) = match &aliased {
-            Some((substitute, base)) => (substitute.as_str(), *base),
-            None => (specifier, referrer),
-        };
-        let meant = self.meant(written, base)?;
+        let (aliased, base) = self.aliases.apply(specifier, referrer);
+        let meant = self.meant(&aliased, base)?;
         self.locate(meant, specifier, base, Importer::new(referrer), Edge::Import)
     }
 

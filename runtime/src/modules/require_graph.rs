@@ -2,7 +2,6 @@
 //!
 //! It goes from module to module in a loop, never by recursion, so that no graph is too deep for it.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -217,12 +216,9 @@ impl Loader {
 
     fn resolve_required(&self, specifier: &str, from: &Url) -> Result<Required, ModuleError> {
         let importer = Importer::new(from);
-        let aliased = self.aliases.apply(specifier, from);
-        let (written, base) = match &aliased {
-            Some((substitute, base)) => (Cow::Borrowed(substitute.as_str()), *base),
-            None => (Cow::Owned(escaped(specifier)), from),
-        };
-        let meant = self.meant(&written, base)?;
+        let written = escaped(specifier);
+        let (aliased, base) = self.aliases.apply(&written, from);
+        let meant = self.meant(&aliased, base)?;
         let name = match &meant {
             Specifier::Url(url) => builtin(url.as_str()),
             Specifier::Bare(_) => None,

@@ -31,7 +31,7 @@ impl Row for Section {
         let path = path.or_else(|| default_file("analytics", &name, &at.key("dataset"), reading))?;
         Some(Dataset {
             name,
-            path: reading.data_folder(&path).join(&path),
+            path: reading.data_path(&path),
             limits: self.limits,
         })
     }

@@ -45,11 +45,10 @@ impl Row for Database {
                     .ok()?
             }
         };
-        let folder = match &url {
-            DatabaseUrl::Sqlite(file) => reading.data_folder(file),
-            DatabaseUrl::SqliteMemory | DatabaseUrl::Postgres(_) => reading.source.folder(),
+        let url = match url {
+            DatabaseUrl::Sqlite(file) => DatabaseUrl::Sqlite(reading.data_path(&file)),
+            elsewhere => elsewhere,
         };
-        let url = url.relative_to(folder);
         Some(SqlDatabase {
             name: self.name,
             config: self.limits.of(&url),

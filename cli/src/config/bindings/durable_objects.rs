@@ -44,7 +44,7 @@ impl Row for Section {
             class: self.class_name,
             script: self.script_name,
             storage,
-            directory: reading.data_folder(&self.directory).join(&self.directory),
+            directory: reading.data_path(&self.directory),
             bytes_max: self.bytes_max,
             idle: self.idle,
         })

@@ -118,7 +118,7 @@ impl Section {
             (Engine::Local, path) => {
                 let path = path.clone();
                 let path = path.or_else(|| default_file("kv", id, &at.key("id"), reading))?;
-                Some(Kept::File(reading.data_folder(&path).join(&path)))
+                Some(Kept::File(reading.data_path(&path)))
             }
             (Engine::Server(server), None) => Some(Kept::Server(server)),
             (Engine::Server(_), Some(_)) => {

@@ -227,7 +227,7 @@ impl Storage {
         }
         let kept = match engine {
             Engine::Local => {
-                let folder = reading.data_folder(&self.directory).join(&self.directory);
+                let folder = reading.data_path(&self.directory);
                 Kept::File(folder.join(format!("{name}.sqlite")))
             }
             Engine::Server(server) => Kept::Server(server.clone()),

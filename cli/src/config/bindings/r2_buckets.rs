@@ -161,7 +161,7 @@ impl Section {
             (None, path) => {
                 let path = path.clone();
                 let path = path.or_else(|| default_folder("r2", name, &at.key("bucket_name"), reading))?;
-                Some(Place::Folder(reading.data_folder(&path).join(&path)))
+                Some(Place::Folder(reading.data_path(&path)))
             }
             (Some(bucket), None) => Some(Place::S3(bucket)),
             (Some(_), Some(_)) => {

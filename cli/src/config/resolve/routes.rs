@@ -61,7 +61,7 @@ impl Reading<'_> {
         }
         match only {
             // Requests are those of the first configuration.
-            _ if self.together.first.is_some() => {}
+            _ if self.together.is_further() => {}
             Some(worker) if file.routes.is_empty() => routes.push(Route {
                 pattern: RoutePattern::everything(),
                 worker,
@@ -88,7 +88,7 @@ impl Reading<'_> {
                 || !worker.crons.is_empty()
                 || !worker.consumers.is_empty()
                 || is_service(name)
-                || self.together.first.is_some();
+                || self.together.is_further();
             if !by_itself && !routes.iter().any(|route| route.worker == *name) {
                 self.note(path, format!("worker `{name}` has no route"));
             }

@@ -210,7 +210,7 @@ fn section(reading: &mut Reading<'_>, file: &WranglerFile, environment: Option<&
     let top = file.top.clone();
     let Some(name) = environment else { return top };
     let Some(own) = file.env.get(name).cloned() else {
-        if reading.together.first.is_some() {
+        if reading.together.is_further() {
             let message = format!("there is no environment `{name}` here; the top level is used");
             reading.note(&KeyPath::of("env"), message);
             return top;
@@ -305,7 +305,7 @@ fn translate(reading: &mut Reading<'_>, section: Section, dev: Option<Dev>, mode
     match mode {
         Mode::Production => file.routes = routes,
         // As with `wrangler dev`: the routes name hosts that do not lead to a developer's machine.
-        Mode::Development if !routes.is_empty() && reading.together.first.is_none() => {
+        Mode::Development if !routes.is_empty() && !reading.together.is_further() => {
             let routes = KeyPath::of("routes");
             let key = if reading.node.has(&routes) {
                 routes

@@ -101,11 +101,30 @@ pub(super) fn lengths(bodies: &[Body]) -> Vec<Option<u64>> {
     bodies.iter().map(|body| body.size_hint().exact()).collect()
 }
 
-/// The other side of a connection, for requests of its bodies.
+/// The other side of a connection, and the runtime that waits for its responses.
 #[derive(Clone)]
 pub(super) struct OtherSide {
     pub(super) requests: SendRequest<Bytes>,
     pub(super) handle: Handle,
+}
+
+impl OtherSide {
+    /// Sends a request without a body.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    fn send(&self, request: Request<()>) -> Result<ResponseFuture, h2::Error> {
+        let (response, _) = self.requests.clone().send_request(request, true)?;
+        Ok(response)
+    }
+
+    /// Sends a request whose response has no content. A side that is gone need not be notified.
+    pub(super) fn notify(&self, request: Request<()>) {
+        if let Ok(response) = self.send(request) {
+            // Dropping the response would reset the stream.
+            self.handle.spawn(async move { drop(response.await) });
+        }
+    }
 }
 
 /// When a body is requested.
@@ -144,7 +163,7 @@ fn pull_sized(
     let (open, closed) = oneshot::channel();
     let pulled = Pulled {
         state: match when {
-            When::Now => State::Requested(path.request(from, Method::GET)),
+            When::Now => State::Requested(path.pull(from)),
             When::Read => State::Offered(from.clone(), path),
         },
         left: length,
@@ -162,17 +181,19 @@ struct Path {
 }
 
 impl Path {
-    /// Sends a request without a body.
+    /// Returns the request for the body, or the one that refuses it.
+    fn request(self, method: Method) -> http::Result<Request<()>> {
+        let uri = format!("http://cell/body/{}/{}", self.event, self.number);
+        Request::builder().method(method).uri(uri).body(())
+    }
+
+    /// Requests the body.
     ///
     /// # Errors
     /// The reason, such as a connection that has ended.
-    fn request(self, to: &OtherSide, method: Method) -> Result<ResponseFuture, String> {
-        let uri = format!("http://cell/body/{}/{}", self.event, self.number);
-        let request = Request::builder().method(method).uri(uri).body(());
-        let request = request.map_err(|error| error.to_string())?;
-        let sent = to.requests.clone().send_request(request, true);
-        let (response, _) = sent.map_err(|error| error.to_string())?;
-        Ok(response)
+    fn pull(self, from: &OtherSide) -> Result<ResponseFuture, String> {
+        let request = self.request(Method::GET).map_err(|error| error.to_string())?;
+        from.send(request).map_err(|error| error.to_string())
     }
 }
 
@@ -210,7 +231,7 @@ impl HttpBody for Pulled {
         loop {
             match &mut self.state {
                 State::Offered(from, path) => {
-                    self.state = State::Requested(path.request(from, Method::GET));
+                    self.state = State::Requested(path.pull(from));
                 }
                 State::Requested(Err(error)) => {
                     let error = std::mem::take(error);
@@ -272,9 +293,9 @@ impl Pulled {
 impl Drop for Pulled {
     fn drop(&mut self) {
         if let State::Offered(from, path) = &self.state
-            && let Ok(response) = path.request(from, Method::DELETE)
+            && let Ok(refusal) = path.request(Method::DELETE)
         {
-            from.handle.spawn(async move { drop(response.await) });
+            from.notify(refusal);
         }
     }
 }

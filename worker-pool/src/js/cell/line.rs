@@ -26,10 +26,9 @@ use super::wire::{BODIES_MAX, Beside, Broken, CallHead, Messages, ReplyHead, STU
 pub(super) struct Line(Arc<Inner>);
 
 struct Inner {
-    requests: SendRequest<Bytes>,
+    other: OtherSide,
     /// The things that this side has for the other.
     offers: Offers,
-    handle: Handle,
     /// The number of the next call.
     number: AtomicU64,
     limits: OnceLock<Limits>,
@@ -55,9 +54,8 @@ impl Line {
         transit: Transit,
     ) -> Self {
         Self(Arc::new(Inner {
-            requests,
+            other: OtherSide { requests, handle },
             offers,
-            handle,
             number: AtomicU64::new(first),
             limits: OnceLock::new(),
             transit,
@@ -71,15 +69,11 @@ impl Line {
     }
 
     pub(super) fn requests(&self) -> &SendRequest<Bytes> {
-        &self.0.requests
+        &self.0.other.requests
     }
 
-    /// Returns the other side, for requests of its bodies.
-    pub(super) fn other_side(&self) -> OtherSide {
-        OtherSide {
-            requests: self.0.requests.clone(),
-            handle: self.0.handle.clone(),
-        }
+    pub(super) fn other_side(&self) -> &OtherSide {
+        &self.0.other
     }
 
     pub(super) fn offers(&self) -> &Offers {
@@ -87,7 +81,7 @@ impl Line {
     }
 
     pub(super) fn handle(&self) -> &Handle {
-        &self.0.handle
+        &self.0.other.handle
     }
 
     pub(super) fn transit(&self) -> &Transit {
@@ -111,8 +105,7 @@ impl Line {
         when: When,
     ) -> Result<(Parcel, Vec<oneshot::Receiver<()>>), String> {
         let room = self.0.transit.streams(beside.bodies.len().min(BODIES_MAX))?;
-        let from = self.other_side();
-        let pulled = pull_all(&from, number, beside.bodies, room, when);
+        let pulled = pull_all(self.other_side(), number, beside.bodies, room, when);
         let (bodies, mut closed): (Vec<Body>, Vec<_>) = pulled.unzip();
         let socket = beside.has_socket.then(|| self.socket(number, Arc::default())).flatten();
         let socket = socket.map(|(socket, is_closed)| {
@@ -145,9 +138,9 @@ impl Line {
     /// of the worker, once it is known.
     pub(super) fn socket(&self, number: u64, why: Arc<OnceLock<Outcome>>) -> Option<(Upgrade, oneshot::Receiver<()>)> {
         let limits = self.0.limits.get()?;
-        let (upgrade, connection) = sockets::connect(&self.0.requests, number, &limits.socket, why)?;
+        let (upgrade, connection) = sockets::connect(self.requests(), number, &limits.socket, why)?;
         let (open, closed) = oneshot::channel::<()>();
-        self.0.handle.spawn(async move {
+        self.handle().spawn(async move {
             connection.await;
             drop(open);
         });
@@ -241,7 +234,7 @@ impl Line {
             Ok(received) => received,
             Err(error) => return Ok(Err(error)),
         };
-        self.0.handle.spawn(async move {
+        self.handle().spawn(async move {
             let (mut to, mut incoming) = (to, incoming);
             join_all(closed).await;
             // All of the response has been read: the other side may drop what it kept of it.
@@ -261,7 +254,7 @@ impl Line {
     async fn send(&self, number: u64, message: [Bytes; 2], held: Held) -> Result<Reply, Unanswered> {
         let request = Request::post(format!("http://cell/ask/{number}")).body(());
         let request = request.map_err(|error| Broken(error.to_string()))?;
-        let (response, mut to) = match self.0.requests.clone().send_request(request, false) {
+        let (response, mut to) = match self.requests().clone().send_request(request, false) {
             Ok(sent) => sent,
             // Nothing was sent: the connection has ended, or accepts no more streams.
             Err(_) => return Err(Unanswered::Refused(held)),
@@ -437,10 +430,8 @@ impl Lent for StandIn {
 impl Drop for StandIn {
     fn drop(&mut self) {
         let request = Request::post(format!("http://cell/release/{}", self.number)).body(());
-        let Ok(request) = request else { return };
-        // A side that is gone has dropped it.
-        if let Ok((response, _)) = self.line.0.requests.clone().send_request(request, true) {
-            self.line.0.handle.spawn(async move { drop(response.await) });
+        if let Ok(request) = request {
+            self.line.other_side().notify(request);
         }
     }
 }

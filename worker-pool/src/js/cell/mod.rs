@@ -10,6 +10,7 @@ mod bodies;
 mod inside;
 mod keeper;
 mod line;
+mod offered;
 mod offers;
 mod options;
 #[cfg(feature = "sql")]

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use h2::client::SendRequest;
 use h2::server::SendResponse;
-use http::{Request, Response};
+use http::Request;
 use isopod_runtime::remote::{Parcel, ParcelFuture, Target, Transit};
 use isopod_runtime::websocket::SocketLimits;
 use isopod_runtime::written::FRAME_BYTES_MAX;
@@ -26,9 +26,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::line::{Limits, Line};
+use super::offered;
 use super::offers::Offers;
 use super::wire::{ASK, Broken, CALL, CONNECTION_BYTES, HEADER_BYTES_MAX, Messages, WINDOW_BYTES};
-use super::{bodies, sockets};
 
 /// Time limit for both sockets to state their kind.
 const PAIRING: Duration = Duration::from_secs(5);
@@ -242,16 +242,12 @@ async fn answer_all(
     }
 }
 
-async fn one(line: Line, find: Find, request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) {
+async fn one(line: Line, find: Find, request: Request<h2::RecvStream>, respond: SendResponse<Bytes>) {
+    let Some((request, mut respond)) = offered::serve(line.offers(), request, respond).await else {
+        return;
+    };
     let path = request.uri().path().to_owned();
-    if path.starts_with("/body/") {
-        bodies::serve(line.offers(), request, respond).await;
-    } else if path.starts_with("/socket/") {
-        sockets::serve(line.offers().take_socket(&path), request.into_body(), respond).await;
-    } else if path.starts_with("/release/") {
-        line.offers().release(&path);
-        drop(respond.send_response(Response::new(()), true));
-    } else if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
+    if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
         let incoming = Messages::new(request.into_body());
         let answered = line.answer(number, incoming, respond, |target, parcel| find(target, parcel));
         if let Err(error) = answered.await {

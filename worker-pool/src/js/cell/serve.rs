@@ -20,10 +20,10 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::line::Line;
+use super::offered;
 use super::offers::{Brought, Offers};
 use super::stream::Stream;
 use super::wire::{ASK, Broken, CONNECTION_BYTES, HEADER_BYTES_MAX, LogLine, Messages};
-use super::{bodies, sockets};
 
 /// Requests of a cell at a time.
 const REQUESTS_MAX: u32 = 4096;
@@ -185,16 +185,12 @@ async fn answer(up: UnixStream, served: Arc<Served>, pings: oneshot::Sender<Ping
     Ok(())
 }
 
-async fn one(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>, served: &Served) {
+async fn one(request: Request<h2::RecvStream>, respond: SendResponse<Bytes>, served: &Served) {
+    let Some((request, mut respond)) = offered::serve(&served.offers, request, respond).await else {
+        return;
+    };
     let path = request.uri().path().to_owned();
-    if path.starts_with("/body/") {
-        bodies::serve(&served.offers, request, respond).await;
-    } else if path.starts_with("/socket/") {
-        sockets::serve(served.offers.take_socket(&path), request.into_body(), respond).await;
-    } else if path.starts_with("/release/") {
-        served.offers.release(&path);
-        drop(respond.send_response(http::Response::new(()), true));
-    } else if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
+    if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
         // The numbers of events are not those of questions.
         if number < ASK {
             return respond.send_reset(h2::Reason::REFUSED_STREAM);

@@ -48,7 +48,7 @@ pub(super) async fn handle(
     // Runs on the worker's thread, so that nothing of the event is released before it begins.
     let make = move || {
         let line = &from.line;
-        let stream = |body| Some(pull(&line.other_side(), number, body, When::Read).0);
+        let stream = |body| Some(pull(line.other_side(), number, body, When::Read).0);
         let mut stubs: Vec<_> = line.borrow(stubs).into_iter().map(Some).collect();
         let stub = |number: u32| stubs.get_mut(number as usize)?.take();
         let function = |function| Some(function_of(number, function, &from.remote));

@@ -26,13 +26,13 @@ use super::waiting::Waiting;
 use super::worker::{Booting, Mail};
 use super::{event, worker};
 use crate::js::cell::line::{Limits, Line};
+use crate::js::cell::offered;
 use crate::js::cell::offers::Offers;
 use crate::js::cell::stream::Stream;
 use crate::js::cell::wire::{
     ASK, Boot, Broken, CONNECTION_BYTES, EVENT, FromCell, HEADER_BYTES_MAX, Messages, ToCell, WINDOW_BYTES, encode,
     write,
 };
-use crate::js::cell::{bodies, sockets};
 
 /// Maximum number of unread messages in the worker's mailbox. Further senders wait.
 const MAIL_WAITING_MAX: usize = 256;
@@ -155,20 +155,16 @@ async fn accept(mut connection: h2::server::Connection<Stream, Bytes>, inside: A
     }
 }
 
-async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) {
+async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, respond: SendResponse<Bytes>) {
     if request.uri().path() == EVENT {
         // Without its end, the stream tells the pool.
         return drop(event::handle(&inside, request.into_body(), respond).await);
     }
+    let Some((request, mut respond)) = offered::serve(inside.line.offers(), request, respond).await else {
+        return;
+    };
     let path = request.uri().path().to_owned();
-    if path.starts_with("/body/") {
-        bodies::serve(inside.line.offers(), request, respond).await;
-    } else if path.starts_with("/socket/") {
-        sockets::serve(inside.line.offers().take_socket(&path), request.into_body(), respond).await;
-    } else if path.starts_with("/release/") {
-        inside.line.offers().release(&path);
-        drop(respond.send_response(Response::new(()), true));
-    } else if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
+    if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
         let incoming = Messages::new(request.into_body());
         // The pool calls only what this side has lent.
         let find = |_, _| -> ParcelFuture { Box::pin(std::future::ready(Err("it is not lent".to_owned()))) };

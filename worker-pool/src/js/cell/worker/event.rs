@@ -177,7 +177,7 @@ impl Carried {
                     let recipient = self.open.recipient.borrow_mut().take();
                     let Some(recipient) = recipient else { continue };
                     let stream = |number| {
-                        let (body, closed) = pull(&self.line.other_side(), self.open.number, number, When::Now);
+                        let (body, closed) = pull(self.line.other_side(), self.open.number, number, When::Now);
                         bodies.push(closed);
                         Some(body)
                     };
