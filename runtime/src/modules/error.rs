@@ -224,8 +224,8 @@ pub enum ModuleError {
     },
     /// The constants in a module would make it too large.
     #[error(
-        "constants (`modules.define`), which are written where they are used, have more than {limit} bytes in module {file}: use long \
-         ones once"
+        "constants (`modules.define`), which are written where they are used, have more than {limit} bytes in module {file}: assign \
+         a long one to a variable, and use that"
     )]
     DefinesTooLarge {
         /// The module.
@@ -269,7 +269,7 @@ pub enum ModuleError {
     /// Neither the extension nor the import attribute determines the module's type.
     #[error(
         "unknown file type of {file}{importer}: import it with {{ type: \"text\" }} or {{ type: \"bytes\" }}, or give it a \
-         known extension (js, mjs, ts, mts, jsx, tsx, json, wasm, txt, html, sql, md, bin)"
+         known extension (js, mjs, ts, mts, jsx, tsx, json, wasm, txt, html, sql, md, bin), or a rule in `modules.rules`"
     )]
     UnknownKind {
         /// The module.
